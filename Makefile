@@ -1,0 +1,21 @@
+# make env   makes $(VENV) from the pins, once; again after a change of requirements/
+# make test  runs the tests in it; make lint checks the style. Another place: make test VENV=/tmp/env
+VENV ?= .venv
+PYTHON = $(VENV)/bin/python
+
+.PHONY: env test lint
+
+env: $(VENV)/installed
+
+$(VENV)/installed: $(wildcard requirements/*.txt)
+	python3 -m venv $(VENV)
+	$(PYTHON) -m pip install -r requirements/dev.txt -e .
+	touch $@
+
+# One thread per process: tiny models on several threads are many times slower wherever a core is busy.
+test: env
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest
+
+lint: env
+	$(PYTHON) -m ruff check
+	$(PYTHON) -m ruff format --check

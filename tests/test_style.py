@@ -1,0 +1,96 @@
+"""The house rules that a tool can hold."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = sorted(path for path in ROOT.glob('mmsparse/**/*.py') if '.mim' not in path.parts)
+LEAVES = sorted(path for path in ROOT.glob('configs/*/*.py') if path.parent.name != '_base_')
+
+
+def by_path(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def ruff(*arguments: str, text: str | None = None) -> str:
+    command = [sys.executable, '-m', 'ruff', 'check', '--no-cache', '--output-format', 'concise', *arguments]
+    return subprocess.run(command, cwd=ROOT, input=text, capture_output=True, text=True).stdout
+
+
+def test_the_linter_is_content():
+    assert 'All checks passed' in (found := ruff()), found
+
+
+@pytest.mark.parametrize(
+    ('code', 'text'),
+    [
+        ('TID251', '"""A."""\n\nimport mmengine.hub\n\nmmengine.hub\n'),
+        ('TID251', '"""A."""\n\nfrom mmcv.ops import nms\n\nnms\n'),
+        ('TID251', '"""A."""\n\nimport pkg_resources\n\npkg_resources\n'),
+        ('T201', '"""A."""\n\nprint(1)\n'),
+        ('D100', 'a = 1\n'),
+        ('D101', '"""A."""\n\n\nclass Public:\n    pass\n'),
+        ('D103', '"""A."""\n\n\ndef public():\n    pass\n'),
+    ],
+)
+def test_the_linter_knows_the_house_rules(code, text):
+    assert code in ruff('--stdin-filename', 'mmsparse/new.py', '-', text=text)
+
+
+@pytest.mark.parametrize('path', LEAVES, ids=by_path)
+def test_a_leaf_config_is_a_paragraph_that_says_what_to_expect_and_how_to_run_it(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= 25
+    head = ast.get_docstring(ast.parse(text))
+    assert 'Expected: ' in head
+    assert 'Run: ' in head and f'python tools/train.py {path.relative_to(ROOT)}' in head
+
+
+@pytest.mark.parametrize('path', PACKAGE, ids=by_path)
+def test_a_file_is_readable_in_one_sitting(path):
+    assert len(path.read_text().splitlines()) <= 300
+
+
+def runs_blocks(tree: ast.AST) -> list[int]:
+    """Lines where a value is handed from block to block: a loop over blocks that updates a name, or a call of the container itself."""
+    lines = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.For) and any(map(names_blocks, ast.walk(node.iter))):
+            updates = [inner for inner in ast.walk(node) if isinstance(inner, ast.Assign | ast.AugAssign) and carries(inner)]
+            lines += [node.lineno] if updates else []
+        if isinstance(node, ast.Call) and names_blocks(node.func):
+            lines.append(node.lineno)
+    return lines
+
+
+def names_blocks(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and (node.attr in ('blocks', 'resblocks') or ast.unparse(node).endswith('host.layers'))
+
+
+def carries(node: ast.Assign | ast.AugAssign) -> bool:
+    if isinstance(node, ast.AugAssign):
+        return True
+    written = {inner.id for target in node.targets for inner in ast.walk(target) if isinstance(inner, ast.Name)}
+    return any(isinstance(inner, ast.Name) and inner.id in written for inner in ast.walk(node.value))
+
+
+def test_there_is_exactly_one_block_loop():
+    assert {by_path(path) for path in PACKAGE if runs_blocks(ast.parse(path.read_text()))} == {'mmsparse/models/encoder.py'}
+
+
+@pytest.mark.parametrize(
+    'second_loop',
+    [
+        'for block in self.host.blocks:\n    x = block(x)',
+        'for i, layer in enumerate(self.view.host.layers):\n    x += layer(x)',
+        'x = self.host.blocks(x)',
+        'for b in model.visual.transformer.resblocks[:3]:\n    if a:\n        x, y = f(b, x)',
+    ],
+)
+def test_a_second_block_loop_would_be_seen(second_loop):
+    assert runs_blocks(ast.parse(second_loop))
+    assert not runs_blocks(ast.parse('for block in host.blocks:\n    check(block)'))
