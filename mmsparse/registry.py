@@ -1,0 +1,48 @@
+"""Child registries of MMEngine's. A config reaches them by the prefix: ``type='mmsparse.SparseViT'``."""
+
+import pkgutil
+from importlib import import_module
+
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
+from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
+from mmengine.registry import DefaultScope, Registry
+
+from mmsparse.errors import InputError
+from mmsparse.hints import check_arguments, find_type
+
+
+def import_all(package: str) -> None:
+    """Import every module below a package, so that its classes register themselves and no list has to be kept.
+
+    Args:
+        package: dotted name, e.g. ``__name__`` in an ``__init__.py``.
+    """
+    for module in pkgutil.walk_packages(import_module(package).__path__, package + '.'):
+        import_module(module.name)
+
+
+def _build(cfg, default_args=None, *, registry: Registry):
+    """What the parent registry builds, with words for a misspelt type or argument instead of a KeyError or TypeError."""
+    if not isinstance(cfg, list):  # a list is MMEngine's Sequential
+        if not isinstance(cfg, dict) or 'type' not in cfg:
+            raise InputError(f"{registry.name}: received {cfg!r}, expected a dict with a 'type', e.g. dict(type='mmsparse.…').")
+        target = cfg['type'] if not isinstance(cfg['type'], str) else registry.get(cfg['type'])
+        if target is None:  # only now gather every name there is: that imports all packages
+            scope = DefaultScope.get_current_instance()
+            target = find_type(cfg['type'], cfg.get('_scope_') or (scope.scope_name if scope else registry.scope), where=registry.name)
+        check_arguments(target, {**(default_args or {}), **cfg}, where=registry.name)
+    return registry.parent.build_func(cfg, registry=registry, default_args=default_args)
+
+
+def _child(parent: Registry, location: str) -> Registry:
+    return Registry(parent.name, build_func=_build, parent=parent, scope='mmsparse', locations=[location])
+
+
+MODELS = _child(MMENGINE_MODELS, 'mmsparse.models')
+DATASETS = _child(MMENGINE_DATASETS, 'mmsparse.datasets')
+TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'mmsparse.datasets')
+HOOKS = _child(MMENGINE_HOOKS, 'mmsparse.engine')
+OPTIM_WRAPPERS = _child(MMENGINE_OPTIM_WRAPPERS, 'mmsparse.engine')
