@@ -1,0 +1,115 @@
+"""Laws of plans, on drawn partitions."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmsparse.tokens import Plan, Tokens, merge, reduce, restore
+
+
+@st.composite
+def states(draw):
+    """Fresh tokens and two successive plans: each keeps some rows, drops some, and fuses the rest or not."""
+    prefix, grid, batch = draw(st.integers(0, 3)), (draw(st.integers(2, 4)), draw(st.integers(1, 4))), draw(st.integers(1, 3))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**16)))
+    x_bnc = torch.randn(batch, prefix + grid[0] * grid[1], 5, generator=generator, dtype=torch.float64)
+    t = Tokens.start(x_bnc, prefix, grid)
+    t.carry['history'] = torch.randn(batch, x_bnc.shape[1], 2, generator=generator, dtype=torch.float64)
+    history, plans = [t], []
+    for _ in range(2):
+        t = history[-1]
+        keep = draw(st.integers(1, t.patches))
+        keep_bk = torch.rand(batch, t.patches, generator=generator).topk(keep, dim=1).indices
+        plan = Plan.keep(t, keep_bk)
+        if keep < t.patches and draw(st.booleans()):
+            plan = plan.fuse_rest(torch.rand(t.x_bnc.shape[:2], generator=generator, dtype=torch.float64))
+        plans.append(plan)
+        history.append(reduce(t, plan))
+    return history, plans
+
+
+def matrix(plan, b, dtype=torch.float64):
+    """The plan as the linear map it stands for, length×N."""
+    s = torch.zeros(plan.length, plan.index_bn.shape[1], dtype=dtype)
+    for row, target in enumerate(plan.index_bn[b].tolist()):
+        if target >= 0:
+            s[target, row] = 1.0 if plan.weight_bn is None else plan.weight_bn[b, row]
+    return s
+
+
+@given(states())
+@settings(deadline=None, max_examples=60)
+def test_a_reduction_is_the_linear_map_of_its_plan_for_rows_and_carry(case):
+    history, plans = case
+    for before, plan, after in zip(history, plans, history[1:]):
+        for b in range(before.x_bnc.shape[0]):
+            torch.testing.assert_close(after.x_bnc[b], matrix(plan, b) @ before.x_bnc[b])
+            torch.testing.assert_close(after.carry['history'][b], matrix(plan, b) @ before.carry['history'][b])
+
+
+@given(states())
+@settings(deadline=None, max_examples=60)
+def test_every_row_is_hit_and_prefix_rows_stay(case):
+    history, plans = case
+    for t, plan in zip(history, plans):
+        for index_n in plan.index_bn:
+            assert set(index_n.tolist()) - {-1} == set(range(plan.length))
+            assert index_n[: t.prefix].tolist() == list(range(t.prefix))
+
+
+@given(states())
+@settings(deadline=None, max_examples=60)
+def test_sources_compose_and_sizes_count_the_patches_behind_a_row(case):
+    history, plans = case
+    first, last = history[0], history[-1]
+    for b in range(first.x_bnc.shape[0]):
+        for patch, source in enumerate(last.source_bm[b].tolist()):
+            row = first.prefix + patch
+            for plan in plans:
+                row = plan.index_bn[b, row].item() if row >= 0 else -1
+            assert source == row
+        counts = torch.bincount(last.source_bm[b][last.source_bm[b] >= 0], minlength=last.x_bnc.shape[1])
+        counts[: last.prefix] += 1
+        assert last.size_bn[b].tolist() == counts.tolist()
+
+
+@given(states())
+@settings(deadline=None, max_examples=30)
+def test_batch_items_never_mix(case):
+    history, plans = case
+    before, plan = history[0], plans[0]
+    for b in range(before.x_bnc.shape[0]):
+        alone = Plan(plan.index_bn[b : b + 1], plan.length, None if plan.weight_bn is None else plan.weight_bn[b : b + 1])
+        torch.testing.assert_close(merge(before.x_bnc[b : b + 1], alone)[0], merge(before.x_bnc, plan)[b], rtol=0, atol=0)
+
+
+@given(states())
+@settings(deadline=None, max_examples=30)
+def test_restore_gives_each_patch_its_row_and_zeros_where_it_was_dropped(case):
+    last = case[0][-1]
+    grid_bchw = restore(last)
+    height, width = last.grid
+    for b in range(last.x_bnc.shape[0]):
+        for patch, source in enumerate(last.source_bm[b].tolist()):
+            expected = last.x_bnc[b, source] if source >= 0 else torch.zeros(5, dtype=torch.float64)
+            assert grid_bchw[b, :, patch // width, patch % width].tolist() == expected.tolist()
+    assert grid_bchw.shape[2:] == (height, width)
+
+
+def test_restoring_fresh_tokens_is_the_image_grid():
+    x_bnc = torch.randn(2, 1 + 6, 4)
+    torch.testing.assert_close(restore(Tokens.start(x_bnc, 1, (2, 3))), x_bnc[:, 1:].transpose(1, 2).reshape(2, 4, 2, 3), rtol=0, atol=0)
+
+
+def test_a_fused_row_keeps_its_precision_in_bfloat16():
+    t = Tokens.start(torch.full((1, 1 + 200, 1), 1.0, dtype=torch.bfloat16), 1, (10, 20))
+    plan = Plan.keep(t, torch.arange(2)).fuse_rest(torch.full((1, 201), 1 / 198))
+    assert reduce(t, plan).x_bnc[0, -1].item() == 1.0  # a sum in bfloat16 would stop growing at .5
+
+
+def test_a_plan_for_other_tokens_is_refused():
+    t = Tokens.start(torch.randn(2, 7, 4), 1, (2, 3))
+    plan = Plan.keep(t, torch.arange(3))
+    with pytest.raises(ValueError, match='Make the plan from the tokens'):
+        reduce(reduce(t, plan), plan)
