@@ -1,0 +1,133 @@
+"""Dense Adapter: a bottleneck beside each FFN that also reads the adapters of earlier layers (Sparse-Tuning, arXiv 2405.14700)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mmsparse.errors import InputError
+from mmsparse.registry import MODELS
+from mmsparse.tokens import Tokens
+
+from ..views.base import View
+from .base import BaseAdapter
+
+INPUTS = ('x', 'prev', 'skip')
+FUSIONS = ('inner', 'early', 'late')
+
+
+@MODELS.register_module()
+class DenseAdapter(BaseAdapter):
+    """The trainable part of Sparse-Tuning (sec. III-B, fig. 2 and 3), added to the FFN's output.
+
+    With x_N the residual stream after attention and this layer's reduction, and S the reductions met since an earlier output was made:
+    ``DA_N = scale · up(ReLU(down_x(x_N) + down_prev(S DA_{N-1}) + down_skip(S DA_{N-skip})))``.
+    Earlier outputs ride in ``Tokens.carry``, so every plan reduces them. At initialisation the output is zero.
+
+    Args:
+        view: the host's view.
+        bottleneck: hidden width d.
+        scale: factor of the output.
+        fusion: 'inner': one down-projection per input, summed (default); 'early': inputs summed, one bottleneck; 'late': one bottleneck
+            per input, outputs summed (Table VII).
+        inputs: which of x_N ('x'), DA_{N-1} ('prev') and DA_{N-skip} ('skip') are read (Table VI); 'x' alone is AdaptFormer's form.
+        skip: distance of the long link; it exists in layers N > skip.
+        norm: None, or 'in': a LayerNorm on x_N.
+        up_bias: bias of the up-projections. ``norm='in', up_bias=False`` gives the paper's exact parameter counts.
+        dropout: probability, after the ReLU, in training.
+    """
+
+    def __init__(
+        self,
+        view: View,
+        bottleneck: int,
+        scale: float = 1.0,
+        fusion: str = 'inner',
+        inputs: Sequence[str] = INPUTS,
+        skip: int = 3,
+        norm: str | None = None,
+        up_bias: bool = True,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        if isinstance(bottleneck, bool) or not isinstance(bottleneck, int) or bottleneck < 1:
+            raise InputError(f'DenseAdapter: received bottleneck={bottleneck!r}, expected an integer of at least 1, such as 32.')
+        if fusion not in FUSIONS:
+            raise InputError(f'DenseAdapter: received fusion={fusion!r}, expected one of {FUSIONS}.')
+        if 'x' not in inputs or not set(inputs) <= set(INPUTS) or len(set(inputs)) != len(inputs):
+            raise InputError(f"DenseAdapter: received inputs={tuple(inputs)}, expected 'x' and any of 'prev' and 'skip', each once.")
+        if isinstance(skip, bool) or not isinstance(skip, int) or skip < 1:
+            raise InputError(f'DenseAdapter: received skip={skip!r}, expected a number of layers of at least 1, such as 3.')
+        if norm not in (None, 'in'):
+            raise InputError(f"DenseAdapter: received norm={norm!r}, expected None or 'in'.")
+        if not 0 <= dropout < 1:
+            raise InputError(f'DenseAdapter: dropout must lie in [0, 1), received {dropout}.')
+        self.scale, self.fusion = scale, fusion
+        self.distance = {name: distance for name, distance in (('prev', 1), ('skip', skip)) if name in inputs}
+        layers = range(1, view.depth + 1)
+        readers = {layer: [layer + distance for distance in self.distance.values() if layer + distance in layers] for layer in layers}
+        self.last_reader = {layer: max([layer, *later]) for layer, later in readers.items()}
+        self.dropout = nn.Dropout(dropout)
+        self.layers = nn.ModuleDict()
+        for layer in layers:
+            names = ['x', *(name for name, distance in self.distance.items() if layer > distance)]
+            part = nn.ModuleDict({'down': self._linears(names, view.width, bottleneck, fusion == 'early')})
+            part['up'] = self._linears(names, bottleneck, view.width, fusion != 'late', bias=up_bias)
+            if norm == 'in':
+                part['norm'] = nn.LayerNorm(view.width, eps=1e-6)
+            self.layers[str(layer)] = part
+        self.reset_parameters()
+
+    @staticmethod
+    def _linears(names: Sequence[str], width_in: int, width_out: int, shared: bool, bias: bool = True) -> nn.Module:
+        """Return one linear for all inputs, or one for each."""
+        if shared:
+            return nn.Linear(width_in, width_out, bias=bias)
+        return nn.ModuleDict({name: nn.Linear(width_in, width_out, bias=bias) for name in names})
+
+    def reset_parameters(self) -> None:
+        """Draw the down-projections (Kaiming-uniform, a=√5) and zero the rest, so that the host's function is the starting point."""
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Linear):
+                if '.down' in name:
+                    nn.init.kaiming_uniform_(module.weight, a=math.sqrt(5))
+                else:
+                    nn.init.zeros_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor:
+        """Add this layer's output to the FFN's, and leave it in the carry for the layers that read it."""
+        if name != 'mlp':
+            return y
+        inputs = {'x': t.x_bnc}
+        for source, distance in self.distance.items():
+            if layer > distance:
+                inputs[source] = t.carry[self._key(layer - distance)]
+        da_bnc = self._output(self.layers[str(layer)], inputs)
+        t.carry[self._key(layer)] = da_bnc
+        for old, last_reader in self.last_reader.items():
+            if last_reader == layer:  # nobody reads it again
+                t.carry.pop(self._key(old), None)
+        return y + da_bnc
+
+    def _output(self, part: nn.ModuleDict, inputs: dict[str, Tensor]) -> Tensor:
+        down, up = part['down'], part['up']
+        if 'norm' in part:
+            inputs = inputs | {'x': part['norm'](inputs['x'])}
+        if self.fusion == 'early':
+            out_bnc = up(self._hidden(down(sum(inputs.values()))))
+        elif self.fusion == 'late':
+            out_bnc = sum(up[name](self._hidden(down[name](value))) for name, value in inputs.items())
+        else:
+            out_bnc = up(self._hidden(sum(down[name](value) for name, value in inputs.items())))
+        return out_bnc * self.scale
+
+    def _hidden(self, z_bnd: Tensor) -> Tensor:
+        return self.dropout(torch.relu(z_bnd))
+
+    def _key(self, layer: int) -> str:
+        return f'dense_adapter.{layer}'

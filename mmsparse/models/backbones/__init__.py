@@ -1,0 +1,5 @@
+"""MMEngine backbones."""
+
+from .sparse_vit import SparseViT
+
+__all__ = ['SparseViT']

@@ -1,0 +1,129 @@
+"""SparseViT: a frozen host, its view, adapters and sparsifiers, as one MMEngine backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmsparse.errors import InputError
+from mmsparse.registry import MODELS
+from mmsparse.tokens import Tokens, restore
+
+from ..encoder import Encoder
+from ..hosts import build_view
+from ..views.base import mean_of_patches
+
+OUT_TYPES = ('cls_token', 'pooled', 'raw', 'featmap', 'avg_featmap', 'tokens')
+
+
+@MODELS.register_module()
+class SparseViT(BaseModule):
+    """A pre-trained ViT that runs with adapters and fewer tokens (Sparse-Tuning, arXiv 2405.14700, and any combination).
+
+    Args:
+        host: config of the host: ``mmsparse.TimmViT`` or an mmpretrain ViT with `checkpoint`.
+        adapter: config of a PEFT method, a list of them (composed in order), or None.
+        sparsifier: config of a token sparsifier, a list of them (asked in order), or None.
+        out_type: 'cls_token' B×C; 'pooled' B×C, the host's own pooling; 'raw' B×N×C; 'featmap' B×C×h×w, restored by gather;
+            'avg_featmap' B×C, mean over patches; 'tokens': `mmsparse.tokens.Tokens`.
+        out_indices: blocks whose output is returned, counted from 0 as in mmpretrain, negative from the end.
+
+    Raises:
+        InputError: a value that the host or a part cannot take.
+    """
+
+    def __init__(
+        self,
+        host: dict,
+        adapter: dict | Sequence[dict] | None = None,
+        sparsifier: dict | Sequence[dict] | None = None,
+        out_type: str = 'cls_token',
+        out_indices: int | Sequence[int] = -1,
+    ):
+        super().__init__()
+        self.view = build_view(host)
+        self.host = self.view.host
+        self.adapters = nn.ModuleList(MODELS.build(dict(cfg, view=self.view)) for cfg in _as_list(adapter))
+        self.sparsifiers = nn.ModuleList(MODELS.build(dict(cfg, view=self.view)) for cfg in _as_list(sparsifier))
+        if out_type not in OUT_TYPES:
+            raise InputError(f'SparseViT: received out_type={out_type!r}, expected one of {OUT_TYPES}.')
+        if out_type == 'cls_token' and not self.view.class_token:
+            raise InputError(f"SparseViT: the host {self.view.name} has no class token. Use out_type='pooled' or 'avg_featmap'.")
+        self.out_type, self.out_layers = out_type, self._layers(out_indices)
+        self.host_trains = self._freeze()
+        # Exact for the class token, and a third of the last block's cost; off where anybody looks at the other rows.
+        self.class_row_only = (
+            out_type == 'cls_token'
+            and self.out_layers == (self.view.depth,)
+            and not any(part.reads_rows for part in (*self.adapters, *self.sparsifiers))
+        )
+        self.encoder = Encoder(self.view, self.adapters, self.sparsifiers)
+        self.train()
+
+    def forward(self, images: Tensor) -> tuple:
+        """Return one output per entry of `out_indices`.
+
+        Args:
+            images: B×3×H×W, normalised as the host expects.
+        """
+        return tuple(self._format(t) for t in self.encoder(images, self.out_layers, class_row_only=self.class_row_only))
+
+    def forward_tokens(self, images: Tensor, sparsify: bool = True) -> Tokens:
+        """Return the last tokens, all rows, after the final norm.
+
+        Args:
+            images: B×3×H×W.
+            sparsify: False leaves the sparsifiers out; the adapters stay.
+        """
+        return self.encoder(images, (self.view.depth,), sparsify)[-1]
+
+    def init_weights(self) -> None:
+        """Leave every weight alone: parts draw theirs when built, the host has been loaded. MMEngine's Runner would redraw a timm host."""
+        self._is_init = True
+
+    def train(self, mode: bool = True) -> SparseViT:
+        """Set the mode; a frozen host stays in evaluation mode, without dropout and drop-path."""
+        super().train(mode)
+        if not self.host_trains:
+            nn.Module.train(self.host, False)
+        return self
+
+    def _freeze(self) -> frozenset[str]:
+        """Let train what the adapters name, and nothing else of the host."""
+        trains = set()
+        for key, parameter in self.host.named_parameters():
+            claims = [type(adapter).__name__ for adapter in self.adapters if adapter.trains(key)]
+            if len(claims) > 1:
+                raise InputError(f'SparseViT: {" and ".join(claims)} both train the host parameter {key!r}. Leave one of them out.')
+            parameter.requires_grad_(bool(claims))
+            trains |= {key} if claims else set()
+        return frozenset(trains)
+
+    def _layers(self, out_indices: int | Sequence[int]) -> tuple[int, ...]:
+        depth = self.view.depth
+        indices = [out_indices] if isinstance(out_indices, int) else list(out_indices)
+        if not indices or any(not -depth <= index < depth for index in indices):
+            raise InputError(f'SparseViT: received out_indices={out_indices}, expected blocks in [{-depth}, {depth - 1}], counted from 0.')
+        layers = tuple(index % depth + 1 for index in indices)
+        if list(layers) != sorted(set(layers)):
+            raise InputError(f'SparseViT: received out_indices={out_indices}, expected each block once, in rising order.')
+        return layers
+
+    def _format(self, t: Tokens) -> Tensor | Tokens:
+        if self.out_type == 'cls_token':
+            return t.x_bnc[:, 0]
+        if self.out_type == 'pooled':
+            return self.view.pooled(t)
+        if self.out_type == 'raw':
+            return t.x_bnc
+        if self.out_type == 'featmap':
+            return restore(t)
+        return mean_of_patches(t) if self.out_type == 'avg_featmap' else t
+
+
+def _as_list(cfg: dict | Sequence[dict] | None) -> list[dict]:
+    if cfg is None:
+        return []
+    return [cfg] if isinstance(cfg, dict) else list(cfg)

@@ -1,0 +1,167 @@
+"""Weights of a frozen host: where they come from, and proof that they stay what they are.
+
+The ladder: safetensors; .npz without pickle (the original JAX files, by timm's own reader); .pth with ``weights_only=True``; nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from mmsparse.errors import InputError
+
+CLASSIFIER = ('head.', 'head_dist.', 'fc.', 'pre_logits.')
+REACH_SECONDS = 5
+
+
+@contextmanager
+def seeded() -> Iterator[None]:
+    """Draw from a seed of its own: a random host is the same in every process, and the run's random state does not notice."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
+
+
+def fingerprint(module: nn.Module, trains: frozenset[str] = frozenset()) -> str:
+    """Return the SHA-256 over the names, types, shapes and bytes of all parameters that do not train."""
+    digest = hashlib.sha256()
+    for name, value in sorted(module.named_parameters()):
+        if name not in trains:
+            digest.update(f'{name} {value.dtype} {tuple(value.shape)}'.encode())
+            digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def read_tensors(path: str) -> dict[str, Tensor]:
+    """Read a .safetensors, .pth, .pt or .bin file of tensors; nothing in it is executed.
+
+    Raises:
+        InputError: the file is missing, truncated, of another kind, or holds more than tensors.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(f'{path}: no such file of host weights. Set host.checkpoint to an existing .safetensors, .npz or .pth file.')
+    try:
+        if file.suffix == '.safetensors':
+            from safetensors.torch import load_file
+
+            return load_file(file)
+        if file.suffix in ('.pth', '.pt', '.bin'):
+            state = torch.load(file, map_location='cpu', weights_only=True)
+            for key in ('state_dict', 'model'):
+                state = state.get(key, state)
+            return {key: value for key, value in state.items() if isinstance(value, Tensor)}
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f'{path}: not a plain file of tensors, or damaged; objects are never unpickled here. Received: {str(error).splitlines()[0]} '
+            'Download it again, or save its state_dict as .safetensors in an environment that trusts it.'
+        ) from error
+    except Exception as error:  # each reader has its own words for a damaged file
+        raise InputError(
+            f'{path}: the file cannot be read, it is damaged or cut short ({type(error).__name__}: {error}). Download it again.'
+        ) from error
+    raise InputError(f'{path}: received a {file.suffix or "suffixless"} file, expected .safetensors, .npz or .pth.')
+
+
+def load_strictly(host: nn.Module, state: dict[str, Tensor], path: str) -> None:
+    """Load every parameter of the host; a missing, extra or misshapen one is refused. A classifier in the file is left out.
+
+    Raises:
+        InputError: the file is not this host's.
+    """
+    state = {key: value for key, value in state.items() if not key.startswith(CLASSIFIER)}
+    ours = host.state_dict()
+    missing, extra = sorted(ours.keys() - state.keys()), sorted(state.keys() - ours.keys())
+    shapes = [
+        f'{key} {tuple(state[key].shape)} for {tuple(ours[key].shape)}' for key in ours.keys() & state.keys() if state[key].shape != ours[key].shape
+    ]
+    if missing or extra or shapes:
+        raise InputError(
+            f'{path}: these are not the weights of this host ({type(host).__name__}). Missing: {_some(missing)}; unexpected: {_some(extra)}; '
+            f'other shapes: {_some(sorted(shapes))}. Name the file of this architecture, or the architecture of this file.'
+        )
+    host.load_state_dict(state)
+
+
+def load_timm(host: nn.Module, name: str, path: str) -> None:
+    """Load a timm host from a file; position embeddings are resized by timm's own rule."""
+    from timm.models.vision_transformer import checkpoint_filter_fn
+
+    if not path.endswith('.npz') or not Path(path).is_file():
+        load_strictly(host, checkpoint_filter_fn(read_tensors(path), host), path)
+        return
+    try:
+        host.load_pretrained(path)  # timm's reader of the JAX files: every array by name, no pickle
+    except (KeyError, ValueError, AssertionError, RuntimeError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f'{path}: not the JAX weights of {name}, or damaged ({type(error).__name__}: {error}). Download it again, or name the host it belongs to.'
+        ) from error
+
+
+def load_mmpretrain(host: nn.Module, path: str, prefix: str = 'backbone.') -> None:
+    """Load an mmpretrain host from a file of the backbone or of a whole classifier; a URL goes through torch.hub's cache."""
+    if path.startswith(('http://', 'https://')):
+        path = _download(path)
+    state = read_tensors(path)
+    if any(key.startswith(prefix) for key in state):
+        state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    host._prepare_pos_embed(state, '')
+    load_strictly(host, state, path)
+
+
+def pretrained_timm(name: str, **kwargs) -> nn.Module:
+    """Build a timm host with the weights that its name promises.
+
+    Raises:
+        InputError: the name promises none, or they can neither be reached nor found in the cache; within seconds.
+    """
+    import timm
+    from huggingface_hub import constants, get_session, hf_hub_url
+
+    try:
+        promised = timm.get_pretrained_cfg(name)
+    except RuntimeError as error:
+        raise InputError(f'TimmViT: {name}: {error}. Known: {", ".join(timm.list_pretrained(name.split(".")[0] + "*")) or "none"}.') from error
+    if promised is None or not promised.has_weights:
+        raise InputError(
+            f'TimmViT: timm has no pretrained weights for {name!r}. Pass host.checkpoint=FILE, or host.checkpoint=False for random weights.'
+        )
+    offline = constants.HF_HUB_OFFLINE
+    try:
+        if promised.hf_hub_id and not offline:
+            try:  # one question with a short limit: the hub's client would retry for a minute
+                get_session().head(hf_hub_url(promised.hf_hub_id, 'model.safetensors'), timeout=REACH_SECONDS)
+            except Exception:  # whatever the transport raises: the cache decides
+                constants.HF_HUB_OFFLINE = True
+        return timm.create_model(name, pretrained=True, **kwargs)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InputError(
+            f'TimmViT: the pretrained weights of {name!r} can be neither reached nor found in the cache (hub: {promised.hf_hub_id or promised.url}; '
+            f'{type(error).__name__}). Download the file elsewhere and pass it: --cfg-options model.backbone.host.checkpoint=FILE '
+            '(.safetensors, .npz or .pth), or train from random weights with model.backbone.host.checkpoint=False.'
+        ) from error
+    finally:
+        constants.HF_HUB_OFFLINE = offline
+
+
+def _download(url: str) -> str:
+    folder = Path(torch.hub.get_dir()) / 'checkpoints'
+    file = folder / url.rsplit('/', 1)[1]
+    if not file.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(url, str(file), progress=False)
+        except OSError as error:
+            raise InputError(f'{url}: cannot be reached ({error}). Download it elsewhere and set host.checkpoint to the file.') from error
+    return str(file)
+
+
+def _some(items: list[str]) -> str:
+    return ', '.join(items[:4]) + (f' and {len(items) - 4} more' if len(items) > 4 else '') if items else 'none'

@@ -1,0 +1,44 @@
+"""From a host's config to its view, with the weights in place."""
+
+from __future__ import annotations
+
+from mmsparse.errors import InputError
+from mmsparse.registry import MODELS
+
+from .host_weights import load_mmpretrain, seeded
+from .views.base import View, resolve
+
+
+def build_view(cfg: dict) -> View:
+    """Build a host and its view.
+
+    Args:
+        cfg: a config that builds a view (``mmsparse.TimmViT``), or a model that a view knows (``mmpretrain.VisionTransformer``) with
+            `checkpoint`: a file, or False for random weights from a seed of their own. An `init_cfg` of type Pretrained is taken over.
+
+    Raises:
+        InputError: unknown type, or weights that are not named or do not fit.
+    """
+    cfg = dict(cfg)
+    if str(cfg.get('type', '')).startswith('mmsparse.'):
+        return MODELS.build(cfg)
+    init_cfg = cfg.pop('init_cfg', None) or {}
+    if init_cfg and init_cfg.get('type') != 'Pretrained':
+        raise InputError(f'host {cfg.get("type")}: received init_cfg={init_cfg}, expected type Pretrained, or checkpoint=False for random weights.')
+    checkpoint = cfg.pop('checkpoint', init_cfg.get('checkpoint'))
+    if checkpoint is None or checkpoint is True:
+        raise InputError(
+            f'host {cfg.get("type")}: received checkpoint={checkpoint}, but an mmpretrain config promises no weights. '
+            'Set host.checkpoint to a .pth or .safetensors file, or to False for random weights.'
+        )
+    with seeded():
+        host = MODELS.build(cfg)
+        view = resolve(host)
+        if checkpoint is False:
+            host._dump_init_info = lambda: None  # MMEngine would log every parameter of a network that does not train
+            host.init_weights()
+            del host._dump_init_info
+    view.source = 'random, seed 0' if checkpoint is False else checkpoint
+    if checkpoint is not False:
+        load_mmpretrain(host, checkpoint, init_cfg.get('prefix', 'backbone.'))
+    return view

@@ -1,0 +1,1 @@
+"""Token sparsifiers: what leaves the stream. One file, one paper."""

@@ -1,0 +1,1 @@
+"""Where each host library keeps the parts of its ViTs."""

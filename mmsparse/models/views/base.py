@@ -1,0 +1,202 @@
+"""A view says where a host keeps its parts; the host itself stays untouched."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmsparse.errors import InputError
+from mmsparse.tokens import Tokens
+
+
+def qualified(module: nn.Module) -> str:
+    """Return the module-qualified class name: timm's BEiT also calls its classes Block and Attention."""
+    return f'{type(module).__module__}.{type(module).__qualname__}'
+
+
+class View(ABC):
+    """A host ViT's parts, one subclass per host library.
+
+    Args:
+        host: the model; every part is checked, an unknown one is refused.
+
+    Attributes:
+        name: for messages and cards.
+        source: where the weights came from, for cards.
+        width, depth, heads: D, number of blocks, attention heads.
+        class_token: whether row 0 is a class token.
+        prefix: rows before the patches (class token, registers).
+        grid, patch: patches (h, w) of the configured input, pixels (h, w) of a patch.
+        blocks: the blocks, in order.
+    """
+
+    model_types: tuple[str, ...] = ()
+    block_types: tuple[str, ...] = ()
+    part_types: dict[str, tuple[str, ...]] = {}
+
+    name: str
+    source: str = 'as given'
+    width: int
+    depth: int
+    heads: int
+    class_token: bool
+    prefix: int
+    grid: tuple[int, int]
+    patch: tuple[int, int]
+    any_size: bool
+    blocks: nn.ModuleList | nn.Sequential
+
+    def __init__(self, host: nn.Module):
+        if qualified(host) not in self.model_types:
+            raise InputError(f'{type(self).__name__}: received a model of type {qualified(host)}, expected one of {self.model_types}.')
+        self.host = host
+
+    @property
+    def patches(self) -> int:
+        """Patches of the configured input."""
+        return self.grid[0] * self.grid[1]
+
+    @abstractmethod
+    def embed(self, images: Tensor, site: Callable[[Tensor], Tensor]) -> Tokens:
+        """Return the first sequence; `site` sees the patch projection before class token and positions."""
+
+    @abstractmethod
+    def norm1(self, block: nn.Module, x_bnc: Tensor) -> Tensor:
+        """Norm before attention."""
+
+    @abstractmethod
+    def qkv(self, block: nn.Module, hq_bnc: Tensor, h_bnc: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries of the rows in hq_bnc, keys and values of those in h_bnc; when both are one tensor, in one product."""
+
+    @abstractmethod
+    def heads_of(self, block: nn.Module, q_bnc: Tensor, k_bnc: Tensor, v_bnc: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Split heads (B×H×N×d) and apply q/k norms."""
+
+    @abstractmethod
+    def scale(self, block: nn.Module) -> float:
+        """Factor of the attention logits."""
+
+    @abstractmethod
+    def attention_dropout(self, block: nn.Module) -> float:
+        """Probability of an attention weight to be dropped now (0 in evaluation)."""
+
+    @abstractmethod
+    def proj(self, block: nn.Module, o_bnc: Tensor) -> Tensor:
+        """Output projection."""
+
+    @abstractmethod
+    def attention_branch(self, block: nn.Module, y_bnc: Tensor) -> Tensor:
+        """What follows the projection: dropout, layer scale, drop-path."""
+
+    @abstractmethod
+    def norm2(self, block: nn.Module, x_bnc: Tensor) -> Tensor:
+        """Norm before the FFN."""
+
+    @abstractmethod
+    def fc1(self, block: nn.Module, h_bnc: Tensor) -> Tensor:
+        """First linear of the FFN."""
+
+    @abstractmethod
+    def activation(self, block: nn.Module, z_bnc: Tensor) -> Tensor:
+        """What lies between the two linears."""
+
+    @abstractmethod
+    def fc2(self, block: nn.Module, z_bnc: Tensor) -> Tensor:
+        """Second linear of the FFN."""
+
+    @abstractmethod
+    def mlp_branch(self, block: nn.Module, y_bnc: Tensor) -> Tensor:
+        """What follows the second linear: dropout, layer scale, drop-path."""
+
+    @abstractmethod
+    def norm(self, x_bnc: Tensor) -> Tensor:
+        """Final norm."""
+
+    @abstractmethod
+    def pooled(self, t: Tokens) -> Tensor:
+        """The host's own pooling and what follows it, without its classifier: B×C."""
+
+    def divide(self, height: int, width: int) -> tuple[int, int]:
+        """Return the patch grid of an image of this many pixels.
+
+        Raises:
+            InputError: the patch size does not divide it.
+        """
+        ph, pw = self.patch
+        if height % ph or width % pw:
+            raise InputError(
+                f'{self.name}: received an image size of {height}×{width} pixels, which its patches of {ph}×{pw} do not divide. '
+                f'Use a multiple, such as {max(1, height // ph) * ph}×{max(1, width // pw) * pw}.'
+            )
+        return height // ph, width // pw
+
+    def grid_of(self, images: Tensor) -> tuple[int, int]:
+        """Return the patch grid of a batch.
+
+        Raises:
+            InputError: the patch size does not divide it, or the host has a fixed input size and this is another.
+        """
+        height, width = images.shape[-2:]
+        grid = self.divide(height, width)
+        if not self.any_size and grid != self.grid:
+            raise InputError(
+                f'{self.name}: received images of {height}×{width} pixels, but the host is built for '
+                f'{self.grid[0] * self.patch[0]}×{self.grid[1] * self.patch[1]}. '
+                'Set host.img_size to what the pipeline delivers, or the pipeline to the size of the host.'
+            )
+        return grid
+
+    def check_parts(self, index: int, block: nn.Module) -> None:
+        """Refuse a block that this view does not know how to run; `part_types` lists what is known, from the block inwards.
+
+        Args:
+            index: the block, counted from 1.
+            block: the block; its parts are checked too, because scale norms and gates hide inside a known class.
+        """
+        for part, known in self.part_types.items():
+            found = qualified(block.get_submodule(part))
+            if found not in known:
+                raise InputError(
+                    f'{type(self).__name__}: block {index} of {self.name} has a {part or "type"} of {found}, which this view cannot run. '
+                    f'Known: {", ".join(known)}. A new kind of host needs a view of its own in mmsparse/models/views.'
+                )
+
+
+def fused_qkv(linear: nn.Linear, hq_bnc: Tensor, h_bnc: Tensor) -> tuple[Tensor, ...]:
+    """Return queries of hq_bnc, keys and values of h_bnc from one linear whose rows are q, k, v."""
+    if hq_bnc is h_bnc:
+        return linear(h_bnc).chunk(3, dim=-1)
+    width = linear.out_features // 3
+    bias_q, bias_kv = (None, None) if linear.bias is None else (linear.bias[:width], linear.bias[width:])
+    k_bnc, v_bnc = F.linear(h_bnc, linear.weight[width:], bias_kv).chunk(2, dim=-1)
+    return F.linear(hq_bnc, linear.weight[:width], bias_q), k_bnc, v_bnc
+
+
+def split_heads(x_bnc: Tensor, heads: int) -> Tensor:
+    """B×N×(H·d) to B×H×N×d."""
+    return x_bnc.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def mean_of_patches(t: Tokens) -> Tensor:
+    """Mean over the patches behind the rows: each row after the prefix counts as often as patches were merged into it. B×C."""
+    x_bnc = t.x_bnc[:, t.prefix :]
+    if t.size_bn is None:
+        return x_bnc.mean(1)
+    size_bn1 = t.size_bn[:, t.prefix :].unsqueeze(-1)
+    return (x_bnc * size_bn1).sum(1) / size_bn1.sum(1)
+
+
+def resolve(model: nn.Module) -> View:
+    """Return the view of a model that the caller has built.
+
+    Raises:
+        InputError: no view knows this type of model.
+    """
+    for view in View.__subclasses__():
+        if qualified(model) in view.model_types:
+            return view(model)
+    known = sorted(name for view in View.__subclasses__() for name in view.model_types)
+    raise InputError(f'received a host of type {qualified(model)}, which no view knows. Known: {", ".join(known)}.')

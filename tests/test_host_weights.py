@@ -1,0 +1,203 @@
+"""Host weights: every rung of the ladder loads what was saved, everything else is refused, and nothing redraws or trains a frozen host."""
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from mmengine.runner import Runner
+from safetensors.torch import save_file
+
+from hosts import HOSTS, draw, images_for, mmpretrain_host, timm_host
+from mmsparse.errors import InputError
+from mmsparse.models.host_weights import fingerprint
+from mmsparse.registry import MODELS
+
+
+def backbone(host, **options):
+    return MODELS.build(dict(type='mmsparse.SparseViT', host=host, **options))
+
+
+def drawn(host, seed=5):
+    return draw(backbone(host, out_type='raw').host, seed)
+
+
+def jax_arrays(host):
+    """A timm host's parameters under the names and layouts of the original JAX files."""
+    state = {key: value.numpy() for key, value in host.state_dict().items()}
+    heads, width = host.blocks[0].attn.num_heads, host.embed_dim
+    arrays = {
+        'embedding/kernel': state['patch_embed.proj.weight'].transpose(2, 3, 1, 0),
+        'embedding/bias': state['patch_embed.proj.bias'],
+        'cls': state['cls_token'],
+        'Transformer/posembed_input/pos_embedding': state['pos_embed'],
+        'Transformer/encoder_norm/scale': state['norm.weight'],
+        'Transformer/encoder_norm/bias': state['norm.bias'],
+    }
+    for i in range(len(host.blocks)):
+        ours, theirs = f'blocks.{i}.', f'Transformer/encoderblock_{i}/'
+        attention = theirs + 'MultiHeadDotProductAttention_1/'
+        for norm, number in (('norm1', 0), ('norm2', 2)):
+            arrays[f'{theirs}LayerNorm_{number}/scale'] = state[f'{ours}{norm}.weight']
+            arrays[f'{theirs}LayerNorm_{number}/bias'] = state[f'{ours}{norm}.bias']
+        for part, weight, bias in zip(
+            ('query', 'key', 'value'), np.split(state[ours + 'attn.qkv.weight'], 3), np.split(state[ours + 'attn.qkv.bias'], 3), strict=True
+        ):
+            arrays[f'{attention}{part}/kernel'] = weight.T.reshape(width, heads, -1)
+            arrays[f'{attention}{part}/bias'] = bias.reshape(heads, -1)
+        arrays[attention + 'out/kernel'] = state[ours + 'attn.proj.weight'].T.reshape(heads, -1, width)
+        arrays[attention + 'out/bias'] = state[ours + 'attn.proj.bias']
+        for number, part in enumerate(('fc1', 'fc2')):
+            arrays[f'{theirs}MlpBlock_3/Dense_{number}/kernel'] = state[f'{ours}mlp.{part}.weight'].T
+            arrays[f'{theirs}MlpBlock_3/Dense_{number}/bias'] = state[f'{ours}mlp.{part}.bias']
+    return arrays
+
+
+def save(host, path):
+    if path.suffix == '.npz':
+        np.savez(path, **jax_arrays(host))
+    elif path.suffix == '.safetensors':
+        save_file(host.state_dict(), path)
+    else:
+        torch.save(dict(state_dict=host.state_dict() | {'head.weight': torch.zeros(3, 48)}), path)
+    return str(path)
+
+
+@pytest.mark.parametrize('suffix', ['.safetensors', '.pth', '.npz'])
+def test_a_timm_host_loads_what_was_saved(tmp_path, suffix):
+    source = drawn(timm_host())
+    loaded = backbone(timm_host(checkpoint=save(source, tmp_path / f'host{suffix}'))).host
+    assert fingerprint(loaded) == fingerprint(source)
+
+
+@pytest.mark.parametrize('suffix', ['.safetensors', '.pth'])
+@pytest.mark.parametrize('prefix', ['', 'backbone.'])
+def test_an_mmpretrain_host_loads_a_backbone_or_a_classifier(tmp_path, suffix, prefix):
+    source = drawn(mmpretrain_host())
+    state = {prefix + key: value for key, value in source.state_dict().items()} | ({'head.fc.weight': torch.zeros(2, 48)} if prefix else {})
+    path = tmp_path / f'host{suffix}'
+    save_file(state, path) if suffix == '.safetensors' else torch.save(dict(state_dict=state, meta=dict(epoch=1)), path)
+    for named in (dict(checkpoint=str(path)), dict(init_cfg=dict(type='Pretrained', checkpoint=str(path), prefix='backbone.'))):
+        host = {key: value for key, value in mmpretrain_host().items() if key != 'checkpoint'} | named
+        assert fingerprint(backbone(host, out_type='raw').host) == fingerprint(source)
+
+
+@pytest.mark.parametrize('host', ['timm', 'mmpretrain'])
+def test_position_embeddings_of_another_size_are_resized(tmp_path, host):
+    path = save(drawn(HOSTS[host]), tmp_path / 'host.pth')
+    loaded = backbone(HOSTS[host] | dict(img_size=48, checkpoint=path), out_type='raw')
+    assert loaded.host.pos_embed.shape[1] == 1 + 36
+    assert loaded(torch.randn(1, 3, 48, 48))[-1].shape == (1, 37, 48)
+
+
+class Hostile:
+    def __reduce__(self):
+        return os.mkdir, ('pwned',)
+
+
+def damage(kind, path):
+    data = path.read_bytes()
+    if kind == 'truncated':
+        path.write_bytes(data[: len(data) // 2])
+    elif kind == 'empty':
+        path.write_bytes(b'')
+    else:
+        path.write_bytes(pickle.dumps(Hostile()))
+    return str(path)
+
+
+@pytest.mark.parametrize('suffix', ['.safetensors', '.pth', '.npz'])
+@pytest.mark.parametrize('kind', ['truncated', 'empty', 'hostile'])
+def test_damaged_files_are_refused_by_name_and_nothing_runs(tmp_path, monkeypatch, suffix, kind):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / f'host{suffix}'
+    save(drawn(timm_host()), path)
+    with pytest.raises(InputError, match=f'host{suffix}'):
+        backbone(timm_host(checkpoint=damage(kind, path)))
+    assert not (tmp_path / 'pwned').exists()
+
+
+@pytest.mark.parametrize('host', ['timm', 'mmpretrain'])
+def test_a_file_of_another_network_is_refused(tmp_path, host):
+    shallow = dict(depth=2) if host == 'timm' else dict(arch=dict(embed_dims=48, num_layers=2, num_heads=3, feedforward_channels=192))
+    path = save(drawn(HOSTS[host] | shallow), tmp_path / 'host.pth')
+    with pytest.raises(InputError, match='Missing: .* more; unexpected: none'):
+        backbone(HOSTS[host] | dict(checkpoint=path), out_type='raw')
+
+
+@pytest.mark.parametrize(
+    ('host', 'message'),
+    [
+        (timm_host(checkpoint='nowhere.pth'), 'nowhere.pth: no such file'),
+        (timm_host(checkpoint='nowhere.npz'), 'nowhere.npz: no such file'),
+        (timm_host(checkpoint=None, name='vit_tiny_patch16_18x2_224'), 'no model'),
+        (timm_host(checkpoint=None, name='vit_tiny_patch16_224.nonsense'), 'nonsense'),
+        (timm_host(checkpoint=None), r'--cfg-options model\.backbone\.host\.checkpoint'),
+        ({key: value for key, value in mmpretrain_host().items() if key != 'checkpoint'}, 'promises no weights'),
+    ],
+)
+def test_weights_that_cannot_be_had_are_named_with_the_way_out(monkeypatch, tmp_path, host, message):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', True)
+    monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path))
+    with pytest.raises(InputError, match=message):
+        backbone(host, out_type='raw')
+
+
+@pytest.mark.parametrize('host', ['timm', 'mmpretrain'])
+def test_random_hosts_are_the_same_whatever_the_run_drew_before(host):
+    torch.manual_seed(1)
+    first = fingerprint(backbone(HOSTS[host], out_type='raw').host)
+    torch.manual_seed(2)
+    before = torch.random.get_rng_state()
+    second = fingerprint(backbone(HOSTS[host], out_type='raw').host)
+    assert first == second
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+@pytest.mark.parametrize('host', ['timm', 'mmpretrain'])
+def test_one_training_step_through_the_runner_leaves_the_frozen_host_as_loaded(tmp_path, host):
+    source = drawn(HOSTS[host])
+    parts = dict(
+        adapter=dict(type='mmsparse.DenseAdapter', bottleneck=4),
+        sparsifier=dict(type='mmsparse.EViT', layers=(2, 4), keep_rate=0.7),
+        host=HOSTS[host] | dict(checkpoint=save(source, tmp_path / 'host.pth')),
+    )
+    model = dict(
+        type='ImageClassifier',
+        backbone=dict(type='mmsparse.SparseViT', **parts),
+        head=dict(type='LinearClsHead', num_classes=3, in_channels=48, init_cfg=dict(type='TruncNormal', layer='Linear', std=0.01)),
+    )
+    runner = Runner(
+        model=model,
+        work_dir=str(tmp_path / 'run'),
+        train_dataloader=dict(
+            dataset=ThreeClasses(), batch_size=4, sampler=dict(type='DefaultSampler', shuffle=True), collate_fn=dict(type='pseudo_collate')
+        ),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
+        train_cfg=dict(by_epoch=True, max_epochs=1),
+        default_scope='mmpretrain',
+        experiment_name=f'fingerprint_{host}',
+    )
+    before = {key: value.clone() for key, value in runner.model.state_dict().items()}
+    runner.train()
+    ours = runner.model.backbone
+    assert fingerprint(ours.host) == fingerprint(source)
+    assert not ours.host.training and ours.adapters.training
+    moved = {key for key, value in runner.model.state_dict().items() if not torch.equal(value, before[key])}
+    assert any(key.startswith('backbone.adapters') for key in moved) and 'head.fc.weight' in moved
+    assert not any(key.startswith('backbone.host') for key in moved)
+
+
+class ThreeClasses(torch.utils.data.Dataset):
+    metainfo = dict(classes=('a', 'b', 'c'))
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        from mmpretrain.structures import DataSample
+
+        return dict(inputs=images_for(seed=index, batch=1)[0], data_samples=DataSample().set_gt_label(index % 3))

@@ -1,0 +1,105 @@
+"""The view and the loop are neutral: without adapter and sparsifier the host's own forward comes out, on every host."""
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+from hosts import HOSTS, build, images_for, mmpretrain_host, native, timm_host
+from mmsparse.errors import InputError
+from mmsparse.models.views.base import resolve
+from mmsparse.registry import MODELS
+from mmsparse.tokens import restore
+
+
+@pytest.mark.parametrize('host', HOSTS)
+def test_neutral_loop_equals_the_hosts_own_forward(host):
+    backbone, images = build(host), images_for(host)
+    with torch.no_grad():
+        expected = native(backbone.host, images)
+        torch.testing.assert_close(backbone(images)[-1], expected, atol=1e-5, rtol=0)
+    assert expected.std() >= 0.1
+
+
+@pytest.mark.parametrize('host', HOSTS)
+def test_drawn_parameters_move_the_output_of_every_block(host):
+    # Guards the parity tests themselves: a part that the output does not depend on could be wrong unseen.
+    backbone, images = build(host), images_for(host, batch=2)
+    backbone.host.requires_grad_(True)
+    backbone(images)[-1].square().sum().backward()
+    silent = [name for name, value in backbone.host.named_parameters() if value.grad is None or not value.grad.any()]
+    unused = ('head', 'fc_norm', 'norm_pre') if 'timm' in host else ('ln2',)
+    assert [name for name in silent if not name.startswith(unused) and 'pre_norm' not in name] == []
+
+
+@pytest.mark.parametrize('host', ['timm', 'timm_qk_norm', 'mmpretrain_layer_scale'])
+def test_neutral_loop_with_dropout_and_drop_path_equals_the_host_in_training(host):
+    options = dict(proj_drop_rate=0.3, attn_drop_rate=0.3, drop_path_rate=0.5) if 'timm' in host else dict(drop_rate=0.3, drop_path_rate=0.5)
+    backbone, images = build(HOSTS[host] | options), images_for(host)
+    nn.Module.train(backbone.host, True)
+    torch.manual_seed(3)
+    expected = native(backbone.host, images)
+    torch.manual_seed(3)
+    torch.testing.assert_close(backbone(images)[-1], expected, atol=1e-5, rtol=0)
+
+
+def test_every_intermediate_block_equals_the_hosts():
+    backbone = MODELS.build(dict(type='mmsparse.SparseViT', host=timm_host(), out_type='featmap', out_indices=(1, -2)))
+    images = images_for('timm')
+    expected = backbone.host.forward_intermediates(images, indices=[1, 4], intermediates_only=True)
+    for ours, theirs in zip(backbone(images), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize('options', [{}, dict(class_token=False, global_pool='avg'), dict(global_pool='avg', reg_tokens=2)])
+def test_pooled_output_equals_the_timm_hosts_own(options):
+    backbone = build(timm_host(**options), out_type='pooled')
+    images = images_for('timm')
+    torch.testing.assert_close(backbone(images)[-1], backbone.host(images), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize('out_type', ['cls_token', 'avg_featmap'])
+def test_pooled_output_equals_the_mmpretrain_hosts_own(out_type):
+    backbone = build(mmpretrain_host() | dict(out_type=out_type), out_type='pooled')
+    images = images_for('timm')
+    torch.testing.assert_close(backbone(images)[-1], backbone.host(images)[-1], atol=1e-5, rtol=0)
+
+
+def test_a_host_of_any_size_takes_any_size():
+    backbone = build(timm_host(dynamic_img_size=True))
+    images = torch.randn(2, 3, 48, 24)
+    torch.testing.assert_close(backbone(images)[-1], native(backbone.host, images), atol=1e-5, rtol=0)
+    assert restore(backbone.forward_tokens(images)).shape == (2, 48, 6, 3)
+
+
+@pytest.mark.parametrize(
+    ('options', 'named'),
+    [
+        (dict(scale_attn_norm=True), 'attn.norm'),
+        (dict(mlp_layer=timm.layers.SwiGLU), 'mlp'),
+        (dict(attn_layer=timm.layers.DiffAttention), 'DiffAttention'),
+        (dict(block_fn=timm.models.vision_transformer.ParallelScalingBlock), 'ParallelScalingBlock'),
+        (dict(patch_drop_rate=0.5), 'patch_drop_rate'),
+    ],
+)
+def test_unknown_parts_are_refused_by_name(options, named):
+    with pytest.raises(InputError, match=named):
+        MODELS.build(dict(type='mmsparse.SparseViT', host=timm_host(**options)))
+
+
+def test_unknown_models_are_refused_with_the_list_of_known_ones():
+    beit = timm.create_model('beit_base_patch16_224', img_size=32, patch_size=8, embed_dim=48, depth=1, num_heads=3)
+    with pytest.raises(InputError, match=r'timm\.models\.beit\.Beit.*timm\.models\.vision_transformer\.VisionTransformer'):
+        resolve(beit)
+
+
+@pytest.mark.parametrize(('host', 'size'), [('timm', 40), ('timm', 36), ('mmpretrain', 36)])
+def test_images_that_do_not_fit_are_refused(host, size):
+    with pytest.raises(InputError, match=f'{size}×{size}'):
+        build(host)(torch.randn(1, 3, size, size))
+
+
+@pytest.mark.parametrize('host', [timm_host(img_size=36), mmpretrain_host() | dict(img_size=36)])
+def test_an_input_size_that_patches_do_not_divide_is_refused_at_build(host):
+    with pytest.raises(InputError, match='36×36'):
+        MODELS.build(dict(type='mmsparse.SparseViT', host=host, out_type='raw'))
