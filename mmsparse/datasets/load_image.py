@@ -1,0 +1,52 @@
+"""Load any image file as the same kind of array."""
+
+from io import BytesIO
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmengine.fileio import get
+from PIL import Image, ImageOps
+
+from mmsparse.errors import InputError
+from mmsparse.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class LoadImage(BaseTransform):
+    """Read ``img_path`` with Pillow into ``img`` (H×W×3, uint8, BGR), ``img_shape`` and ``ori_shape``, as mmcv's LoadImageFromFile does.
+
+    Unlike it, a truncated file is an error and not a picture that ends in grey. The EXIF orientation is applied. Grey, palette, CMYK and the like
+    become colour; transparent pixels are shown on white, as on a page; 16-bit grey keeps its upper 8 bits; of an animation the first frame is taken.
+
+    Raises:
+        InputError: the file is missing, broken, truncated, or holds pixels without a fixed range (32-bit grey); the text names it.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Add ``img``, ``img_shape`` and ``ori_shape`` (height, width) to ``results``, which holds ``img_path``."""
+        path = results['img_path']
+        try:
+            with Image.open(BytesIO(get(path))) as image:
+                rgb = np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
+        except Exception as error:  # a parser of Pillow raises whatever it meets in a broken file
+            raise InputError(f'{path}: cannot be read as an image ({error}). Replace the file, or take it out of the list of images.') from error
+        results['img'] = np.ascontiguousarray(rgb[..., ::-1])
+        results['img_shape'] = results['ori_shape'] = rgb.shape[:2]
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}()'
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith('I'):
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError(f'grey values from {values.min()} to {values.max()}, expected 0 to 65535')
+        image = Image.fromarray((values >> 8).astype(np.uint8))
+    if image.mode == 'F':
+        raise ValueError('floating-point grey has no fixed range, expected 8 or 16 bits')
+    if image.has_transparency_data:
+        front = image.convert('RGBA')
+        image = Image.alpha_composite(Image.new('RGBA', front.size, 'white'), front)
+    return image.convert('RGB')
