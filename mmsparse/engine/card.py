@@ -1,0 +1,114 @@
+"""Two cards: what is about to be trained, and what came out."""
+
+import re
+import time
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import torch
+from mmengine.hooks import Hook
+
+from mmsparse.evaluation import published_macs, rows_per_layer
+from mmsparse.models.backbones import SparseViT
+from mmsparse.registry import HOOKS
+
+from .terminal import figures, show
+
+
+@HOOKS.register_module()
+class CardHook(Hook):
+    """Show host, trainable parameters, cost, tokens, data and recipe before training; metrics, checkpoint, time and speed after it."""
+
+    priority = 'VERY_LOW'  # the other hooks have spoken, and the progress line has ended
+
+    def __init__(self):
+        self.metrics = {}
+
+    def before_train(self, runner) -> None:
+        self.start, self.first = time.monotonic(), runner.iter
+        if runner.rank == 0:
+            model = getattr(runner.model, 'module', runner.model)
+            show(runner.logger, 'To be trained', {**describe(model), 'data': data(runner), 'recipe': recipe(runner)})
+
+    def after_val_epoch(self, runner, metrics=None) -> None:
+        self.metrics = metrics or {}
+
+    def after_train(self, runner) -> None:
+        """The card waits for after_run, when the progress line has ended; the loop's state is as it is now."""
+        self.minutes = (time.monotonic() - self.start) / 60
+
+    def after_run(self, runner) -> None:
+        if runner.rank == 0 and hasattr(self, 'minutes'):
+            show(runner.logger, 'Trained', {**outcome(runner, self.metrics), 'time': f'{self.minutes:.1f} min', 'speed': speed(runner, self.first)})
+
+
+def describe(model: torch.nn.Module) -> dict[str, str]:
+    """Return what is known of a model before training: always its parameters; of a SparseViT also host, cost and tokens."""
+    total = sum(p.numel() for p in model.parameters())
+    trains = [p for p in model.parameters() if p.requires_grad]
+    count, size = sum(p.numel() for p in trains), sum(p.numel() * p.element_size() for p in trains)
+    rows = {'trainable': f'{count:,} of {total:,} parameters ({count / total:.2%}), {size / 1024:,.0f} KiB'}
+    backbone = getattr(model, 'backbone', None)
+    if not isinstance(backbone, SparseViT):
+        return rows
+    view = backbone.view
+    height, width = (cells * pixels for cells, pixels in zip(view.grid, view.patch, strict=True))
+    image = next(model.parameters()).new_zeros(1, 3, height, width)
+    dense, sparse = (published_macs(model, image, dense=dense) / 1e9 for dense in (True, False))
+    return {
+        'host': f'{view.name}, {sum(p.numel() for p in backbone.host.parameters()):,} parameters, weights: {view.source}',
+        **rows,
+        'cost': f'{sparse:.4g} GFLOPs per image, dense host {dense:.4g} (multiply-adds, as papers count)',
+        'tokens': stages(view.prefix + view.patches, rows_per_layer(model, image)),
+    }
+
+
+def stages(start: int, rows: Sequence[int]) -> str:
+    """Return the numbers of tokens and the layers in which they change.
+
+    Args:
+        start: tokens that enter the first layer.
+        rows: tokens that enter each layer's FFN.
+    """
+    changes = [f', {now} from layer {layer}' for layer, (before, now) in enumerate(pairwise([start, *rows]), start=1) if now != before]
+    return f'{start}{"".join(changes)}'
+
+
+def data(runner) -> str:
+    """Return the classes and the numbers of images."""
+    dataset = runner.train_dataloader.dataset
+    classes = getattr(dataset, 'metainfo', {}).get('classes')
+    held_out = f', {len(runner.val_dataloader.dataset):,} for validation' if runner.val_loop is not None else ''
+    named = f'{len(classes)} classes, ' if classes else ''
+    return f'{type(dataset).__name__}: {named}{len(dataset):,} images for training{held_out}'
+
+
+def recipe(runner) -> str:
+    """Return optimiser, learning rate before its schedule, length, batch and precision."""
+    wrapper = runner.optim_wrapper
+    group = wrapper.param_groups[0]
+    dtype = getattr(wrapper, 'dtype', None) or getattr(wrapper, 'cast_dtype', None) or 'float32'
+    batch = runner.train_dataloader.batch_size
+    processes = f' ({runner.world_size} × {batch})' if runner.world_size > 1 else ''
+    return (
+        f'{type(wrapper.optimizer).__name__}, learning rate {group.get("initial_lr", group["lr"]):.2e}, {runner.max_epochs} epochs, '
+        f'batch {batch * runner.world_size}{processes}, {str(dtype).removeprefix("torch.")}, seed {runner.seed}'
+    )
+
+
+def outcome(runner, metrics: dict) -> dict[str, str]:
+    """Return last and best metrics and where the checkpoints are. CheckpointHook keeps the best in the message hub, also over a resume."""
+    known = runner.message_hub.runtime_info
+    rows = {'last': figures(metrics) or 'not validated'}
+    if known.get('best_ckpt'):
+        epoch = re.search(r'epoch_(\d+)', known['best_ckpt'])
+        rows['best'] = f'{known["best_score"]:.4g}' + (f' at epoch {epoch[1]}' if epoch else '') + f', {known["best_ckpt"]}'
+    rows['checkpoint'] = str(known.get('last_ckpt', 'none written'))
+    return rows
+
+
+def speed(runner, first: int) -> str:
+    """Return the median speed of this run's iterations, loading included."""
+    seconds = runner.message_hub.get_scalar('train/time').data[0][-(runner.iter - first) or None :]
+    return f'{runner.train_dataloader.batch_size * runner.world_size / np.median(seconds):,.0f} img/s (median)'

@@ -1,0 +1,141 @@
+"""What tools/train.py and tools/test.py share: options, config and processes."""
+
+import argparse
+import difflib
+import os
+import traceback
+import zipfile
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+from torch import distributed
+
+from mmsparse.config_check import check_config
+from mmsparse.errors import InputError
+
+NEEDED = {  # what each launcher promises to set
+    'none': (),
+    'pytorch': ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
+    'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST'),
+    'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK', 'MASTER_ADDR'),
+}
+MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """Return the options that both tools have, named as in mmpretrain."""
+    options = argparse.ArgumentParser(description=description)
+    options.add_argument('config', help='path of the config file')
+    options.add_argument('--work-dir', help='where logs and checkpoints go (default: work_dir of the config, else work_dirs/NAME_OF_CONFIG)')
+    options.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change entries of the config: a.b=1 c="[1,2]"')
+    options.add_argument('--launcher', choices=list(NEEDED), default='none', help='who started the processes')
+    options.add_argument('--seed', type=int, help='seed of the run, instead of randomness.seed')
+    options.add_argument('--deterministic', action='store_true', help='let torch refuse operators whose results vary')
+    options.add_argument('--no-pin-memory', action='store_true', help='keep batches in pageable memory')
+    options.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by old launchers')
+    return options
+
+
+def parse(options: argparse.ArgumentParser) -> argparse.Namespace:
+    """Parse the command line; MMEngine's DictAction alone answers ``--cfg-options key`` with a traceback."""
+    try:
+        return options.parse_args()
+    except ValueError as error:
+        options.error(f'--cfg-options expects KEY=VALUE pairs: {error}')
+
+
+def load_config(args: argparse.Namespace, loaders: tuple[str, ...]) -> Config:
+    """Read the config and apply the shared options. ``--cfg-options`` come first, so that the named options act on the result.
+    ``args.work_dir`` is then the folder that the run uses.
+
+    Args:
+        args: the parsed options.
+        loaders: names of the data loaders that the tool uses.
+
+    Raises:
+        InputError: no such file, or it cannot be read; the text gives file and line.
+    """
+    path = Path(args.config)
+    if not path.is_file():
+        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob('*.py')])
+        hint = f' Did you mean {path.with_name(near[0])}?' if near else ' Expected a path such as configs/sparse_tuning/tiny_digits.py.'
+        raise InputError(f'{path}: no such config file.{hint}')
+    try:
+        cfg = Config.fromfile(path)
+        cfg.merge_from_dict(args.cfg_options or {})
+    except Exception as error:  # a config is a program: anything can come out of it
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f'{last.filename}, line {last.lineno}' if last.name == '<module>' else path
+        raise InputError(f'{place}: this config cannot be used. {type(error).__name__}: {error}. Correct the file or --cfg-options.') from error
+    cfg.launcher = args.launcher
+    args.work_dir = cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'./work_dirs/{path.stem}'
+    randomness = cfg.setdefault('randomness', ConfigDict())
+    if args.seed is not None:
+        randomness.seed = args.seed
+    if args.deterministic:
+        randomness.deterministic = True
+        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # without it deterministic matrix products are refused on a GPU
+    for name in loaders:
+        _complete(cfg.get(name), args)
+    return cfg
+
+
+def _complete(loader: ConfigDict | None, args: argparse.Namespace) -> None:
+    """Fill in mmpretrain's loader defaults; no workers can be kept alive where there are none."""
+    if loader is None:
+        return
+    for key, value in dict(pin_memory=torch.cuda.is_available(), persistent_workers=True, collate_fn=dict(type='default_collate')).items():
+        loader.setdefault(key, value)
+    if args.no_pin_memory:
+        loader.pin_memory = False
+    if not loader.get('num_workers') or getattr(args, 'no_persistent_workers', False):
+        loader.persistent_workers = False
+
+
+def existing(path: str) -> str:
+    """Return the path of a checkpoint after a cheap look at it; an address (with ``://``) is left to MMEngine.
+
+    Raises:
+        InputError: no such file, or one that is no checkpoint or breaks off.
+    """
+    if '://' in path:
+        return path
+    if not Path(path).is_file():
+        others = sorted(str(p) for p in Path(path).parent.glob('*.pth'))
+        raise InputError(f'{path}: no such checkpoint. Checkpoints in this folder: {", ".join(others) or "none"}.')
+    with open(path, 'rb') as file:
+        head = file.read(2)
+    if not (zipfile.is_zipfile(path) or head == b'\x80\x02'):  # torch before 1.6 wrote a bare pickle
+        raise InputError(f'{path}: not a PyTorch checkpoint, or cut off ({Path(path).stat().st_size:,} bytes). Expected a .pth file. Copy it again.')
+    return path
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Set the processes up and build the runner.
+
+    Raises:
+        InputError: a misspelt config; the launcher did not start this process, or needs a GPU that is not there.
+    """
+    # MMEngine lets a config drop only those hooks by None that it would have added itself.
+    for name in [name for name, hook in cfg.get('default_hooks', {}).items() if hook is None and name not in MMENGINE_HOOKS]:
+        cfg.default_hooks.pop(name)
+    check_config(cfg)
+    missing = [name for name in NEEDED[cfg.launcher] if name not in os.environ]
+    if missing:
+        raise InputError(
+            f'--launcher {cfg.launcher}: {", ".join(missing)} not set, so this process was not started by it. '
+            'Use tools/dist_train.sh, tools/dist_test.sh or the slurm scripts, or leave out --launcher for one process.'
+        )
+    if cfg.launcher != 'none' and not torch.cuda.is_available():
+        if cfg.launcher != 'pytorch':
+            raise InputError(
+                f'--launcher {cfg.launcher}: no GPU found. Several processes on a CPU go through torchrun: tools/dist_train.sh, tools/dist_test.sh.'
+            )
+        # MMEngine would choose a GPU first and hand its number to DistributedDataParallel.
+        distributed.init_process_group('gloo')
+        given = cfg.get('model_wrapper_cfg') or dict(find_unused_parameters=cfg.get('find_unused_parameters', False))
+        cfg.model_wrapper_cfg = dict(dict(type='MMDistributedDataParallel', broadcast_buffers=False), **given, device_ids=None)
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

@@ -1,0 +1,38 @@
+"""How a tool ends: bad input and Ctrl-C in one message each, everything else with its traceback."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from torch import distributed
+
+from mmsparse.errors import InputError
+
+
+@contextmanager
+def reporting(interrupted: Callable[[], str]) -> Iterator[None]:
+    """Run a tool: InputError ends with status 2, Ctrl-C with 130.
+
+    Args:
+        interrupted: gives the text that tells how to go on after Ctrl-C.
+    """
+    rank = int(os.environ.get('RANK', 0))
+    tool = Path(sys.argv[0]).name
+    try:
+        yield
+    except InputError as error:
+        # A data loader's worker sends its whole traceback as the text.
+        text = str(error).rsplit('InputError: ', 1)[-1].strip()
+        if rank == 0:
+            sys.stderr.write(f'{tool}: error: {text}\n')
+        elif distributed.is_initialized():  # before that every process has read the same options, and one may speak for all
+            sys.stderr.write(f'{tool}: error in process {rank}: {text}\n')
+        sys.exit(2)
+    except KeyboardInterrupt:
+        if rank == 0:
+            sys.stderr.write(f'\n{tool}: stopped. {interrupted()}\n')
+        sys.exit(130)
+    if distributed.is_initialized():
+        distributed.destroy_process_group()

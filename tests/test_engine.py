@@ -1,0 +1,116 @@
+"""The hooks: what they stop, what they show and what they leave alone."""
+
+import io
+import logging
+import random
+from functools import partial
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dataset import worker_init_fn
+from mmengine.runner import Runner
+from rich.console import Console
+
+from mmsparse.engine.card import stages
+from mmsparse.engine.epoch_seed import EpochSeedHook
+from mmsparse.engine.terminal import screens
+from mmsparse.errors import InputError
+from small_run import write_run
+
+
+@pytest.fixture(scope='module')
+def config(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp('engine'))
+
+
+def train(config, name: str, **entries) -> Runner:
+    """Train in this process with some entries changed; `name` separates the loggers of the runs."""
+    cfg = Config.fromfile(config)
+    cfg.merge_from_dict({'work_dir': str(config.parent / name), 'experiment_name': name, **entries})
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return runner
+
+
+def log_of(runner) -> str:
+    (path,) = (handler.baseFilename for handler in runner.logger.handlers if isinstance(handler, logging.FileHandler))
+    return open(path).read()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(config):
+    with pytest.raises(InputError, match=r'epoch 1, iteration 2: loss = nan.*expected finite numbers.*lower learning rate'):
+        train(config, 'infinite', **{'optim_wrapper.optimizer.lr': 1e30, 'param_scheduler': None})
+    assert not list((config.parent / 'infinite').glob('*.pth'))
+
+
+def test_validation_does_not_shift_what_training_draws(config):
+    often, once = (train(config, f'every_{n}', **{'train_cfg.val_interval': n}) for n in (1, 3))
+    for ours, expected in zip(often.model.parameters(), once.model.parameters()):
+        assert torch.equal(ours, expected)
+
+
+def test_each_epoch_and_each_process_draws_its_own_and_a_resumed_one_the_same():
+    def draws(iteration, rank):
+        loader = SimpleNamespace(worker_init_fn=partial(worker_init_fn, num_workers=1, rank=rank, seed=0))
+        EpochSeedHook().before_train_epoch(SimpleNamespace(seed=5, iter=iteration, rank=rank, train_dataloader=loader))
+        return random.random(), np.random.rand(), torch.rand(1).item(), loader.worker_init_fn.keywords['seed']
+
+    cases = [draws(iteration, rank) for iteration in (0, 4, 8) for rank in (0, 1)]
+    for values in zip(*cases):
+        assert len(set(values)) == len(cases)
+    assert draws(4, 1) == cases[3]
+
+
+def test_without_a_terminal_cards_are_plain_lines_and_nothing_is_drawn(config, capsys):
+    runner = train(config, 'plain')
+    text = capsys.readouterr().out
+    assert '\x1b[?25l' not in text and '━' not in text and '╭' not in text
+    for line in ('host       vit_tiny_patch16_224, 57,632 parameters, weights: random', 'tokens     17, 14 from layer 2', 'batch 8, float32, seed 0'):
+        assert line in text and line in log_of(runner)
+    trains = sum(p.numel() for p in runner.model.parameters() if p.requires_grad)
+    assert f'{trains:,} of' in text and f'{trains * 4 / 1024:,.0f} KiB' in text
+    assert 'CustomDataset: 3 classes, 32 images for training, 20 for validation' in text
+    best = runner.message_hub.get_info('best_score')
+    assert f'best        {best:.4g} at epoch' in text and str(config.parent / 'plain/epoch_3.pth') in text and 'img/s (median)' in text
+
+
+def test_on_a_terminal_one_line_lives_and_the_log_goes_to_the_file(config, capsys, monkeypatch):
+    monkeypatch.setenv('TERM', 'xterm')
+    drawn = io.StringIO()
+    for module in ('progress', 'terminal'):
+        monkeypatch.setattr(f'mmsparse.engine.{module}.Console', lambda: Console(file=drawn, force_terminal=True, width=140))
+    runner = train(config, 'drawn')
+    text = drawn.getvalue()
+    assert 'To be trained' in text and '╭' in text and 'Trained' in text
+    assert 'epoch 3/3' in text and '12/12' in text and 'img/s' in text and '0:00:00 left' in text and 'lr ' in text
+    assert 'validation, epoch 3: accuracy/top1' in text.replace('\x1b[2K', '')
+    lines = log_of(runner)
+    assert 'Epoch(train) [3]' in lines and 'Epoch(val) [3]' in lines and 'tokens     17' in lines
+    assert 'Epoch(train)' not in capsys.readouterr().out + text
+    assert [handler.level for handler in screens(runner.logger)] == [logging.INFO]
+
+
+def test_only_the_first_process_draws(config, monkeypatch):
+    monkeypatch.setenv('TERM', 'xterm')
+    drawn = io.StringIO()
+    for module in ('progress', 'terminal'):
+        monkeypatch.setattr(f'mmsparse.engine.{module}.Console', lambda: Console(file=drawn, force_terminal=True))
+    monkeypatch.setattr('mmengine.runner.Runner.rank', property(lambda self: 1))
+    train(config, 'second')
+    assert drawn.getvalue() == ''
+
+
+def test_stages_name_the_layers_where_tokens_change():
+    assert stages(197, [197, 197, 139, 139, 98]) == '197, 139 from layer 3, 98 from layer 5'
+    assert stages(17, [17, 17]) == '17'
+
+
+def test_a_model_that_is_no_sparse_vit_is_trained_and_described(config, capsys):
+    arch = dict(embed_dims=32, num_layers=1, num_heads=2, feedforward_channels=32)
+    vit = dict(type='VisionTransformer', arch=arch, img_size=32, patch_size=8, _delete_=True)
+    train(config, 'other', **{'model.backbone': vit})
+    text = capsys.readouterr().out
+    assert '(100.00%)' in text and 'recipe' in text and '    tokens' not in text

@@ -1,0 +1,78 @@
+"""Test a checkpoint.
+
+python tools/test.py configs/sparse_tuning/tiny_digits.py work_dirs/tiny_digits/epoch_20.pth --out predictions.pkl
+"""
+
+from copy import deepcopy
+from pathlib import Path
+
+import mmengine
+from mmengine.config import Config, ConfigDict
+from mmengine.dist import is_main_process
+from mmengine.evaluator import DumpResults
+
+from mmsparse.engine.launch import build_runner, existing, load_config, parse, parser
+from mmsparse.engine.reporting import reporting
+from mmsparse.errors import InputError
+
+FORMATS = {'pred': ('.pkl', '.pickle'), 'metrics': ('.json', '.yaml', '.yml', '.pkl', '.pickle')}
+
+
+def parse_args():
+    options = parser('Test a checkpoint.')
+    options.add_argument('checkpoint', help='path of the checkpoint')
+    options.add_argument('--out', help='file for the results')
+    options.add_argument(
+        '--out-item', choices=list(FORMATS), help="what --out gets: every image's prediction in the order of the data (default), or the metrics"
+    )
+    options.add_argument('--amp', action='store_true', help='test in mixed precision')
+    options.add_argument('--tta', action='store_true', help='test-time augmentation: tta_model and tta_pipeline of the config, else mirroring')
+    options.add_argument('--show-dir', help='folder for drawn predictions')
+    options.add_argument('--interval', type=int, help='draw every n-th image (default: 1)')
+    args = parse(options)
+    if args.out_item and not args.out:
+        options.error('--out-item needs --out FILE.')
+    return args
+
+
+def build_config(args) -> Config:
+    """Return the config with all options applied."""
+    if args.out and Path(args.out).suffix not in FORMATS[args.out_item or 'pred']:
+        item = args.out_item or 'pred'
+        raise InputError(f'--out {args.out}: for --out-item {item} expected a name ending in {" or ".join(FORMATS[item])}.')
+    cfg = load_config(args, ('test_dataloader',))
+    cfg.load_from, cfg.resume = existing(args.checkpoint), False
+    if args.amp:
+        cfg.test_cfg.fp16 = True
+    if args.show_dir:
+        hook = cfg.default_hooks.get('visualization')
+        if hook is None:
+            raise InputError("--show-dir: the config has no default_hooks.visualization; set it to dict(type='VisualizationHook').")
+        hook.update(enable=True, out_dir=args.show_dir, interval=args.interval or hook.get('interval', 1))
+    if args.tta:
+        use_tta(cfg)
+    return cfg
+
+
+def use_tta(cfg: Config) -> None:
+    """Wrap the model and the pipeline, by default as mmpretrain does: mean score over the image and its mirror image."""
+    pipeline = cfg.test_dataloader.dataset.pipeline
+    flips = [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)]
+    augment = dict(type='TestTimeAug', transforms=[flips, [pipeline[-1]]])
+    cfg.test_dataloader.dataset.pipeline = cfg.get('tta_pipeline', [*deepcopy(pipeline[:-1]), augment])
+    cfg.model = ConfigDict(**cfg.get('tta_model', dict(type='mmpretrain.AverageClsScoreTTA')), module=cfg.model)
+
+
+def main() -> None:
+    args = parse_args()
+    with reporting(lambda: 'Nothing was saved.'):
+        runner = build_runner(build_config(args))
+        if args.out and args.out_item != 'metrics':
+            runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
+        metrics = runner.test()
+        if args.out_item == 'metrics' and is_main_process():
+            mmengine.dump(metrics, args.out)
+
+
+if __name__ == '__main__':
+    main()

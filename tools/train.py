@@ -1,0 +1,63 @@
+"""Train a model from a config.
+
+python tools/train.py configs/sparse_tuning/tiny_digits.py
+"""
+
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.runner import find_latest_checkpoint
+
+from mmsparse.engine.launch import build_runner, existing, load_config, parse, parser
+from mmsparse.engine.reporting import reporting
+from mmsparse.errors import InputError
+
+
+def parse_args():
+    options = parser('Train a model.')
+    options.add_argument('--resume', nargs='?', const='auto', help='go on from a checkpoint; without a path: from the last one in the work dir')
+    options.add_argument('--amp', action='store_true', help='train in mixed precision (bfloat16), also on a CPU')
+    options.add_argument('--no-validate', action='store_true', help='do not evaluate while training')
+    options.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size (auto_scale_lr.base_batch_size)')
+    options.add_argument('--no-persistent-workers', action='store_true', help='start the loading workers anew each epoch')
+    return parse(options)
+
+
+def build_config(args) -> Config:
+    """Return the config with all options applied."""
+    cfg = load_config(args, ('train_dataloader', 'val_dataloader'))
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.amp:
+        cfg.optim_wrapper.type = 'mmsparse.AutocastOptimWrapper'
+        for key in ('loss_scale', 'dtype'):  # MMEngine's wrapper had them
+            cfg.optim_wrapper.pop(key, None)
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            raise InputError(
+                f'--auto-scale-lr: {args.config} does not say for which batch size its learning rate is. Add auto_scale_lr=dict(base_batch_size=N).'
+            )
+        cfg.auto_scale_lr.enable = True
+    if args.resume:
+        cfg.resume, cfg.load_from = True, None if args.resume == 'auto' else args.resume
+        if args.resume == 'auto' and find_latest_checkpoint(cfg.work_dir) is None:
+            print(f'--resume: no checkpoint in {cfg.work_dir} yet, training starts from the beginning.')
+    if cfg.get('load_from'):
+        cfg.load_from = existing(cfg.load_from)
+    return cfg
+
+
+def how_to_go_on(args) -> str:
+    if not (args.work_dir and (Path(args.work_dir) / 'last_checkpoint').exists()):
+        return 'There is no checkpoint yet.'
+    return f'Go on with: python tools/train.py {args.config} --work-dir {args.work_dir} --resume'
+
+
+def main() -> None:
+    args = parse_args()
+    with reporting(lambda: how_to_go_on(args)):
+        build_runner(build_config(args)).train()
+
+
+if __name__ == '__main__':
+    main()
