@@ -1,0 +1,26 @@
+"""What every run shares: cards, one progress line, guards, the last state and the best one.
+
+All hooks are named, so that a config changes or drops one by its name (``default_hooks=dict(progress=None)``) and has ``custom_hooks`` for itself.
+"""
+
+default_scope = 'mmpretrain'
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=50),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2, save_best='auto'),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    visualization=dict(type='VisualizationHook', enable=False),
+    class_count=dict(type='mmsparse.ClassCountHook'),
+    finite_loss=dict(type='mmsparse.FiniteLossHook'),
+    epoch_seed=dict(type='mmsparse.EpochSeedHook'),
+    card=dict(type='mmsparse.CardHook'),
+    progress=dict(type='mmsparse.ProgressHook'),
+)
+env_cfg = dict(cudnn_benchmark=False, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl'))
+vis_backends = [dict(type='LocalVisBackend')]
+visualizer = dict(type='UniversalVisualizer', vis_backends=vis_backends)
+log_level = 'INFO'
+load_from = None
+resume = False
+randomness = dict(seed=0, deterministic=False)

@@ -1,0 +1,122 @@
+"""Every shipped config can be read, stored, checked and built, and its metafile says what the built network costs."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpretrain.registry import DATASETS, MODELS, TRANSFORMS
+from modelindex.load_model_index import load
+from PIL import Image
+
+from mmsparse.config_check import check_config
+from mmsparse.evaluation import published_macs
+
+ROOT = Path(__file__).parents[1]
+LEAVES = sorted(path for path in ROOT.glob('configs/*/*.py') if path.parent.name != '_base_')
+RECORDS = {m['Config']: m for f in ROOT.glob('configs/*/metafile.yml') for m in yaml.safe_load(f.read_text())['Models']}
+
+
+def by_name(path: Path) -> str:
+    return f'{path.parent.name}/{path.stem}'
+
+
+def read(path: Path) -> Config:
+    """The config with random host weights, since the pretrained ones are not here."""
+    cfg = Config.fromfile(path)
+    init_default_scope(cfg.default_scope)
+    if cfg.model.get('backbone'):
+        cfg.model.backbone.host.checkpoint = False
+    return cfg
+
+
+def images(path: Path) -> torch.Tensor:
+    return torch.zeros(1, 3, *[32 if path.stem.startswith('tiny') else 224] * 2)
+
+
+@pytest.mark.parametrize('path', LEAVES, ids=by_name)
+def test_a_config_is_sound_and_survives_being_stored(path, tmp_path):
+    cfg = Config.fromfile(path)
+    check_config(cfg)
+    cfg.dump(tmp_path / 'stored.py')
+    assert Config.fromfile(tmp_path / 'stored.py').to_dict() == cfg.to_dict()
+    assert cfg.model.get('num_classes', cfg.model.get('head', {}).get('num_classes')) == cfg.data_preprocessor.num_classes
+
+
+@pytest.mark.parametrize('path', LEAVES, ids=by_name)
+def test_the_metafile_tells_parameters_and_cost_of_what_is_built(path):
+    model = MODELS.build(read(path).model).eval()
+    record = RECORDS[str(path.relative_to(ROOT))]['Metadata']
+    assert record['Parameters'] == sum(p.numel() for p in model.parameters())
+    if 'backbone' in read(path).model:
+        assert record['FLOPs'] == published_macs(model, images(path))
+
+
+def test_the_small_host_costs_in_its_metafile_what_it_costs_under_the_digits():
+    digits = MODELS.build(read(ROOT / 'configs/sparse_tuning/tiny_digits.py').model)
+    three_classes_less = 3 * digits.backbone.view.width
+    dense = published_macs(digits, images(Path('tiny')), dense=True)
+    assert RECORDS['configs/pretraining/tiny_cifar10.py']['Metadata']['FLOPs'] == dense - three_classes_less
+
+
+def test_every_config_is_in_the_model_index_and_every_folder_is_explained():
+    index = load(str(ROOT / 'model-index.yml'))
+    index.build_models_with_collections()
+    assert sorted(ROOT / model.config for model in index.models) == LEAVES
+    for folder in {path.parent for path in LEAVES}:
+        text = (folder / 'README.md').read_text()
+        assert all(f'({path.name})' in text for path in LEAVES if path.parent == folder)
+
+
+@pytest.mark.parametrize('name', ['cifar100', 'svhn', 'food101'])
+def test_pipelines_of_the_large_recipes_end_in_224_pixels(name, tmp_path):
+    Image.effect_noise((150, 90), 80).convert('RGB').save(tmp_path / 'a.jpg')
+    cfg = read(ROOT / f'configs/sparse_tuning/vitb_{name}.py')
+    for pipeline in (cfg.train_pipeline, cfg.test_pipeline, cfg.tta_pipeline):
+        item = dict(img_path=str(tmp_path / 'a.jpg'), gt_label=0)
+        if pipeline[0].type != 'mmsparse.LoadImage':
+            item = TRANSFORMS.build(dict(type='mmsparse.LoadImage'))(item)
+        for step in pipeline:
+            item = TRANSFORMS.build(step)(item)
+        views = item['inputs'] if isinstance(item['inputs'], list) else [item['inputs']]
+        assert {tuple(view.shape) for view in views} == {(3, 224, 224)}
+        assert len(views) == (2 if pipeline is cfg.tta_pipeline else 1)
+    torch.testing.assert_close(views[0].flip(-1), views[1])
+
+
+@pytest.mark.parametrize('name', ['vitb_cifar100', 'vitb_svhn', 'vitb_food101', 'tiny_digits'])
+def test_channels_arrive_in_the_order_that_the_host_expects(name):
+    """CIFAR-100 is the one set that mmpretrain hands out as RGB; swapping it would be silent."""
+    cfg = read(ROOT / f'configs/sparse_tuning/{name}.py')
+    preprocessor = MODELS.build(dict(cfg.data_preprocessor, type='ClsDataPreprocessor'))
+    red_first = torch.tensor([255, 51, 0], dtype=torch.uint8).view(1, 3, 1, 1)
+    arrives = red_first if cfg.train_dataloader.dataset.type == 'CIFAR100' else red_first.flip(1)
+    torch.testing.assert_close(preprocessor(dict(inputs=arrives))['inputs'].flatten(), torch.tensor([1.0, -0.6, -1.0]))
+
+
+def test_the_digits_run_from_config_to_loss_and_prediction():
+    cfg = read(ROOT / 'configs/sparse_tuning/tiny_digits.py')
+    model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    data = DATASETS.build(dict(cfg.train_dataloader.dataset, indices=4))
+    batch = dict(inputs=[data[i]['inputs'] for i in range(4)], data_samples=[data[i]['data_samples'] for i in range(4)])
+    losses = model.train_step(batch, optim_wrapper=_NoStep())
+    assert 0 < losses['loss'] < 10
+    model.eval()
+    assert {s.pred_score.shape for s in model.test_step(batch)} == {(10,)}
+    twice = MODELS.build(dict(cfg.tta_model, module=model))
+    views = DATASETS.build(dict(cfg.test_dataloader.dataset, indices=1, pipeline=cfg.tta_pipeline))[0]
+    assert twice.test_step({key: [[value] for value in views[key]] for key in views})[0].pred_score.shape == (10,)
+
+
+class _NoStep:
+    """An optimiser that only lets the loss be computed."""
+
+    def optim_context(self, _):
+        """The same context as without mixed precision."""
+        return torch.enable_grad()
+
+    def update_params(self, loss):
+        """Prove that a gradient exists, and change nothing."""
+        loss.backward()
