@@ -1,0 +1,39 @@
+"""The examples of CONTRIBUTING.md run as they are written."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from hosts import WITH_CLASS_TOKEN, build, images_for
+from mmsparse.registry import MODELS
+
+BLOCKS = re.findall(r'```python\n(.*?)```', (Path(__file__).parents[1] / 'CONTRIBUTING.md').read_text(), re.S)
+
+
+@pytest.fixture(scope='module', autouse=True)
+def examples():
+    for block in BLOCKS:
+        exec(compile(block, 'CONTRIBUTING.md', 'exec'), {})
+    yield
+    for name in ('KeepCentre', 'AttentionGain'):
+        MODELS.module_dict.pop(name)
+
+
+@pytest.mark.parametrize('host', [*WITH_CLASS_TOKEN[:1], 'timm_no_class_token'])
+def test_the_sparsifier_keeps_the_centre_with_a_dense_adapter_on_top(host):
+    backbone = build(host, dict(type='mmsparse.DenseAdapter', bottleneck=4), dict(type='mmsparse.KeepCentre', layers=(2,), keep_rate=0.25))
+    t = backbone.forward_tokens(images_for(host))
+    centre = torch.tensor([5, 6, 9, 10])
+    assert t.x_bnc.shape[1] == t.prefix + 4
+    assert t.source_bm[0][centre].tolist() == [t.prefix + i for i in range(4)]
+    assert (t.source_bm >= 0).sum() == 3 * 4
+
+
+def test_the_adapter_is_neutral_at_its_start_and_trains():
+    plain, gained = (build('timm', adapter) for adapter in (None, dict(type='mmsparse.AttentionGain')))
+    torch.nn.init.ones_(gained.adapters[0].gain)
+    torch.testing.assert_close(gained(images_for())[-1], plain(images_for())[-1], rtol=0, atol=1e-6)
+    gained(images_for())[-1].square().sum().backward()
+    assert gained.adapters[0].gain.grad.all()
