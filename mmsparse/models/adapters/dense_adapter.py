@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -40,6 +41,8 @@ class DenseAdapter(BaseAdapter):
         dropout: probability, after the ReLU, in training.
     """
 
+    _numbers = itertools.count()
+
     def __init__(
         self,
         view: View,
@@ -66,6 +69,7 @@ class DenseAdapter(BaseAdapter):
         if not 0 <= dropout < 1:
             raise InputError(f'DenseAdapter: dropout must lie in [0, 1), received {dropout}.')
         self.scale, self.fusion = scale, fusion
+        self.number = next(self._numbers)  # two in a list keep their histories apart
         self.distance = {name: distance for name, distance in (('prev', 1), ('skip', skip)) if name in inputs}
         layers = range(1, view.depth + 1)
         readers = {layer: [layer + distance for distance in self.distance.values() if layer + distance in layers] for layer in layers}
@@ -130,4 +134,4 @@ class DenseAdapter(BaseAdapter):
         return self.dropout(torch.relu(z_bnd))
 
     def _key(self, layer: int) -> str:
-        return f'dense_adapter.{layer}'
+        return f'dense_adapter.{self.number}.{layer}'
