@@ -48,6 +48,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['mmsparse', 'mmsparse.*']),
+    package_data={'mmsparse': ['assets/*']},
     python_requires='>=3.10',
     install_requires=runtime,
     # The engine and its companions exist as forks and as originals; whoever has either keeps it.

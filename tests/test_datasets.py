@@ -185,3 +185,16 @@ def test_junk_raises_nothing_but_an_input_error(tmp_path, start, junk):
         load(path)
     except InputError as error:
         assert str(path) in str(error)
+
+
+def test_unseen_photos_are_three_balanced_classes_of_real_pictures():
+    train, test = (build(type='mmsparse.UnseenPhotos', split=split) for split in ('train', 'test'))
+    assert [len(train), len(test)] == [300, 1200]
+    assert train.metainfo['classes'] == ('cat', 'deer', 'frog')
+    for dataset in (train, test):
+        labels = dataset.get_gt_labels()
+        assert np.bincount(labels).tolist() == [len(dataset) // 3] * 3
+        pictures = np.stack([dataset[i]['img'] for i in range(0, len(dataset), 7)])
+        assert pictures.shape[1:] == (32, 32, 3) and pictures.dtype == np.uint8
+        assert (pictures.reshape(len(pictures), -1).std(1) > 5).all()
+    assert {train[i]['img'].tobytes() for i in range(300)}.isdisjoint(test[i]['img'].tobytes() for i in range(1200))

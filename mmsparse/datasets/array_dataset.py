@@ -11,7 +11,7 @@ SPLITS = ('train', 'test')
 
 
 class ArrayDataset(BaseDataset, ABC):
-    """Images held in one array, ten digits as classes; a subclass says where they come from.
+    """Images held in one array, ten digits as classes unless a subclass names others; it also says where the images come from.
 
     An item enters the pipeline with ``img`` (H×W×3, uint8, BGR: as if loaded from a file), ``img_shape``, ``ori_shape`` and ``gt_label``.
 

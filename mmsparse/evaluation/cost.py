@@ -12,10 +12,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from mmsparse.models import BaseAdapter
 from mmsparse.models.attention import ClassAttention
 from mmsparse.models.backbones import SparseViT
-from mmsparse.tokens import Tokens
+from mmsparse.models.watch import tokens_per_layer
 
 
 def published_macs(model: nn.Module, images: Tensor, dense: bool = False) -> int:
@@ -41,22 +40,8 @@ def published_macs(model: nn.Module, images: Tensor, dense: bool = False) -> int
 
 def rows_per_layer(model: nn.Module, images: Tensor) -> list[int]:
     """Return the rows that enter each layer's FFN, class token included."""
-    backbone, counter = _backbone(model), _RowCounter()
-    with _counting(model, dense=False), torch.no_grad():
-        backbone.encoder.adapters = [*backbone.adapters, counter]
-        backbone.forward_tokens(images)
-    return counter.rows
-
-
-class _RowCounter(BaseAdapter):
-    def __init__(self):
-        super().__init__()
-        self.rows = []
-
-    def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor:
-        if name == 'norm2':
-            self.rows.append(x.shape[1])
-        return y
+    with _counting(model, dense=False):
+        return [t.x_bnc.shape[1] for t in tokens_per_layer(_backbone(model), images)]
 
 
 @contextmanager
