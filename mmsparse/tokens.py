@@ -5,10 +5,38 @@ A sparsifier decides (it returns a `Plan`); `reduce` executes. Everything that b
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
+
+from mmsparse.errors import InputError
+
+RESTORE = ('gather', 'stale', 'delta')
+
+
+@dataclass(frozen=True)
+class Stash:
+    """What every original patch left behind, for `restore` modes stale and delta.
+
+    Args:
+        stale_bmc: B×m×C, the row just before the patch first left or was merged (as source or destination).
+        touched_bm: B×m, whether that has happened.
+        lost_bmc: B×m×C, sum over the reductions of (row before − row after), for patches that a row stands for.
+    """
+
+    stale_bmc: Tensor
+    touched_bm: Tensor
+    lost_bmc: Tensor
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A stash after the final norm: B×m×C for each of the modes stale and delta."""
+
+    stale_bmc: Tensor
+    delta_bmc: Tensor
 
 
 @dataclass(frozen=True)
@@ -21,7 +49,11 @@ class Tokens:
         grid: patch grid (h, w) of the image; m = h·w patches.
         source_bm: B×m, the row that now stands for each original patch; -1 if it was dropped.
         size_bn: B×N, patches behind a row, 1 for prefix rows; None while nothing has been reduced (all ones).
+        mask_bn: B×N, float validity of rows, 1 or 0; may carry gradient (DynamicViT's training). None: all are valid. Attention, scores,
+            pooling and losses honour it.
         carry: tensors B×N×c that ride every plan, such as the Dense Adapter's history. A site may set a key.
+        notes: what sparsifiers decided, for their losses; shapes are theirs.
+        stash: rows that left, kept only on request.
     """
 
     x_bnc: Tensor
@@ -29,13 +61,21 @@ class Tokens:
     grid: tuple[int, int]
     source_bm: Tensor
     size_bn: Tensor | None = None
+    mask_bn: Tensor | None = None
     carry: dict[str, Tensor] = field(default_factory=dict)
+    notes: dict[str, Tensor] = field(default_factory=dict)
+    stash: Stash | Settled | None = None
 
     @classmethod
     def start(cls, x_bnc: Tensor, prefix: int, grid: tuple[int, int]) -> Tokens:
         """Return the sequence of a fresh image: patch m is row prefix + m."""
         rows_m = torch.arange(prefix, x_bnc.shape[1], device=x_bnc.device)
         return cls(x_bnc, prefix, grid, rows_m.expand(x_bnc.shape[0], -1))
+
+    def with_stash(self) -> Tokens:
+        """Return fresh tokens that will remember what leaves them."""
+        x_bmc = self.x_bnc[:, self.prefix :]
+        return replace(self, stash=Stash(x_bmc, torch.zeros_like(self.source_bm, dtype=torch.bool), torch.zeros_like(x_bmc)))
 
     @property
     def patches(self) -> int:
@@ -45,7 +85,8 @@ class Tokens:
     def first_row(self) -> Tokens:
         """Return the class token alone; every patch counts as gone."""
         carry = {key: value[:, :1] for key, value in self.carry.items()}
-        return replace(self, x_bnc=self.x_bnc[:, :1], prefix=1, source_bm=torch.full_like(self.source_bm, -1), size_bn=None, carry=carry)
+        gone_bm = torch.full_like(self.source_bm, -1)
+        return replace(self, x_bnc=self.x_bnc[:, :1], prefix=1, source_bm=gone_bm, size_bn=None, mask_bn=None, carry=carry, stash=None)
 
 
 @dataclass(frozen=True)
@@ -53,15 +94,28 @@ class Plan:
     """Where every present row goes.
 
     Args:
-        index_bn: B×N integers, destination row in [0, length), or -1: the row leaves the stream.
-        length: rows that remain; each must be some row's destination.
+        index_bn: B×N integers, destination row in [0, length), or -1: the row leaves the stream. None: every row stays where it is.
+        length: rows that remain; each one that is valid must be some row's destination.
         weight_bn: B×N, the share of each row in its destination; None: 1. The reduction is the linear map
             ``S[index[n], n] = weight[n]`` (Sparse-Tuning, sec. III-A).
+        ffn_bn: B×length, which rows enter this layer's FFN: 1 or 0, in training with gradient (DyT). None: all.
+        edit: acts on the rows, B×N×C, before the reduction (PYRA).
+        mask_bn: B×length, new validity; None: rows stay as valid as they were.
+        notes: what the sparsifier decided, for its losses.
     """
 
-    index_bn: Tensor
+    index_bn: Tensor | None
     length: int
     weight_bn: Tensor | None = None
+    ffn_bn: Tensor | None = None
+    edit: Callable[[Tensor], Tensor] | None = None
+    mask_bn: Tensor | None = None
+    notes: dict[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def stay(cls, tokens: Tokens, **options) -> Plan:
+        """Move nothing; validity, FFN rows or notes may change."""
+        return cls(None, tokens.x_bnc.shape[1], **options)
 
     @classmethod
     def keep(cls, tokens: Tokens, keep: Tensor) -> Plan:
@@ -112,34 +166,106 @@ def merge(x_bnc: Tensor, plan: Plan) -> Tensor:
 
 
 def reduce(tokens: Tokens, plan: Plan) -> Tokens:
-    """Execute a plan: rows, sizes, sources and carry move together.
+    """Execute a plan: rows, sizes, sources, validity, carry and stash move together.
 
     Raises:
         ValueError: the plan was made for another number of rows.
     """
+    notes = tokens.notes | plan.notes
+    if plan.index_bn is None:
+        after = replace(tokens, mask_bn=tokens.mask_bn if plan.mask_bn is None else plan.mask_bn, notes=notes)
+        return _remember(tokens, plan, after)
     if plan.index_bn.shape != tokens.x_bnc.shape[:2]:
         raise ValueError(
             f'reduce: the plan has {tuple(plan.index_bn.shape)} (batch, rows), the tokens have {tuple(tokens.x_bnc.shape[:2])}. '
             'Make the plan from the tokens that it reduces.'
         )
+    count = replace(plan, weight_bn=None)  # sizes and validity add up whatever the shares
     size_bn = torch.ones_like(tokens.x_bnc[..., 0]) if tokens.size_bn is None else tokens.size_bn
+    mask_bn = plan.mask_bn
+    if mask_bn is None and tokens.mask_bn is not None:
+        mask_bn = merge(tokens.mask_bn.unsqueeze(-1), count).squeeze(-1).clamp(max=1)
     moved_bm = plan.index_bn.gather(1, tokens.source_bm.clamp(min=0))
-    return replace(
+    after = replace(
         tokens,
-        x_bnc=merge(tokens.x_bnc, plan),
+        x_bnc=merge(tokens.x_bnc if plan.edit is None else plan.edit(tokens.x_bnc), plan),
         source_bm=torch.where(tokens.source_bm < 0, -1, moved_bm),
-        size_bn=merge(size_bn.unsqueeze(-1), replace(plan, weight_bn=None)).squeeze(-1),  # counts add up whatever the shares
+        size_bn=merge(size_bn.unsqueeze(-1), count).squeeze(-1),
+        mask_bn=mask_bn,
         carry={key: merge(value, plan) for key, value in tokens.carry.items()},
+        notes=notes,
     )
+    return _remember(tokens, plan, after)
 
 
-def restore(tokens: Tokens) -> Tensor:
-    """Give dense heads their grid back: every patch gets the row that stands for it.
-
-    Returns:
-        B×C×h×w; zeros where a patch was dropped.
-    """
+def rows_of(tokens: Tokens) -> Tensor:
+    """Return B×m×C, for each original patch the row that stands for it; zeros where it was dropped."""
     source_bm1 = tokens.source_bm.unsqueeze(-1)
     x_bmc = tokens.x_bnc.gather(1, source_bm1.clamp(min=0).expand(-1, -1, tokens.x_bnc.shape[2]))
-    x_bmc = x_bmc.masked_fill(source_bm1 < 0, 0.0)
+    return x_bmc.masked_fill(~present(tokens).unsqueeze(-1), 0.0)
+
+
+def present(tokens: Tokens) -> Tensor:
+    """Return B×m, whether a valid row stands for each original patch."""
+    if tokens.mask_bn is None:
+        return tokens.source_bm >= 0
+    return (tokens.source_bm >= 0) & (tokens.mask_bn.gather(1, tokens.source_bm.clamp(min=0)) > 0)
+
+
+def restore(tokens: Tokens, mode: str = 'gather') -> Tensor:
+    """Give dense heads their grid back.
+
+    Args:
+        tokens: after the final norm; for stale and delta they must carry a stash that the norm has settled (`settle`).
+        mode: 'gather': the row that stands for the patch, zeros where it was dropped; 'stale': the row just before the patch first left or
+            was merged; 'delta': stale's row plus what its present row has gained since.
+
+    Returns:
+        B×C×h×w.
+
+    Raises:
+        InputError: an unknown mode, or stale and delta without a stash.
+    """
+    if mode not in RESTORE:
+        raise InputError(f'restore: received mode={mode!r}, expected one of {RESTORE}.')
+    if mode == 'gather':
+        x_bmc = rows_of(tokens)
+    elif tokens.stash is None:
+        raise InputError(f'restore: mode={mode!r} needs the rows that left. Build the backbone with stash=True.')
+    else:
+        x_bmc = tokens.stash.stale_bmc if mode == 'stale' else tokens.stash.delta_bmc
     return x_bmc.transpose(1, 2).unflatten(2, tokens.grid)
+
+
+def settle(tokens: Tokens, norm: Callable[[Tensor], Tensor]) -> Tokens:
+    """Finish a stash: the final norm applies to the rows that left as it does to those that stayed.
+
+    Args:
+        tokens: before the final norm.
+        norm: the norm that the present rows will get.
+    """
+    if tokens.stash is None:
+        return tokens
+    stash, now_bmc = tokens.stash, rows_of(tokens)
+    stale_bmc = torch.where(stash.touched_bm.unsqueeze(-1), stash.stale_bmc, now_bmc)
+    delta_bmc = torch.where(present(tokens).unsqueeze(-1), now_bmc + stash.lost_bmc, stale_bmc)
+    return replace(tokens, stash=Settled(norm(stale_bmc), norm(delta_bmc)))
+
+
+def _remember(before: Tokens, plan: Plan, after: Tokens) -> Tokens:
+    """Note in the stash what this reduction takes from each patch that a row still stood for."""
+    if before.stash is None:
+        return after
+    stash, here_bm, stays_bm = before.stash, present(before), present(after)
+    unchanged_bm = stays_bm
+    if plan.index_bn is not None:
+        ones_bn1 = torch.ones_like(before.x_bnc[..., :1])
+        # A destination keeps a patch as it was only if the patch comes alone and unscaled.
+        alone_bl = merge(ones_bn1, replace(plan, weight_bn=None)).squeeze(-1) == 1
+        unscaled_bl = merge(ones_bn1, plan).squeeze(-1) == 1
+        unchanged_bm = stays_bm & (alone_bl & unscaled_bl).gather(1, after.source_bm.clamp(min=0))
+    changes_bm = here_bm & ~unchanged_bm
+    then_bmc, now_bmc = rows_of(before), rows_of(after)
+    first_bm1 = (changes_bm & ~stash.touched_bm).unsqueeze(-1)
+    lost_bmc = stash.lost_bmc + (then_bmc - now_bmc).masked_fill(~stays_bm.unsqueeze(-1), 0.0)
+    return replace(after, stash=Stash(torch.where(first_bm1, then_bmc, stash.stale_bmc), stash.touched_bm | changes_bm, lost_bmc))

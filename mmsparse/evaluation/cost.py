@@ -12,8 +12,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from mmsparse.models.attention import ClassAttention
 from mmsparse.models.backbones import SparseViT
+from mmsparse.models.scores import Score
 from mmsparse.models.watch import tokens_per_layer
 
 
@@ -34,7 +34,7 @@ def published_macs(model: nn.Module, images: Tensor, dense: bool = False) -> int
         count = FlopCountAnalysis(model, images).set_op_handle('aten::scaled_dot_product_attention', _attention_macs)
         count.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings('none')
         scopes = count.by_module()
-    probes = [name for name, module in model.named_modules() if isinstance(module, ClassAttention)]
+    probes = [name for name, module in model.named_modules() if isinstance(module, Score)]
     return int(scopes[''] - sum(scopes[name] for name in probes))
 
 
@@ -48,15 +48,15 @@ def rows_per_layer(model: nn.Module, images: Tensor) -> list[int]:
 def _counting(model: nn.Module, dense: bool) -> Iterator[None]:
     """Evaluation mode, all rows; everything as it was afterwards."""
     backbone = _backbone(model)
-    encoder, modes, shortcut = backbone.encoder, {module: module.training for module in model.modules()}, backbone.class_row_only
+    encoder, modes, shortcut = backbone.encoder, {module: module.training for module in model.modules()}, backbone.shortcut
     adapters, sparsifiers = encoder.adapters, encoder.sparsifiers
     try:
         model.eval()
-        backbone.class_row_only = False
+        backbone.shortcut = False
         encoder.adapters, encoder.sparsifiers = ((), ()) if dense else (adapters, sparsifiers)
         yield
     finally:
-        encoder.adapters, encoder.sparsifiers, backbone.class_row_only = adapters, sparsifiers, shortcut
+        encoder.adapters, encoder.sparsifiers, backbone.shortcut = adapters, sparsifiers, shortcut
         for module, mode in modes.items():
             module.training = mode
 

@@ -5,7 +5,7 @@ from mmsparse.registry import import_all
 from .adapters.base import BaseAdapter
 from .necks.base import BaseSparsifier, kept
 
-for _folder in ('adapters', 'backbones', 'necks', 'views'):
+for _folder in ('adapters', 'backbones', 'classifiers', 'necks', 'views'):
     import_all(f'{__name__}.{_folder}')
 
 __all__ = ['BaseAdapter', 'BaseSparsifier', 'kept']

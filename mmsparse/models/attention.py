@@ -1,4 +1,4 @@
-"""Attention forms. Fused attention runs wherever nobody needs the whole attention matrix."""
+"""Attention forms. Fused attention runs wherever nobody needs gradients of a mask."""
 
 from __future__ import annotations
 
@@ -6,24 +6,69 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+
+from mmsparse.tokens import Tokens
+
+EPSILON = 1e-6
 
 
-def attend(q_bhnd: Tensor, k_bhnd: Tensor, v_bhnd: Tensor, scale: float, dropout: float = 0.0) -> Tensor:
-    """Return softmax(q·kᵀ·scale)·v with heads joined.
+def attend(q_bhqd: Tensor, k_bhnd: Tensor, v_bhnd: Tensor, scale: float, dropout: float, bias: Tensor | None = None) -> Tensor:
+    """Return softmax(q·kᵀ·scale + bias)·v with heads joined.
 
     Args:
-        q_bhnd: queries, B×H×Q×d; Q may be smaller than the number of keys.
+        q_bhqd: queries, B×H×Q×d; Q may be smaller than the number of keys.
         k_bhnd: keys, B×H×N×d.
         v_bhnd: values, B×H×N×d.
         scale: factor of the logits, usually d^-0.5.
         dropout: probability of an attention weight to be dropped, 0 outside training.
+        bias: added to the logits, broadcast to B×H×Q×N; see `key_bias`.
 
     Returns:
         B×Q×(H·d).
     """
-    out_bhqd = F.scaled_dot_product_attention(q_bhnd, k_bhnd, v_bhnd, dropout_p=dropout, scale=scale)
+    bias = None if bias is None else bias.to(q_bhqd.dtype)
+    out_bhqd = F.scaled_dot_product_attention(q_bhqd, k_bhnd, v_bhnd, attn_mask=bias, dropout_p=dropout, scale=scale)
     return out_bhqd.transpose(1, 2).flatten(2)
+
+
+def attend_masked(
+    q_bhqd: Tensor, k_bhnd: Tensor, v_bhnd: Tensor, scale: float, dropout: float, mask_bn: Tensor, bias: Tensor | None = None
+) -> Tensor:
+    """Attention with a multiplicative key mask that has a gradient (DynamicViT, eq. 10–11): a boolean mask would give its predictor none.
+
+    A row always attends to itself. Arguments and result as in `attend`; mask_bn is B×N, 1 or 0.
+    """
+    wide = torch.promote_types(q_bhqd.dtype, torch.float32)
+    logits_bhqn = (q_bhqd @ k_bhnd.transpose(-2, -1)).to(wide) * scale
+    logits_bhqn = logits_bhqn if bias is None else logits_bhqn + bias
+    queries, keys = logits_bhqn.shape[-2:]
+    self_qn = torch.eye(queries, keys, dtype=wide, device=mask_bn.device)
+    mask_b1qn = mask_bn.to(wide)[:, None, None, :]
+    mask_b1qn = mask_b1qn + (1 - mask_b1qn) * self_qn
+    e_bhqn = (logits_bhqn - logits_bhqn.amax(-1, keepdim=True)).exp() * mask_b1qn
+    a_bhqn = (e_bhqn + EPSILON / keys) / (e_bhqn.sum(-1, keepdim=True) + EPSILON)
+    return (F.dropout(a_bhqn, dropout, training=dropout > 0).to(v_bhnd.dtype) @ v_bhnd).transpose(1, 2).flatten(2)
+
+
+def key_bias(t: Tokens, queries: int, proportional: bool, masked: bool) -> Tensor | None:
+    """Return what the logits of the keys get added, broadcast to B×H×Q×N, or None.
+
+    Args:
+        t: the rows that are keys.
+        queries: the first so many rows ask.
+        proportional: a row that stands for s patches counts as s keys: log s (ToMe, sec. 3).
+        masked: invalid rows get −∞, but for themselves, so that no row is left without a key.
+    """
+    bias = None
+    if proportional and t.size_bn is not None:
+        bias = t.size_bn.clamp(min=1).log()[:, None, None, :]
+    if masked and t.mask_bn is not None:
+        rows = t.x_bnc.shape[1]
+        closed_b1qn = (t.mask_bn <= 0)[:, None, None, :] & ~torch.eye(queries, rows, dtype=torch.bool, device=t.x_bnc.device)
+        open_bias = t.x_bnc.new_zeros(()) if bias is None else bias
+        bias = torch.where(closed_b1qn, float('-inf'), open_bias)
+    return bias
 
 
 @dataclass(frozen=True)
@@ -31,27 +76,24 @@ class Probe:
     """What a sparsifier may ask about the attention that has just run.
 
     Args:
-        q_bhnd: queries, B×H×Q×d, as used (after q/k norms).
+        q_bhqd: queries, B×H×Q×d, as used (after q/k norms).
         k_bhnd: keys, B×H×N×d.
+        v_bhnd: values, B×H×N×d.
         scale: factor of the logits.
+        bias: added to the logits, broadcast to B×H×Q×N, or None.
     """
 
-    q_bhnd: Tensor
+    q_bhqd: Tensor
     k_bhnd: Tensor
+    v_bhnd: Tensor
     scale: float
+    bias: Tensor | None = None
 
-
-class ClassAttention(nn.Module):
-    """Attention of the class token to every row, mean over heads (EViT, sec. 3.1), in O(N).
-
-    A module of its own so that a cost account can tell the probe from the network by its scope.
-    """
-
-    def forward(self, probe: Probe) -> Tensor:
-        """Return B×N, rows sum to 1, float32 or wider."""
-        q_bh1d, k_bhnd = probe.q_bhnd[:, :, :1], probe.k_bhnd
+    def attention(self, queries: int) -> Tensor:
+        """Return the attention of the first rows, B×H×queries×N, float32 or wider; O(queries·N)."""
+        q_bhqd, k_bhnd = self.q_bhqd[:, :, :queries], self.k_bhnd
         wide = torch.promote_types(k_bhnd.dtype, torch.float32)
         # bfloat16 logits tie by the dozen, and a ranking with ties depends on the device.
         with torch.autocast(k_bhnd.device.type, enabled=False):
-            logits_bh1n = (q_bh1d.to(wide) * probe.scale) @ k_bhnd.to(wide).transpose(-2, -1)
-        return logits_bh1n.softmax(-1).mean(1).squeeze(1)
+            logits_bhqn = (q_bhqd.to(wide) * self.scale) @ k_bhnd.to(wide).transpose(-2, -1)
+        return (logits_bhqn if self.bias is None else logits_bhqn + self.bias[:, :, :queries]).softmax(-1)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from mmsparse.tokens import Tokens, reduce
+from mmsparse.errors import InputError
+from mmsparse.tokens import Tokens, reduce, settle
 
 from .adapters.base import BaseAdapter
-from .attention import Probe, attend
+from .attention import Probe, attend, attend_masked, key_bias
+from .ffn_rows import put, take
 from .necks.base import BaseSparsifier
 from .views.base import View
 
@@ -22,40 +24,47 @@ class Encoder:
         view: where the host keeps its parts.
         adapters: asked in order at every site.
         sparsifiers: asked in order at their stage, each on the tokens that the previous one left.
+        stash: remember the rows that leave, for `restore`.
     """
 
-    def __init__(self, view: View, adapters: Sequence[BaseAdapter], sparsifiers: Sequence[BaseSparsifier]):
-        self.view, self.adapters, self.sparsifiers = view, adapters, sparsifiers
+    def __init__(self, view: View, adapters: Sequence[BaseAdapter], sparsifiers: Sequence[BaseSparsifier], stash: bool = False):
+        self.view, self.adapters, self.sparsifiers, self.stash = view, adapters, sparsifiers, stash
 
-    def __call__(self, images: Tensor, out_layers: Sequence[int], sparsify: bool = True, class_row_only: bool = False) -> list[Tokens]:
+    def __call__(
+        self, images: Tensor, out_layers: Sequence[int], sparsify: bool = True, adapt: bool = True, class_row_only: bool = False
+    ) -> list[Tokens]:
         """Encode images.
 
         Args:
             images: B×3×H×W, normalised as the host expects.
             out_layers: layers, counted from 1 and rising, whose tokens are wanted; the final norm follows the last block only.
-            sparsify: False runs the adapters on all rows (a reference, or a teacher).
+            sparsify: False runs on all rows (DyT's complete model).
+            adapt: False leaves the adapters out too (DynamicViT's token targets).
             class_row_only: compute the last block for the class token alone; exact for that row, and cheaper.
 
         Returns:
             One Tokens per wanted layer.
         """
         view, out = self.view, []
-        t = view.embed(images, lambda patches: self._site('embed', 0, images, patches, None))
+        parts = _Parts(self.adapters if adapt else (), self.sparsifiers if sparsify else ())
+        t = view.embed(images, lambda patches: parts.site('embed', 0, images, patches, None))
+        t = t.with_stash() if self.stash else t
         for layer, block in enumerate(view.blocks, start=1):
-            t = self._block(layer, block, t, sparsify, class_row_only and layer == view.depth)
+            t = self._block(layer, block, t, parts, class_row_only and layer == view.depth)
             if layer == view.depth:
-                t = replace(t, x_bnc=self._site('norm', layer, t.x_bnc, view.norm(t.x_bnc), t))
+                t = settle(t, view.norm)
+                t = replace(t, x_bnc=parts.site('norm', layer, t.x_bnc, view.norm(t.x_bnc), t))
             if layer in out_layers:
-                out.append(t)
+                out.append(t if layer == view.depth else settle(t, lambda x_bmc: x_bmc))
         return out
 
-    def _block(self, layer: int, block, t: Tokens, sparsify: bool, class_row_only: bool) -> Tokens:
+    def _block(self, layer: int, block, t: Tokens, parts: _Parts, class_row_only: bool) -> Tokens:
         """Run one pre-norm block: attention, reduction, FFN (Sparse-Tuning, fig. 2)."""
-        view, site = self.view, self._site
-        for adapter in self.adapters:
+        view, site = self.view, parts.site
+        for adapter in parts.adapters:
             t = adapter.tokens(layer, t)
         t = replace(t, carry=dict(t.carry))  # a site writes to this layer's copy: the tokens handed out earlier stay as they were
-        t = self._reduce('before', layer, t, None, sparsify)
+        t, _ = parts.reduce('before', layer, t, None)
 
         h_bnc = site('norm1', layer, t.x_bnc, view.norm1(block, t.x_bnc), t)
         hq_bnc = h_bnc[:, :1] if class_row_only else h_bnc
@@ -63,30 +72,57 @@ class Encoder:
         q_bnc = site('q', layer, hq_bnc, q_bnc, t)
         k_bnc = site('k', layer, h_bnc, k_bnc, t)
         v_bnc = site('v', layer, h_bnc, v_bnc, t)
-        q_bhnd, k_bhnd, v_bhnd = view.heads_of(block, q_bnc, k_bnc, v_bnc)
-        o_bnc = attend(q_bhnd, k_bhnd, v_bhnd, view.scale(block), view.attention_dropout(block))
+        o_bnc, probe = parts.attend(*view.heads_of(block, q_bnc, k_bnc, v_bnc), view.scale(block), view.attention_dropout(block), t)
         if class_row_only:
-            t, sparsify = t.first_row(), False  # no row is left to reduce, and the class token does not see the others again
+            t, parts = t.first_row(), replace(parts, sparsifiers=())  # nothing is left to reduce, and the class token sees no other row again
         y_bnc = site('proj', layer, o_bnc, view.proj(block, o_bnc), t)
         y_bnc = site('attn', layer, h_bnc, view.attention_branch(block, y_bnc), t)
-        t = replace(t, x_bnc=t.x_bnc + y_bnc)
-        t = self._reduce('after', layer, t, Probe(q_bhnd, k_bhnd, view.scale(block)), sparsify)
+        t, ffn_bn = parts.reduce('after', layer, replace(t, x_bnc=t.x_bnc + y_bnc), probe)
 
-        h_bnc = site('norm2', layer, t.x_bnc, view.norm2(block, t.x_bnc), t)
+        x_bnc = take(t.x_bnc, ffn_bn)
+        h_bnc = site('norm2', layer, x_bnc, view.norm2(block, x_bnc), t)
         z_bnc = view.activation(block, site('fc1', layer, h_bnc, view.fc1(block, h_bnc), t))
         y_bnc = site('fc2', layer, z_bnc, view.fc2(block, z_bnc), t)
-        y_bnc = site('mlp', layer, h_bnc, view.mlp_branch(block, y_bnc), t)
-        x_bnc = t.x_bnc + y_bnc
-        return replace(t, x_bnc=site('block', layer, t.x_bnc, x_bnc, t))
+        y_bnc = site('mlp', layer, h_bnc, put(view.mlp_branch(block, y_bnc), t.x_bnc, ffn_bn), t)
+        return replace(t, x_bnc=site('block', layer, t.x_bnc, t.x_bnc + y_bnc, t))
 
-    def _site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor:
+
+@dataclass(frozen=True)
+class _Parts:
+    """The adapters and sparsifiers of one pass."""
+
+    adapters: Sequence[BaseAdapter]
+    sparsifiers: Sequence[BaseSparsifier]
+
+    def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor:
+        for sparsifier in self.sparsifiers:
+            sparsifier.observe(name, layer, y, t)  # what the host's operator gave, before adapters add to it
         for adapter in self.adapters:
             y = adapter.site(name, layer, x, y, t)
         return y
 
-    def _reduce(self, stage: str, layer: int, t: Tokens, probe: Probe | None, sparsify: bool) -> Tokens:
-        for sparsifier in self.sparsifiers if sparsify else ():
+    def attend(self, q_bhqd: Tensor, k_bhnd: Tensor, v_bhnd: Tensor, scale: float, dropout: float, t: Tokens) -> tuple[Tensor, Probe]:
+        """Attention in the form that the tokens and sparsifiers ask for, and what may be asked about it."""
+        proportional = any(sparsifier.proportional for sparsifier in self.sparsifiers)
+        soft = t.mask_bn is not None and t.mask_bn.requires_grad
+        bias = key_bias(t, q_bhqd.shape[2], proportional, masked=not soft)
+        probe = Probe(q_bhqd, k_bhnd, v_bhnd, scale, bias)
+        if soft:
+            return attend_masked(q_bhqd, k_bhnd, v_bhnd, scale, dropout, t.mask_bn, bias), probe
+        return attend(q_bhqd, k_bhnd, v_bhnd, scale, dropout, bias), probe
+
+    def reduce(self, stage: str, layer: int, t: Tokens, probe: Probe | None) -> tuple[Tokens, Tensor | None]:
+        """Ask the sparsifiers of a stage; return the tokens left and the rows that enter the FFN (None: all)."""
+        ffn_bn = None
+        for sparsifier in self.sparsifiers:
             plan = sparsifier.plan(layer, t, probe) if sparsifier.stage == stage else None
-            # A second sparsifier at the same stage may ask about attention only while the rows are still those that attended.
-            t, probe = (t, probe) if plan is None else (reduce(t, plan), None)
-        return t
+            if plan is None:
+                continue
+            if ffn_bn is not None:
+                raise InputError(
+                    f'{type(sparsifier).__name__} acts at layer {layer} after another sparsifier has chosen the rows of the FFN. List it first.'
+                )
+            t, ffn_bn = reduce(t, plan), plan.ffn_bn
+            # Another sparsifier at this stage may ask about attention only while the rows are still those that attended.
+            probe = probe if plan.index_bn is None else None
+        return t, ffn_bn

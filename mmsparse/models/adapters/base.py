@@ -6,6 +6,8 @@ from torch import Tensor, nn
 
 from mmsparse.tokens import Tokens
 
+from ..losses import LossContext
+
 
 class BaseAdapter(nn.Module):
     """A PEFT method. Everything is optional; a method overrides what its paper describes.
@@ -36,3 +38,7 @@ class BaseAdapter(nn.Module):
     def trains(self, key: str) -> bool:
         """Tell whether a parameter of the host trains, by its key in ``host.state_dict()``. Own parameters always do."""
         return False
+
+    def losses(self, ctx: LossContext) -> dict[str, Tensor]:
+        """Return the losses of this method by name; the names that contain 'loss' are summed. See `mmsparse.SparseClassifier`."""
+        return {}

@@ -29,6 +29,7 @@ class SparseViT(BaseModule):
         out_type: 'cls_token' B×C; 'pooled' B×C, the host's own pooling; 'raw' B×N×C; 'featmap' B×C×h×w, restored by gather;
             'avg_featmap' B×C, mean over patches; 'tokens': `mmsparse.tokens.Tokens`.
         out_indices: blocks whose output is returned, counted from 0 as in mmpretrain, negative from the end.
+        stash: keep the rows that leave, for the modes stale and delta of `mmsparse.Restore`.
 
     Raises:
         InputError: a value that the host or a part cannot take.
@@ -41,6 +42,7 @@ class SparseViT(BaseModule):
         sparsifier: dict | Sequence[dict] | None = None,
         out_type: str = 'cls_token',
         out_indices: int | Sequence[int] = -1,
+        stash: bool = False,
     ):
         super().__init__()
         self.view = build_view(host)
@@ -53,14 +55,15 @@ class SparseViT(BaseModule):
             raise InputError(f"SparseViT: the host {self.view.name} has no class token. Use out_type='pooled' or 'avg_featmap'.")
         self.out_type, self.out_layers = out_type, self._layers(out_indices)
         self.host_trains = self._freeze()
-        # Exact for the class token, and a third of the last block's cost; off where anybody looks at the other rows.
-        self.class_row_only = (
-            out_type == 'cls_token'
-            and self.out_layers == (self.view.depth,)
-            and not any(part.reads_rows for part in (*self.adapters, *self.sparsifiers))
-        )
-        self.encoder = Encoder(self.view, self.adapters, self.sparsifiers)
+        # Exact for the class token, and a third of the last block's cost.
+        self.shortcut = out_type == 'cls_token' and self.out_layers == (self.view.depth,)
+        self.encoder = Encoder(self.view, self.adapters, self.sparsifiers, stash)
         self.train()
+
+    @property
+    def class_row_only(self) -> bool:
+        """Whether the last block now runs for the class token alone: not where a part looks at the other rows."""
+        return self.shortcut and not any(part.reads_rows for part in (*self.adapters, *self.sparsifiers))
 
     def forward(self, images: Tensor) -> tuple:
         """Return one output per entry of `out_indices`.
@@ -68,7 +71,21 @@ class SparseViT(BaseModule):
         Args:
             images: B×3×H×W, normalised as the host expects.
         """
-        return tuple(self._format(t) for t in self.encoder(images, self.out_layers, class_row_only=self.class_row_only))
+        return self.outputs(self.encode(images))
+
+    def encode(self, images: Tensor, sparsify: bool = True, adapt: bool = True) -> list[Tokens]:
+        """Return the tokens of every wanted layer; only the class token of the last where nothing else is read.
+
+        Args:
+            images: B×3×H×W.
+            sparsify: False leaves the sparsifiers out.
+            adapt: False leaves the adapters out.
+        """
+        return self.encoder(images, self.out_layers, sparsify, adapt, self.class_row_only)
+
+    def outputs(self, layers: Sequence[Tokens]) -> tuple:
+        """Bring tokens into the form of `out_type`."""
+        return tuple(self._format(t) for t in layers)
 
     def forward_tokens(self, images: Tensor, sparsify: bool = True) -> Tokens:
         """Return the last tokens, all rows, after the final norm.

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from mmsparse.errors import InputError
 from mmsparse.tokens import Plan, Tokens
 
 from ..attention import Probe
+from ..losses import LossContext
 from ..views.base import View
 
 
@@ -29,6 +30,7 @@ class BaseSparsifier(nn.Module):
 
     Attributes:
         stage: 'before' or 'after' attention.
+        proportional: whether a row that stands for s patches counts as s keys in attention (ToMe).
         reads_rows: True if the method uses all rows of the last block's output.
 
     Raises:
@@ -36,20 +38,14 @@ class BaseSparsifier(nn.Module):
     """
 
     stage = 'after'
+    proportional = False
     reads_rows = False
 
     def __init__(self, view: View, layers: Sequence[int], keep_rate: float):
         super().__init__()
         name = type(self).__name__
-        wrong = [layer for layer in layers if isinstance(layer, bool) or not isinstance(layer, int) or not 1 <= layer <= view.depth]
-        if wrong:
-            raise InputError(f'{name}: received layers={tuple(layers)}; {wrong} are not layers of this host. Layers count from 1 to {view.depth}.')
-        if any(b <= a for a, b in zip(layers, layers[1:])):
-            raise InputError(f'{name}: received layers={tuple(layers)}, expected each layer once, in rising order.')
-        if isinstance(keep_rate, bool) or not isinstance(keep_rate, (int, float)) or not 0 < keep_rate <= 1:
-            raise InputError(
-                f'{name}: keep_rate must lie in (0, 1], received {keep_rate!r}. For no reduction leave out the sparsifier or use keep_rate=1.0.'
-            )
+        check_layers(name, view, layers)
+        check_rate(f'{name}: keep_rate', keep_rate)
         self.layers, self.keep_rate = tuple(layers), float(keep_rate)
 
     def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
@@ -61,3 +57,38 @@ class BaseSparsifier(nn.Module):
             probe: the attention of this layer; None before attention, or after another sparsifier has changed the rows.
         """
         raise NotImplementedError
+
+    def observe(self, name: str, layer: int, y: Tensor, t: Tokens | None) -> None:
+        """See what the host's operator gives at a site; may set `t.carry[key]`. Names as for adapters."""
+
+    def losses(self, ctx: LossContext) -> dict[str, Tensor]:
+        """Return the losses of this method by name; the names that contain 'loss' are summed. See `mmsparse.SparseClassifier`."""
+        return {}
+
+    def report(self, tokens: Tokens) -> dict[str, Tensor]:
+        """Return figures of each image, B, for its prediction."""
+        return {}
+
+
+def check_layers(name: str, view: View, layers: Sequence[int]) -> None:
+    """Refuse a layer that the host does not have, one named twice, or an order that falls."""
+    wrong = [layer for layer in layers if isinstance(layer, bool) or not isinstance(layer, int) or not 1 <= layer <= view.depth]
+    if wrong:
+        raise InputError(f'{name}: received layers={tuple(layers)}; {wrong} are not layers of this host. Layers count from 1 to {view.depth}.')
+    if any(b <= a for a, b in zip(layers, layers[1:])):
+        raise InputError(f'{name}: received layers={tuple(layers)}, expected each layer once, in rising order.')
+
+
+def check_rate(what: str, rate: float) -> None:
+    """Refuse a share outside (0, 1]."""
+    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 < rate <= 1:
+        raise InputError(f'{what} must lie in (0, 1], received {rate!r}. For no reduction leave out the sparsifier or use 1.0.')
+
+
+def asked(name: str, layer: int, probe: Probe | None) -> Probe:
+    """Return the probe; refuse where another sparsifier has changed the rows that it describes."""
+    if probe is None:
+        raise InputError(
+            f'{name}: another sparsifier reduced layer {layer} before it, so no attention describes the present rows. Choose other layers.'
+        )
+    return probe

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Plan, Tokens
 
-from ..attention import ClassAttention, Probe
+from ..attention import Probe
+from ..scores import SCORES
 from ..views.base import View
-from .base import BaseSparsifier, kept
+from .base import BaseSparsifier, asked, kept
 
 FUSE = ('merge', 'drop', 'argmax')
 
@@ -21,7 +23,7 @@ FUSE = ('merge', 'drop', 'argmax')
 class EViT(BaseSparsifier):
     """Keep ceil(rate·n) of the n present patches at some layers, after attention and before the FFN.
 
-    A patch's score is the class token's attention to it, mean over heads. An earlier fused row competes like any other.
+    An earlier fused row competes like any other.
     Survivors keep their order; what is fused comes last.
 
     Args:
@@ -31,27 +33,45 @@ class EViT(BaseSparsifier):
         fuse: 'merge': one weighted sum of the others; 'drop': they leave; 'argmax': the most attended of them stays, the rest leave
             (Sparse-Tuning, Table VIII).
         normalize: divide the weights of the sum by their total (Sparse-Tuning, sec. III-A); False: the raw attention (EViT's code).
+        score: what a patch's rank rests on: 'class', the class token's attention (EViT); 'received', the attention it receives from all rows;
+            'key_norm'; 'shift', what the previous FFN added to it. A host without class token must name one of the last three.
     """
 
-    def __init__(self, view: View, layers: Sequence[int] = (4, 7, 10), keep_rate: float = 0.7, fuse: str = 'merge', normalize: bool = True):
+    def __init__(
+        self,
+        view: View,
+        layers: Sequence[int] = (4, 7, 10),
+        keep_rate: float = 0.7,
+        fuse: str = 'merge',
+        normalize: bool = True,
+        score: str = 'class',
+    ):
         super().__init__(view, layers, keep_rate)
         if fuse not in FUSE:
             raise InputError(f'EViT: received fuse={fuse!r}, expected one of {FUSE}.')
-        if not view.class_token:
-            raise InputError(f"EViT: its score is the class token's attention, and the host {view.name} has no class token. Use a host that has one.")
-        self.fuse, self.normalize = fuse, normalize
-        self.score = ClassAttention()
+        if score not in SCORES:
+            raise InputError(f'EViT: received score={score!r}, expected one of {tuple(SCORES)}.')
+        self.fuse, self.normalize, self.score = fuse, normalize, SCORES[score]()
+        if self.score.needs_class_token and not view.class_token:
+            others = tuple(name for name, other in SCORES.items() if not other.needs_class_token)
+            raise InputError(f'EViT: score={score!r} needs a class token, and the host {view.name} has none. Name another score: {others}.')
+        if fuse == 'merge' and not normalize and not self.score.sums_to_one:
+            raise InputError(f'EViT: normalize=False takes the scores as weights, and those of score={score!r} are no shares. Use normalize=True.')
+        if min(self.layers, default=view.depth) < self.score.first_layer:
+            raise InputError(f'EViT: score={score!r} exists from layer {self.score.first_layer} on, received layers={self.layers}.')
+
+    def observe(self, name: str, layer: int, y: Tensor, t: Tokens | None) -> None:
+        """Let the score see the network pass."""
+        self.score.site(name, layer, y, t)
 
     def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
-        """Rank the patches by the class token's attention."""
+        """Rank the patches by their score."""
         keep = kept(tokens.patches, self.keep_rate)
         if layer not in self.layers or keep == tokens.patches:
             return None
-        if probe is None:
-            raise InputError(
-                f'EViT: another sparsifier reduced layer {layer} before it, so no attention describes the present rows. Choose other layers.'
-            )
-        score_bn = self.score(probe)
+        score_bn = self.score(asked('EViT', layer, probe), tokens)
+        if tokens.mask_bn is not None:
+            score_bn = score_bn.masked_fill(tokens.mask_bn <= 0, 0.0)  # scores are never negative: what is not valid ranks last
         ranked_bk = score_bn[:, tokens.prefix :].topk(keep + 1, dim=1).indices
         kept_bk, next_b1 = ranked_bk[:, :keep].sort(dim=1).values, ranked_bk[:, keep:]
         if self.fuse == 'argmax':

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
@@ -181,12 +182,13 @@ def split_heads(x_bnc: Tensor, heads: int) -> Tensor:
 
 
 def mean_of_patches(t: Tokens) -> Tensor:
-    """Mean over the patches behind the rows: each row after the prefix counts as often as patches were merged into it. B×C."""
+    """Mean over the patches behind the valid rows: each row after the prefix counts as often as patches were merged into it. B×C."""
     x_bnc = t.x_bnc[:, t.prefix :]
-    if t.size_bn is None:
+    shares = [value_bn[:, t.prefix :] for value_bn in (t.size_bn, t.mask_bn) if value_bn is not None]
+    if not shares:
         return x_bnc.mean(1)
-    size_bn1 = t.size_bn[:, t.prefix :].unsqueeze(-1)
-    return (x_bnc * size_bn1).sum(1) / size_bn1.sum(1)
+    share_bn1 = math.prod(shares).unsqueeze(-1)
+    return (x_bnc * share_bn1).sum(1) / share_bn1.sum(1)
 
 
 def resolve(model: nn.Module) -> View:

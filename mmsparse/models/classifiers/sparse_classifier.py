@@ -1,0 +1,49 @@
+"""mmpretrain's ImageClassifier, plus the losses of sparsifiers and adapters."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from mmpretrain.models import ImageClassifier
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+from mmsparse.registry import MODELS
+from mmsparse.tokens import Tokens
+
+from ..losses import LossContext, Run, collect
+
+
+@MODELS.register_module()
+class SparseClassifier(ImageClassifier):
+    """An ImageClassifier on a SparseViT whose parts have losses (DynamicViT, DyT). Arguments are ImageClassifier's."""
+
+    def loss(self, inputs: Tensor, data_samples: list[DataSample]) -> dict[str, Tensor]:
+        """Return the head's losses and those of all parts.
+
+        Args:
+            inputs: B×3×H×W, normalised.
+            data_samples: labels or, after Mixup, scores.
+        """
+        run = partial(self._run, inputs, data_samples)
+        sparse = run(True, True)
+        return sparse.task_losses() | collect([*self.backbone.adapters, *self.backbone.sparsifiers], LossContext(sparse, run))
+
+    def predict(self, inputs: Tensor, data_samples: list[DataSample] | None = None, **kwargs) -> list[DataSample]:
+        """Return mmpretrain's predictions; what sparsifiers report of each image (DyT's rate) is added to its sample."""
+        layers = self.backbone.encode(inputs)
+        samples = self.head.predict(self._features(layers), data_samples, **kwargs)
+        for sparsifier in self.backbone.sparsifiers:
+            for name, value_b in sparsifier.report(layers[-1]).items():
+                for sample, value in zip(samples, value_b.tolist()):
+                    sample.set_field(value, name)
+        return samples
+
+    def _run(self, inputs: Tensor, data_samples: list[DataSample], sparsify: bool, adapt: bool) -> Run:
+        layers = self.backbone.encode(inputs, sparsify, adapt)
+        feats = self._features(layers)
+        return Run(layers[-1], self.head(feats), partial(self.head.loss, feats, data_samples))
+
+    def _features(self, layers: list[Tokens]) -> tuple:
+        feats = self.backbone.outputs(layers)
+        return self.neck(feats) if self.with_neck else feats

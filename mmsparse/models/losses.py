@@ -1,0 +1,68 @@
+"""What the losses of sparsifiers and adapters may use, and how they reach the loss dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from mmsparse.tokens import Tokens
+
+
+@dataclass(frozen=True)
+class Run:
+    """One pass through backbone and head.
+
+    Args:
+        tokens: the last tokens, after the final norm.
+        logits: B×classes (B×classes×h×w in segmentation).
+        task_losses: gives the head's own losses for this pass.
+    """
+
+    tokens: Tokens
+    logits: Tensor
+    task_losses: Callable[[], dict[str, Tensor]]
+
+
+class LossContext:
+    """The pass that is being trained and, computed once when somebody asks, two passes without reduction.
+
+    Args:
+        sparse: the pass that is being trained.
+        run: ``run(sparsify, adapt)`` makes another pass on the same images.
+    """
+
+    def __init__(self, sparse: Run, run: Callable[[bool, bool], Run]):
+        self.sparse, self._run = sparse, run
+
+    @cached_property
+    def complete(self) -> Run:
+        """The same weights without any reduction (DyT's complete model; detached, DynamicViT's teacher)."""
+        return self._run(False, True)
+
+    @cached_property
+    def host(self) -> Run:
+        """The frozen host alone, without adapters and without gradient (DynamicViT's token targets)."""
+        with torch.no_grad():
+            return self._run(False, False)
+
+
+def collect(parts, ctx: LossContext) -> dict[str, Tensor]:
+    """Return the losses of all parts; two parts of one type have the number of the part in their names."""
+    collected = {}
+    for number, part in enumerate(parts):
+        for name, value in part.losses(ctx).items():
+            collected[name if name not in collected else f'{name}_{number}'] = value
+    return collected
+
+
+def has_losses(part) -> bool:
+    """Tell whether a class of parts has losses of its own."""
+    from .adapters.base import BaseAdapter
+    from .necks.base import BaseSparsifier
+
+    kind = part if isinstance(part, type) else type(part)
+    return kind.losses not in (BaseAdapter.losses, BaseSparsifier.losses)

@@ -1,0 +1,78 @@
+"""ATS: sample patches from the distribution of their scores (Fayyaz et al., ECCV 2022, arXiv 2111.15667)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mmsparse.errors import InputError
+from mmsparse.registry import MODELS
+from mmsparse.tokens import Plan, Tokens
+
+from ..attention import Probe
+from ..scores import Score
+from ..views.base import View
+from .base import BaseSparsifier, asked, kept
+
+
+class ValueWeightedAttention(Score):
+    """Attention of the class token to a row, summed over heads, times the norm of the row's value (eq. 3, without its normalisation)."""
+
+    name = 'value'
+    needs_class_token = True
+
+    def forward(self, probe: Probe, tokens: Tokens) -> Tensor:
+        attention_bn = probe.attention(1).sum(1).squeeze(1)
+        return attention_bn * probe.v_bhnd.to(attention_bn.dtype).transpose(1, 2).flatten(2).norm(dim=-1)
+
+
+@MODELS.register_module()
+class ATS(BaseSparsifier):
+    """Keep up to ceil(rate·n) of the n present patches: those nearest to an even grid on the cumulative scores, duplicates once.
+
+    Images of a batch keep different numbers; shorter ones are padded with invalid rows. No parameters.
+
+    Args:
+        view: the host's view; it must have a class token.
+        layers: where to sample, counted from 1.
+        keep_rate: the largest share of the present patches that can stay, in (0, 1].
+    """
+
+    def __init__(self, view: View, layers: Sequence[int] = (4, 7, 10), keep_rate: float = 0.7):
+        super().__init__(view, layers, keep_rate)
+        if not view.class_token:
+            raise InputError(
+                f"ATS: its score is the class token's attention, and the host {view.name} has no class token. Use EViT with another score."
+            )
+        self.score = ValueWeightedAttention()
+
+    def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
+        """Sample by the inverse of the cumulative distribution (sec. 3.2)."""
+        if layer not in self.layers or self.keep_rate == 1:
+            return None
+        prefix, batch = tokens.prefix, tokens.x_bnc.shape[0]
+        with torch.no_grad():
+            score_bm = self.score(asked('ATS', layer, probe), tokens)[:, prefix:]
+            if tokens.mask_bn is not None:
+                score_bm = score_bm * tokens.mask_bn[:, prefix:]
+            chosen_bm = self._sample(score_bm, kept(tokens.patches, self.keep_rate))
+        count_b = chosen_bm.sum(1)
+        length = prefix + int(count_b.max())
+        place_bm = torch.where(chosen_bm, prefix + chosen_bm.cumsum(1) - 1, -1)
+        head_p = torch.arange(prefix, device=place_bm.device).expand(batch, -1)
+        mask_bn = (torch.arange(length, device=place_bm.device) < prefix + count_b.unsqueeze(1)).to(tokens.x_bnc.dtype)
+        return Plan(torch.cat([head_p, place_bm], dim=1), length, mask_bn=mask_bn)
+
+    @staticmethod
+    def _sample(score_bm: Tensor, samples: int) -> Tensor:
+        """Return B×m, whether a patch is nearest to one of the grid's points."""
+        sorted_bm, order_bm = score_bm.sort(dim=1)
+        cdf_bm = sorted_bm.cumsum(1)
+        low_b1, high_b1 = cdf_bm[:, :1], cdf_bm[:, -1:]
+        cdf_bm = (cdf_bm - low_b1) / (high_b1 - low_b1).clamp(min=torch.finfo(cdf_bm.dtype).tiny)
+        cdf_bm = cdf_bm.masked_fill(sorted_bm <= 0, float('inf'))  # invalid rows have no score and are nearest to nothing
+        grid_s = (torch.arange(samples, device=score_bm.device, dtype=cdf_bm.dtype) + 0.5) / samples
+        nearest_bs = (cdf_bm.unsqueeze(1) - grid_s[None, :, None]).abs().argmin(-1)
+        return torch.zeros_like(score_bm, dtype=torch.bool).scatter(1, order_bm.gather(1, nearest_bs), True)

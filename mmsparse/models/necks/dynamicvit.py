@@ -1,0 +1,114 @@
+"""DynamicViT: small predictors say which patches stay (Rao et al., NeurIPS 2021, arXiv 2106.02034)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmsparse.errors import InputError
+from mmsparse.registry import MODELS
+from mmsparse.tokens import Plan, Tokens
+
+from ..attention import Probe
+from ..losses import LossContext
+from ..views.base import View
+from .base import BaseSparsifier, check_layers, check_rate
+
+
+class Predictor(nn.Module):
+    """Log-probabilities of staying and leaving for each patch (sec. 3.2): local features beside the mean over the patches still kept."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.local = nn.Linear(width, width)
+        self.head = nn.Sequential(nn.Linear(width, width // 2), nn.GELU(), nn.Linear(width // 2, width // 4), nn.GELU(), nn.Linear(width // 4, 2))
+
+    def forward(self, x_bnc: Tensor, mask_bn: Tensor) -> Tensor:
+        """Return B×N×2 (stay, leave).
+
+        Args:
+            x_bnc: patches, without prefix.
+            mask_bn: which of them are still kept.
+        """
+        local_bnd, pooled_bnd = F.gelu(self.local(self.norm(x_bnc))).chunk(2, dim=-1)
+        mask_bn1 = mask_bn.unsqueeze(-1).to(pooled_bnd.dtype)
+        mean_b1d = (pooled_bnd * mask_bn1).sum(1, keepdim=True) / mask_bn1.sum(1, keepdim=True).clamp(min=1)
+        return self.head(torch.cat([local_bnd, mean_b1d.expand_as(pooled_bnd)], dim=-1)).log_softmax(-1)
+
+
+@MODELS.register_module()
+class DynamicViT(BaseSparsifier):
+    """Predict before some blocks which patches stay.
+
+    In training a hard Gumbel choice multiplies into a mask that the following attention honours with gradient; nothing leaves, so the predictor
+    learns. In evaluation the int(rate·patches) highest scores stay, in image order, before the block: attention gets cheaper too. Needs
+    `mmsparse.SparseClassifier`: cross-entropy + ratio loss + distillation from the unreduced model (logits) and from the frozen host (tokens).
+
+    Args:
+        view: the host's view.
+        layers: before which blocks, counted from 1.
+        keep_rates: share of the image's patches that remain from each of them on, in (0, 1], never rising.
+        ratio_weight: weight of the squared distance of the kept share from its rate, mean over the stages.
+        distill_weight: weight of KL(teacher‖student) on logits.
+        token_weight: weight of the squared distance of the kept patches from the frozen host's.
+    """
+
+    stage = 'before'
+    reads_rows = True
+
+    def __init__(
+        self,
+        view: View,
+        layers: Sequence[int] = (4, 7, 10),
+        keep_rates: Sequence[float] = (0.7, 0.49, 0.343),
+        ratio_weight: float = 2.0,
+        distill_weight: float = 0.5,
+        token_weight: float = 0.5,
+    ):
+        nn.Module.__init__(self)
+        check_layers('DynamicViT', view, layers)
+        if len(keep_rates) != len(layers):
+            raise InputError(f'DynamicViT: received {len(keep_rates)} keep_rates for {len(layers)} layers, expected one for each.')
+        for rate in keep_rates:
+            check_rate('DynamicViT: keep_rates', rate)
+        if any(later > earlier for earlier, later in zip(keep_rates, keep_rates[1:])):
+            raise InputError(f'DynamicViT: received keep_rates={tuple(keep_rates)}, which rise; a patch that has left does not return.')
+        if int(keep_rates[-1] * view.patches) < 1:
+            raise InputError(f'DynamicViT: keep_rates={tuple(keep_rates)} leave none of {view.patches} patches. Use higher rates.')
+        self.layers, self.rates = tuple(layers), dict(zip(layers, keep_rates))
+        self.weights = dict(ratio=ratio_weight, logits=distill_weight, tokens=token_weight)
+        self.predictors = nn.ModuleDict({str(layer): Predictor(view.width) for layer in layers})
+
+    def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
+        """Choose before the block: a mask in training, a gather in evaluation."""
+        if layer not in self.layers:
+            return None
+        prefix = tokens.prefix
+        mask_bn = torch.ones_like(tokens.x_bnc[..., 0]) if tokens.mask_bn is None else tokens.mask_bn
+        logp_bm2 = self.predictors[str(layer)](tokens.x_bnc[:, prefix:], mask_bn[:, prefix:])
+        if self.training:
+            stay_bm = F.gumbel_softmax(logp_bm2.float(), hard=True)[..., 0] * mask_bn[:, prefix:]
+            mask_bn = torch.cat([mask_bn[:, :prefix], stay_bm], dim=1)
+            return Plan.stay(tokens, mask_bn=mask_bn, notes={f'dynamicvit.{layer}': stay_bm})
+        keep = int(self.rates[layer] * tokens.grid[0] * tokens.grid[1])
+        if keep >= tokens.patches:
+            return None
+        return Plan.keep(tokens, logp_bm2[..., 0].topk(keep, dim=1).indices.sort(dim=1).values)
+
+    def losses(self, ctx: LossContext) -> dict[str, Tensor]:
+        """Ratio loss (eq. 13), distillation of logits and of the tokens that are kept to the end (eq. 11, 12)."""
+        t, teacher = ctx.sparse.tokens, ctx.complete
+        ratios = [(t.notes[f'dynamicvit.{layer}'].mean(1) - rate).square().mean() for layer, rate in self.rates.items()]
+        kl = F.kl_div(ctx.sparse.logits.log_softmax(-1), teacher.logits.detach().log_softmax(-1), log_target=True, reduction='batchmean')
+        kept_bm = t.mask_bn[:, t.prefix :].detach()
+        far_bm = (t.x_bnc[:, t.prefix :] - ctx.host.tokens.x_bnc[:, t.prefix :]).square().mean(-1)
+        return {
+            'loss_dynamicvit_ratio': self.weights['ratio'] * sum(ratios) / len(ratios),
+            'loss_dynamicvit_logits': self.weights['logits'] * kl,
+            'loss_dynamicvit_tokens': self.weights['tokens'] * (far_bm * kept_bm).sum() / kept_bm.sum().clamp(min=1),
+            'dynamicvit_kept': kept_bm.mean(),
+        }

@@ -1,0 +1,75 @@
+"""DyT's token dispatcher: which rows need the frozen FFN (Zhao et al., NeurIPS 2024, arXiv 2403.11808)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmsparse.registry import MODELS
+from mmsparse.tokens import Plan, Tokens
+
+from ..attention import Probe
+from ..losses import LossContext
+from ..views.base import View
+from .base import BaseSparsifier, check_rate
+
+TEMPERATURE = 5.0
+
+
+@MODELS.register_module(name='DyTDispatcher')
+class DyTDispatcher(BaseSparsifier):
+    """Let each layer decide which patches enter its FFN; attention and adapters see all rows ('MLP dispatch', sec. 3.2).
+
+    In training a Gumbel sigmoid chooses, hard forward and soft backward; in evaluation the FFN is really skipped. Rows of the prefix are always
+    active. Needs `mmsparse.SparseClassifier`: complete-model loss, distillation and rate loss.
+
+    Args:
+        view: the host's view.
+        rate: share of active patches that the rate loss asks for, mean over layers and images, in (0, 1].
+        rate_weight: weight of the squared distance from it.
+    """
+
+    def __init__(self, view: View, rate: float = 0.5, rate_weight: float = 2.0):
+        nn.Module.__init__(self)
+        check_rate('DyTDispatcher: rate', rate)
+        self.rate, self.rate_weight = rate, rate_weight
+        self.dispatchers = nn.ModuleDict({str(layer): nn.Linear(view.width, 1) for layer in range(1, view.depth + 1)})
+        for dispatcher in self.dispatchers.values():
+            nn.init.trunc_normal_(dispatcher.weight, std=0.02)
+            nn.init.zeros_(dispatcher.bias)
+
+    @property
+    def reads_rows(self) -> bool:
+        """The rate loss counts the last layer's rows too; in evaluation nobody does."""
+        return self.training
+
+    def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan:
+        """Choose the rows of this layer's FFN; all rows stay in the stream."""
+        logit_bm = self.dispatchers[str(layer)](tokens.x_bnc[:, tokens.prefix :]).squeeze(-1).float()
+        active_bm = (logit_bm > 0).to(logit_bm.dtype)
+        if self.training:
+            # The difference of two Gumbel draws is a logistic one.
+            uniform_bm = torch.rand_like(logit_bm).clamp(1e-6, 1 - 1e-6)
+            soft_bm = ((logit_bm + uniform_bm.logit()) / TEMPERATURE).sigmoid()
+            active_bm = (soft_bm > 0.5).to(soft_bm.dtype) + soft_bm - soft_bm.detach()
+        if tokens.mask_bn is not None:
+            active_bm = active_bm * tokens.mask_bn[:, tokens.prefix :]
+        ffn_bn = F.pad(active_bm, (tokens.prefix, 0), value=1.0)
+        return Plan.stay(tokens, ffn_bn=ffn_bn, notes={f'dyt.{layer}': active_bm.mean(1)})
+
+    def losses(self, ctx: LossContext) -> dict[str, Tensor]:
+        """Complete-model losses, KL(complete‖dynamic) and rate loss (eq. 5–7)."""
+        complete = ctx.complete
+        kl = F.kl_div(ctx.sparse.logits.log_softmax(-1), complete.logits.detach().log_softmax(-1), log_target=True, reduction='batchmean')
+        rate = self._active(ctx.sparse.tokens).mean()
+        task = {f'{name}_complete': value for name, value in complete.task_losses().items() if 'loss' in name}
+        return task | {'loss_dyt_distill': kl, 'loss_dyt_rate': self.rate_weight * (rate - self.rate).square(), 'dyt_rate': rate.detach()}
+
+    def report(self, tokens: Tokens) -> dict[str, Tensor]:
+        """The share of patches that entered the FFN, mean over the layers asked."""
+        return {'ffn_rate': self._active(tokens).mean(0)}
+
+    @staticmethod
+    def _active(tokens: Tokens) -> Tensor:
+        return torch.stack([value_b for name, value_b in tokens.notes.items() if name.startswith('dyt.')])

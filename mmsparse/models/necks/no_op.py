@@ -1,0 +1,22 @@
+"""No reduction: the other end of the scale, through the same path as every method."""
+
+from __future__ import annotations
+
+from mmsparse.registry import MODELS
+from mmsparse.tokens import Plan, Tokens
+
+from ..attention import Probe
+from ..views.base import View
+from .base import BaseSparsifier
+
+
+@MODELS.register_module()
+class NoOp(BaseSparsifier):
+    """Ask at every layer, change nothing."""
+
+    def __init__(self, view: View):
+        super().__init__(view, (), 1.0)
+
+    def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
+        """Every row stays."""
+        return Plan.stay(tokens)

@@ -1,0 +1,69 @@
+"""PYRA: ToMe whose sources are re-activated before they merge (Xiong et al., ECCV 2024, arXiv 2403.09192)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mmsparse.registry import MODELS
+from mmsparse.tokens import Plan, Tokens
+
+from ..attention import Probe
+from ..views.base import View
+from .base import asked
+from .tome import Edges, ToMe, merging
+
+
+class Reactivation(nn.Module):
+    """Modulate r sources by channel and by token (sec. 3.3); the identity at initialisation, because `channels` is zero.
+
+    Args:
+        width: D.
+        count: r, sources of this layer.
+    """
+
+    def __init__(self, width: int, count: int):
+        super().__init__()
+        bound = math.sqrt(6 / (1 + 5) / count)  # Kaiming-uniform with a=√5 over a column of r
+        self.tokens = nn.Parameter(torch.empty(count).uniform_(-bound, bound))
+        self.channels = nn.Parameter(torch.zeros(width))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, source_brc: Tensor, target_brc: Tensor) -> Tensor:
+        """Return the sources re-activated, B×r×C; both arguments are rows times the patches behind them."""
+        both_brc = self.norm(source_brc + target_brc)
+        weights_r = self.tokens[: source_brc.shape[1]]
+        channel_b1c = 2 * (weights_r.unsqueeze(-1) * both_brc).sum(1, keepdim=True).sigmoid()
+        token_br1 = 2 * (both_brc @ self.channels).sigmoid().unsqueeze(-1) - 1
+        return source_brc + source_brc * channel_b1c * token_br1
+
+
+@MODELS.register_module()
+class PYRA(ToMe):
+    """ToMe with a trainable re-activation per layer; combine it with an adapter (the paper: LoRA).
+
+    Arguments are ToMe's. Counts of the paper for ViT-B: low [16]*11 + [10]; high [40, 34, 30, 24, 18, 14, 10, 8, 4, 4, 3, 3].
+    """
+
+    def __init__(self, view: View, r: int | Sequence[int] = 8, inflect: float = 0.0):
+        super().__init__(view, r, inflect)
+        self.layers = nn.ModuleDict({str(layer): Reactivation(view.width, count) for layer, count in enumerate(self.counts, start=1) if count})
+
+    def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
+        """Merge as ToMe does, after re-activation."""
+        count = self.count(layer, tokens)
+        if count == 0:
+            return None
+        edges = self.match(asked('PYRA', layer, probe).k_bhnd.mean(1), tokens.prefix, count)
+        return merging(tokens, edges, edit=lambda x_bnc: self._edit(layer, tokens, edges, x_bnc))
+
+    def _edit(self, layer: int, tokens: Tokens, edges: Edges, x_bnc: Tensor) -> Tensor:
+        size_bn1 = torch.ones_like(x_bnc[..., :1]) if tokens.size_bn is None else tokens.size_bn.unsqueeze(-1)
+        source_br1, target_br1 = edges.source_br.unsqueeze(-1), edges.target_br.unsqueeze(-1)
+        scaled_bnc = x_bnc * size_bn1
+        source_brc, target_brc = (scaled_bnc.gather(1, index_br1.expand(-1, -1, x_bnc.shape[2])) for index_br1 in (source_br1, target_br1))
+        active_brc = self.layers[str(layer)](source_brc, target_brc) / size_bn1.gather(1, source_br1)
+        return x_bnc.scatter(1, source_br1.expand_as(active_brc), active_brc.to(x_bnc.dtype))

@@ -1,0 +1,126 @@
+"""ToMe: merge the most similar patches (Bolya et al., ICLR 2023, arXiv 2210.09461). Re-derived from the paper's description."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmsparse.errors import InputError
+from mmsparse.registry import MODELS
+from mmsparse.tokens import Plan, Tokens
+
+from ..attention import Probe
+from ..views.base import View
+from .base import BaseSparsifier, asked
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Which rows merge into which, strongest edge first.
+
+    Args:
+        source_br: B×r rows that leave.
+        target_br: B×r rows that they join; one may be named several times.
+    """
+
+    source_br: Tensor
+    target_br: Tensor
+
+
+class BipartiteMatching(nn.Module):
+    """Bipartite soft matching (sec. 3): rows at even positions choose their most similar row at an odd one, the strongest edges merge."""
+
+    def forward(self, metric_bnd: Tensor, prefix: int, count: int) -> Edges:
+        """Return the edges.
+
+        Args:
+            metric_bnd: what similarity is measured on, B×N×d; cosine.
+            prefix: rows at the head that take no part; positions are counted from the first row all the same.
+            count: edges wanted, at most the rows at even positions after the prefix.
+        """
+        rows_n = torch.arange(metric_bnd.shape[1], device=metric_bnd.device)
+        a_n, b_n = (rows_n[(rows_n >= prefix) & (rows_n % 2 == parity)] for parity in (0, 1))
+        wide = torch.promote_types(metric_bnd.dtype, torch.float32)
+        with torch.no_grad(), torch.autocast(metric_bnd.device.type, enabled=False):
+            unit_bnd = F.normalize(metric_bnd.to(wide), dim=-1)
+            best_ba, choice_ba = (unit_bnd[:, a_n] @ unit_bnd[:, b_n].transpose(1, 2)).max(-1)
+            strongest_br = best_ba.topk(count, dim=1).indices
+        return Edges(a_n[strongest_br], b_n[choice_ba.gather(1, strongest_br)])
+
+
+@MODELS.register_module()
+class ToMe(BaseSparsifier):
+    """Merge r pairs of patches after the attention of every layer; a merged row is the mean of the patches behind it.
+
+    A row that stands for s patches counts as s keys in all later attention. Rows keep the order: prefix, what is left of the even positions,
+    odd positions. More than half of the patches of a layer cannot merge at once: such a count is cut to half of them.
+
+    Args:
+        view: the host's view.
+        r: pairs merged per layer: the mean, shaped by `inflect`; or a list with one count per layer.
+        inflect: -1: from 2r falling to 0; 1: from 0 rising to 2r; 0: constant. Counts are truncated to integers.
+
+    Raises:
+        InputError: a negative count, or a list whose length is not the host's depth.
+    """
+
+    proportional = True
+
+    def __init__(self, view: View, r: int | Sequence[int] = 8, inflect: float = 0.0):
+        super().__init__(view, (), 1.0)
+        name = type(self).__name__
+        if isinstance(r, int):
+            step = 2 * inflect * r / max(view.depth - 1, 1)
+            r = [int(r * (1 - inflect) + step * layer) for layer in range(view.depth)] if -1 <= inflect <= 1 else [r]
+        elif inflect:
+            raise InputError(
+                f'{name}: received a list of counts and inflect={inflect}. The list already says the count of every layer; leave inflect out.'
+            )
+        if not -1 <= inflect <= 1:
+            raise InputError(f'{name}: inflect must lie in [-1, 1], received {inflect}.')
+        if len(r) != view.depth:
+            raise InputError(f'{name}: received {len(r)} counts, expected one for each of the {view.depth} layers of {view.name}.')
+        if any(isinstance(count, bool) or not isinstance(count, int) or count < 0 for count in r):
+            raise InputError(f'{name}: received r={list(r)}, expected counts of at least 0.')
+        self.counts = tuple(r)
+        self.match = BipartiteMatching()
+
+    def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
+        """Merge by the similarity of keys, mean over heads."""
+        count = self.count(layer, tokens)
+        if count == 0:
+            return None
+        edges = self.match(asked('ToMe', layer, probe).k_bhnd.mean(1), tokens.prefix, count)
+        return merging(tokens, edges)
+
+    def count(self, layer: int, tokens: Tokens) -> int:
+        """Return the pairs that this layer can merge."""
+        rows = tokens.x_bnc.shape[1]
+        evens, odds = ((rows - parity + 1) // 2 - (tokens.prefix - parity + 1) // 2 for parity in (0, 1))
+        return min(self.counts[layer - 1], tokens.patches // 2, evens if odds else 0)
+
+
+def merging(tokens: Tokens, edges: Edges, edit=None) -> Plan:
+    """Return the plan that merges along the edges, each row weighted by the patches behind it.
+
+    Args:
+        tokens: the present sequence.
+        edges: each source once, no row both source and target.
+        edit: acts on the rows first.
+    """
+    batch, rows = tokens.x_bnc.shape[:2]
+    leaves_bn = torch.zeros(batch, rows, dtype=torch.bool, device=tokens.x_bnc.device).scatter(1, edges.source_br, True)
+    order_n = torch.arange(rows, device=tokens.x_bnc.device)
+    # Prefix first, then even positions, then odd ones; what leaves is sorted behind all.
+    key_n = torch.where(order_n < tokens.prefix, order_n, rows * (1 + order_n % 2) + order_n)
+    place_bn = torch.where(leaves_bn, 4 * rows, key_n).argsort(1).argsort(1)
+    index_bn = place_bn.scatter(1, edges.source_br, place_bn.gather(1, edges.target_br))
+    length = rows - edges.source_br.shape[1]
+    size_bn = torch.ones_like(tokens.x_bnc[..., 0]) if tokens.size_bn is None else tokens.size_bn
+    total_bl = size_bn.new_zeros(batch, length).scatter_add(1, index_bn, size_bn)
+    weight_bn = size_bn / total_bl.gather(1, index_bn).clamp(min=torch.finfo(size_bn.dtype).tiny)
+    return Plan(index_bn, length, weight_bn, edit=edit)
