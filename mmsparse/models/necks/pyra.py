@@ -51,6 +51,9 @@ class PYRA(ToMe):
     def __init__(self, view: View, r: int | Sequence[int] = 8, inflect: float = 0.0):
         super().__init__(view, r, inflect)
         self.layers = nn.ModuleDict({str(layer): Reactivation(view.width, count) for layer, count in enumerate(self.counts, start=1) if count})
+        if self.counts[-1]:
+            # The class token does not see the last layer's merged rows: no gradient would ever reach these, and DDP would wait for it.
+            self.layers[str(view.depth)].requires_grad_(False)
 
     def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
         """Merge as ToMe does, after re-activation."""
