@@ -68,10 +68,10 @@ def draw(module, seed=0):
     return module
 
 
-def build(host='timm', adapter=None, sparsifier=None, out_type='raw', seed=0):
+def build(host='timm', adapter=None, sparsifier=None, out_type='raw', seed=0, **options):
     """A SparseViT on a named host with all parameters drawn, in evaluation mode."""
     host = HOSTS[host] if isinstance(host, str) else host
-    backbone = MODELS.build(dict(type='mmsparse.SparseViT', host=host, adapter=adapter, sparsifier=sparsifier, out_type=out_type))
+    backbone = MODELS.build(dict(type='mmsparse.SparseViT', host=host, adapter=adapter, sparsifier=sparsifier, out_type=out_type, **options))
     draw(backbone, seed)
     backbone.eval()
     return backbone
@@ -89,14 +89,22 @@ def native(host, images):
     return host.forward_features(images) if hasattr(host, 'forward_features') else host(images)[-1]
 
 
+def listed(config):
+    """A config, a list of them or None, as a list."""
+    return [] if config is None else config if isinstance(config, list) else [config]
+
+
 def reference_of(backbone, images, sparsifier=None, adapter=None):
     """The float64 reference on the parameters of `backbone`; `sparsifier` and `adapter` are the configs it was built from."""
-    if sparsifier:
-        sparsifier = dict(fuse='merge', normalize=True) | sparsifier
+    methods = []
+    for config, part in zip(listed(sparsifier), backbone.sparsifiers):
+        options = {key: value for key, value in config.items() if key != 'type'}
+        state = part.state_dict(keep_vars=True)
+        methods.append(dict(type=config['type'].split('.')[-1], options=options, state=state))
     if adapter:
         options = {key: value for key, value in adapter.items() if key in ('fusion', 'inputs', 'skip', 'norm', 'scale')}
         adapter = dict(state=backbone.adapters[0].state_dict(keep_vars=True), options=options)
-    return vit(as_timm(backbone.host.state_dict(keep_vars=True)), images, HEADS, sparsifier, adapter)
+    return vit(as_timm(backbone.host.state_dict(keep_vars=True)), images, HEADS, methods, adapter)
 
 
 def clear_case(backbone, host, sparsifier=None, adapter=None, batch=3, seed=1):
@@ -107,3 +115,60 @@ def clear_case(backbone, host, sparsifier=None, adapter=None, batch=3, seed=1):
         if expected.margin > 1e-5:
             return images, expected
     raise AssertionError('every draw ties')
+
+
+def by_patch(answer):
+    """What does not depend on the order of rows: per image the prefix rows; per patch its group (its first patch, -1: gone), size and row."""
+    rows = answer.rows if hasattr(answer, 'rows') else answer.x_bnc
+    sources = answer.sources if hasattr(answer, 'sources') else answer.source_bm.tolist()
+    sizes = answer.sizes if hasattr(answer, 'sizes') else None if answer.size_bn is None else answer.size_bn.tolist()
+    told = []
+    for item, own in enumerate(sources):
+        groups = [own.index(row) if row >= 0 else -1 for row in own]
+        counts = [0 if row < 0 else sizes[item][row] if sizes else 1 for row in own]
+        kept = [row for row in own if row >= 0]
+        told.append((groups, counts, torch.cat([rows[item][: answer.prefix], rows[item][kept]])))
+    return told
+
+
+def assert_same(found, expected, atol=1e-5):
+    """Equal groups and sizes, rows within `atol`; both are Tokens or a reference's Answer."""
+    for (groups, counts, rows), (wanted_groups, wanted_counts, wanted) in zip(by_patch(found), by_patch(expected), strict=True):
+        assert groups == wanted_groups
+        assert counts == wanted_counts
+        torch.testing.assert_close(rows.double(), wanted.double(), atol=atol, rtol=0)
+
+
+def check(host, sparsifier, adapter=None, batch=3, change=None, **options):
+    """A backbone on drawn weights equals the reference: 1e-5 in single precision, 1e-9 in double, same groups and sizes. Returns all three.
+
+    Args:
+        change: called with the backbone before it runs, to set parameters.
+    """
+    backbone = build(host, adapter, sparsifier, **options)
+    if change:
+        change(backbone)
+    images, expected = clear_case(backbone, host, sparsifier, adapter, batch)
+    with torch.no_grad():
+        tokens = backbone.forward_tokens(images)
+        assert_same(tokens, expected)
+        assert_same(backbone.double().forward_tokens(images.double()), expected, 1e-9)
+    backbone.float()
+    return backbone, tokens, expected
+
+
+def watch(backbone):
+    """Note every plan of the backbone's sparsifiers: a list of (sparsifier, layer, tokens, plan), filled by each forward pass."""
+    seen = []
+
+    def noting(part, ask):
+        def plan(layer, tokens, *rest):
+            made = ask(layer, tokens, *rest)
+            seen.append((part, layer, tokens, made))
+            return made
+
+        return plan
+
+    for part in backbone.sparsifiers:
+        part.plan = noting(part, part.plan)  # on the instance: the class stays as it is
+    return seen

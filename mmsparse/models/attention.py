@@ -46,7 +46,9 @@ def attend_masked(
     self_qn = torch.eye(queries, keys, dtype=wide, device=mask_bn.device)
     mask_b1qn = mask_bn.to(wide)[:, None, None, :]
     mask_b1qn = mask_b1qn + (1 - mask_b1qn) * self_qn
-    e_bhqn = (logits_bhqn - logits_bhqn.amax(-1, keepdim=True)).exp() * mask_b1qn
+    # The largest logit of the rows that are seen: measured from a dead row's larger one, ε would weigh as much as they do.
+    top_bhq1 = logits_bhqn.masked_fill(mask_b1qn <= 0, float('-inf')).amax(-1, keepdim=True)
+    e_bhqn = (logits_bhqn - top_bhq1).clamp(max=0).exp() * mask_b1qn
     a_bhqn = (e_bhqn + EPSILON / keys) / (e_bhqn.sum(-1, keepdim=True) + EPSILON)
     return (F.dropout(a_bhqn, dropout, training=dropout > 0).to(v_bhnd.dtype) @ v_bhnd).transpose(1, 2).flatten(2)
 

@@ -50,9 +50,9 @@ class LossContext:
             return self._run(False, False)
 
 
-def collect(parts, ctx: LossContext) -> dict[str, Tensor]:
-    """Return the losses of all parts; two parts of one type have the number of the part in their names."""
-    collected = {}
+def collect(task: dict[str, Tensor], parts, ctx: LossContext) -> dict[str, Tensor]:
+    """Return the losses of the task and of all parts; a name that is taken gets the number of the part behind it, so that none is lost."""
+    collected = dict(task)
     for number, part in enumerate(parts):
         for name, value in part.losses(ctx).items():
             collected[name if name not in collected else f'{name}_{number}'] = value

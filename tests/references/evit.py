@@ -4,18 +4,21 @@ import math
 
 import torch
 
+from .scores import SCORES
+from .sequence import Decision
+
 
 def one_hot(position, length):
     return [1.0 if i == position else 0.0 for i in range(length)]
 
 
 def reduction(scores, prefix, keep_rate, fuse, normalize):
-    """Build S from the class row's attention.
+    """Build S from one score per patch.
 
     Args:
-        scores: attention that the class row pays to each row after the prefix, in sequence order.
+        scores: of each row after the prefix, in sequence order; in EViT itself what the class row pays to it.
         prefix: rows at the head that always stay.
-        fuse: 'merge' (weighted sum of what leaves), 'argmax' (the most attended of what leaves, as it is) or 'drop'.
+        fuse: 'merge' (weighted sum of what leaves), 'argmax' (the best of what leaves, as it is) or 'drop'.
         normalize: whether merge's weights sum to one.
 
     Returns:
@@ -44,15 +47,11 @@ def reduction(scores, prefix, keep_rate, fuse, normalize):
     return torch.cat([matrix, last[None]]), margin
 
 
-def follow(sources, sizes, matrix, prefix):
-    """Move each patch's row (-1: gone) and each row's patch count through S."""
-
-    def destination(row):
-        hit = [i for i in range(matrix.shape[0]) if matrix[i, row] != 0]
-        return hit[0] if hit else -1
-
-    moved = [0 if i >= prefix else 1 for i in range(matrix.shape[0])]
-    for row in range(prefix, matrix.shape[1]):
-        if destination(row) >= 0:
-            moved[destination(row)] += sizes[row]
-    return [destination(row) if row >= 0 else -1 for row in sources], moved
+def evit(options, state, layer, sequence):
+    """Decide at the layers named, by the score named."""
+    options = dict(keep_rate=0.7, fuse='merge', normalize=True, score='class') | options
+    if layer not in options['layers']:
+        return None
+    scores = SCORES[options['score']](sequence)[sequence.prefix :]
+    found = reduction(scores, sequence.prefix, options['keep_rate'], options['fuse'], options['normalize'])
+    return None if found is None else Decision(matrix=found[0], margin=found[1])

@@ -1,22 +1,54 @@
-"""A Vision Transformer on timm's parameter names, with EViT and Dense Adapter, one image at a time in float64."""
+"""A Vision Transformer on timm's parameter names, with any sparsifiers and Dense Adapter, one image at a time in float64."""
 
 from dataclasses import dataclass
 
 import torch
 
+from .ats import ats
 from .dense_adapter import dense_adapter
-from .evit import follow, reduction
+from .dynamicvit import dynamicvit, given_masks, given_rows
+from .dyt import dyt, given_active
+from .evit import evit
 from .parts import attend, gelu, linear, normalise
+from .restore import restored
+from .sequence import Sequence
+from .tome import pyra, tome
+
+BEFORE = {'DynamicViT': dynamicvit, 'masks': given_masks, 'rows': given_rows}  # before attention; the others after it
+AFTER = {'EViT': evit, 'ToMe': tome, 'PYRA': pyra, 'DyTDispatcher': dyt, 'ATS': ats, 'late_rows': given_rows, 'active': given_active}
+PROPORTIONAL = ('ToMe', 'PYRA')
 
 
 @dataclass
 class Answer:
-    """features B×N'×C after the final norm; sources B×M and sizes B×N' as in Tokens; margin: the closest decision that was taken."""
+    """Per image: rows N'×C after the final norm, sources M and sizes N' as in Tokens, what `restored` needs. margin: the closest decision taken."""
 
-    features: torch.Tensor
-    sources: list
-    sizes: list
+    rows: list
+    sequences: list
+    finish: object
     margin: float
+
+    @property
+    def features(self):
+        """B×N'×C; only where all images have as many rows."""
+        return torch.stack(self.rows)
+
+    @property
+    def prefix(self):
+        return self.sequences[0].prefix
+
+    @property
+    def sources(self):
+        return [sequence.sources for sequence in self.sequences]
+
+    @property
+    def sizes(self):
+        return [sequence.sizes for sequence in self.sequences]
+
+    def restored(self, mode, grid):
+        """B×C×h×w."""
+        found = [restored(s.steps, s.x, self.finish, s.prefix, len(s.sources), mode) for s in self.sequences]
+        return torch.stack(found).transpose(1, 2).unflatten(2, grid)
 
 
 def embed(state, image):
@@ -39,43 +71,62 @@ def embed(state, image):
     return x, sum(len(part) for part in head)
 
 
-def one_image(state, image, heads, evit, adapter):
+def decide(methods, known, layer, sequence, reductions):
+    """Ask the methods in order, each on the rows that the one before left; S of a layer is the product of theirs."""
+    for method in methods:
+        decision = known[method['type']](method['options'], method['state'], layer, sequence) if method['type'] in known else None
+        matrix = None if decision is None else sequence.follow(decision)
+        if matrix is not None:
+            reductions[layer] = matrix @ reductions[layer] if layer in reductions else matrix
+
+
+def one_image(state, item, image, heads, methods, adapter):
     x, prefix = embed(state, image)
-    sources, sizes = list(range(prefix, len(x))), [1] * len(x)
-    outputs, reductions, margin, layer = {}, {}, float('inf'), 1
+    sequence = Sequence(item, x, prefix, sources=list(range(prefix, len(x))), sizes=[1] * len(x))
+    proportional = any(method['type'] in PROPORTIONAL for method in methods)
+    outputs, reductions, layer = {}, {}, 1
     while f'blocks.{layer - 1}.norm1.weight' in state:
         own = f'blocks.{layer - 1}'
-        mixed, class_row = attend(normalise(x, state[f'{own}.norm1.weight'], state[f'{own}.norm1.bias']), state, f'{own}.attn', heads)
-        x = x + state.get(f'{own}.ls1.gamma', 1.0) * mixed
-        if evit and layer in evit['layers']:
-            found = reduction(class_row[prefix:], prefix, evit['keep_rate'], evit['fuse'], evit['normalize'])
-            if found is not None:
-                reductions[layer], margin = found[0], min(margin, found[1])
-                x = reductions[layer] @ x
-                sources, sizes = follow(sources, sizes, reductions[layer], prefix)
+        sequence.look = sequence.active = None
+        decide(methods, BEFORE, layer, sequence, reductions)
+        x = normalise(sequence.x, state[f'{own}.norm1.weight'], state[f'{own}.norm1.bias'])
+        mixed, sequence.look = attend(x, state, f'{own}.attn', heads, sequence.sizes if proportional else None, sequence.alive)
+        sequence.x = sequence.x + state.get(f'{own}.ls1.gamma', 1.0) * mixed
+        decide(methods, AFTER, layer, sequence, reductions)
+        x = sequence.x
         hidden = gelu(linear(normalise(x, state[f'{own}.norm2.weight'], state[f'{own}.norm2.bias']), state, f'{own}.mlp.fc1'))
-        grown = x + state.get(f'{own}.ls2.gamma', 1.0) * linear(hidden, state, f'{own}.mlp.fc2')
+        sequence.added = state.get(f'{own}.ls2.gamma', 1.0) * linear(hidden, state, f'{own}.mlp.fc2')
+        sequence.entered.append(len(x) if sequence.active is None else int(sum(sequence.active)))
+        if sequence.active is not None:
+            sequence.added = sequence.added * torch.tensor(sequence.active, dtype=x.dtype)[:, None]
+        sequence.x = x + sequence.added
         if adapter:
             outputs[layer] = dense_adapter(adapter['state'], layer, x, outputs, reductions, **adapter['options'])
-            grown = grown + outputs[layer]
-        x, layer = grown, layer + 1
-    if 'norm.weight' in state:
-        x = normalise(x, state['norm.weight'], state['norm.bias'])
-    return x, sources, sizes, margin
+            sequence.x = sequence.x + outputs[layer]
+        layer += 1
+    return sequence
 
 
-def vit(state, images, heads, evit=None, adapter=None):
+def vit(state, images, heads, methods=(), adapter=None):
     """Run a batch.
 
     Args:
         state: host parameters on timm's names; any float type.
         images: B×3×H×W.
-        evit: dict(layers, keep_rate, fuse, normalize) or None.
+        methods: sparsifiers, each dict(type, options, state); a type of BEFORE or AFTER.
         adapter: dict(state, options) or None; options are those of `dense_adapter`.
     """
-    state = {name: value.double() for name, value in state.items()}
-    if adapter:
-        adapter = dict(state={name: value.double() for name, value in adapter['state'].items()}, options=adapter.get('options', {}))
-    answers = [one_image(state, image.double(), heads, evit, adapter) for image in images]
-    features, sources, sizes, margins = zip(*answers)
-    return Answer(torch.stack(features), list(sources), list(sizes), min(margins))
+
+    def wide(own):
+        return {name: value.double() for name, value in own.items()}
+
+    state = wide(state)
+    depth = sum(name.endswith('.norm1.weight') for name in state)
+    methods = [dict(method, options=dict(depth=depth) | method['options'], state=wide(method['state'])) for method in methods]
+    adapter = adapter and dict(state=wide(adapter['state']), options=adapter.get('options', {}))
+    sequences = [one_image(state, item, image.double(), heads, methods, adapter) for item, image in enumerate(images)]
+
+    def finish(x):
+        return normalise(x, state['norm.weight'], state['norm.bias']) if 'norm.weight' in state else x
+
+    return Answer([finish(sequence.x) for sequence in sequences], sequences, finish, min(sequence.margin for sequence in sequences))

@@ -16,7 +16,13 @@ from ..losses import LossContext, Run, collect
 
 @MODELS.register_module()
 class SparseClassifier(ImageClassifier):
-    """An ImageClassifier on a SparseViT whose parts have losses (DynamicViT, DyT). Arguments are ImageClassifier's."""
+    """An ImageClassifier on a SparseViT whose parts have losses (DynamicViT, DyT). Arguments are ImageClassifier's.
+
+    Attributes:
+        collects_losses: a model without it is refused where a part has losses.
+    """
+
+    collects_losses = True
 
     def loss(self, inputs: Tensor, data_samples: list[DataSample]) -> dict[str, Tensor]:
         """Return the head's losses and those of all parts.
@@ -27,7 +33,7 @@ class SparseClassifier(ImageClassifier):
         """
         run = partial(self._run, inputs, data_samples)
         sparse = run(True, True)
-        return sparse.task_losses() | collect([*self.backbone.adapters, *self.backbone.sparsifiers], LossContext(sparse, run))
+        return collect(sparse.task_losses(), [*self.backbone.adapters, *self.backbone.sparsifiers], LossContext(sparse, run))
 
     def predict(self, inputs: Tensor, data_samples: list[DataSample] | None = None, **kwargs) -> list[DataSample]:
         """Return mmpretrain's predictions; what sparsifiers report of each image (DyT's rate) is added to its sample."""

@@ -40,6 +40,8 @@ class ATS(BaseSparsifier):
         keep_rate: the largest share of the present patches that can stay, in (0, 1].
     """
 
+    ragged = True
+
     def __init__(self, view: View, layers: Sequence[int] = (4, 7, 10), keep_rate: float = 0.7):
         super().__init__(view, layers, keep_rate)
         if not view.class_token:
@@ -55,9 +57,8 @@ class ATS(BaseSparsifier):
         prefix, batch = tokens.prefix, tokens.x_bnc.shape[0]
         with torch.no_grad():
             score_bm = self.score(asked('ATS', layer, probe), tokens)[:, prefix:]
-            if tokens.mask_bn is not None:
-                score_bm = score_bm * tokens.mask_bn[:, prefix:]
-            chosen_bm = self._sample(score_bm, kept(tokens.patches, self.keep_rate))
+            valid_bm = torch.ones_like(score_bm, dtype=torch.bool) if tokens.mask_bn is None else tokens.mask_bn[:, prefix:] > 0
+            chosen_bm = self._sample(score_bm, valid_bm)
         count_b = chosen_bm.sum(1)
         length = prefix + int(count_b.max())
         place_bm = torch.where(chosen_bm, prefix + chosen_bm.cumsum(1) - 1, -1)
@@ -65,14 +66,17 @@ class ATS(BaseSparsifier):
         mask_bn = (torch.arange(length, device=place_bm.device) < prefix + count_b.unsqueeze(1)).to(tokens.x_bnc.dtype)
         return Plan(torch.cat([head_p, place_bm], dim=1), length, mask_bn=mask_bn)
 
-    @staticmethod
-    def _sample(score_bm: Tensor, samples: int) -> Tensor:
-        """Return B×m, whether a patch is nearest to one of the grid's points."""
-        sorted_bm, order_bm = score_bm.sort(dim=1)
-        cdf_bm = sorted_bm.cumsum(1)
-        low_b1, high_b1 = cdf_bm[:, :1], cdf_bm[:, -1:]
+    def _sample(self, score_bm: Tensor, valid_bm: Tensor) -> Tensor:
+        """Return B×m, whether a patch is nearest to one of its image's grid points. Padding counts nowhere: the other images must not matter."""
+        patches, present_b = score_bm.shape[1], valid_bm.sum(1).tolist()
+        sorted_bm, order_bm = score_bm.masked_fill(~valid_bm, -1.0).sort(dim=1)  # padding first
+        cdf_bm = sorted_bm.clamp(min=0).cumsum(1)
+        first_b1 = torch.tensor([[patches - count] for count in present_b], device=score_bm.device)
+        low_b1, high_b1 = cdf_bm.gather(1, first_b1), cdf_bm[:, -1:]
         cdf_bm = (cdf_bm - low_b1) / (high_b1 - low_b1).clamp(min=torch.finfo(cdf_bm.dtype).tiny)
-        cdf_bm = cdf_bm.masked_fill(sorted_bm <= 0, float('inf'))  # invalid rows have no score and are nearest to nothing
-        grid_s = (torch.arange(samples, device=score_bm.device, dtype=cdf_bm.dtype) + 0.5) / samples
-        nearest_bs = (cdf_bm.unsqueeze(1) - grid_s[None, :, None]).abs().argmin(-1)
-        return torch.zeros_like(score_bm, dtype=torch.bool).scatter(1, order_bm.gather(1, nearest_bs), True)
+        cdf_bm = cdf_bm.masked_fill(torch.arange(patches, device=score_bm.device) < first_b1, float('inf'))
+        samples_b1 = torch.tensor([[kept(count, self.keep_rate)] for count in present_b], device=score_bm.device)
+        step_bs = torch.arange(int(samples_b1.max()), device=score_bm.device).expand(len(present_b), -1)
+        grid_bs = (torch.minimum(step_bs, samples_b1 - 1).to(cdf_bm.dtype) + 0.5) / samples_b1  # points past an image's last repeat it
+        nearest_bs = (cdf_bm.unsqueeze(1) - grid_bs.unsqueeze(2)).abs().argmin(-1)
+        return torch.zeros_like(valid_bm).scatter(1, order_bm.gather(1, nearest_bs), 1)

@@ -32,6 +32,8 @@ class BaseSparsifier(nn.Module):
         stage: 'before' or 'after' attention.
         proportional: whether a row that stands for s patches counts as s keys in attention (ToMe).
         reads_rows: True if the method uses all rows of the last block's output.
+        moves_rows: whether rows leave or merge.
+        ragged: whether images of a batch are left with different numbers of rows, the shorter ones padded.
 
     Raises:
         InputError: a layer the host does not have, a layer named twice, a rate outside (0, 1].
@@ -40,6 +42,8 @@ class BaseSparsifier(nn.Module):
     stage = 'after'
     proportional = False
     reads_rows = False
+    moves_rows = True
+    ragged = False
 
     def __init__(self, view: View, layers: Sequence[int], keep_rate: float):
         super().__init__()

@@ -94,7 +94,7 @@ class DynamicViT(BaseSparsifier):
             stay_bm = F.gumbel_softmax(logp_bm2.float(), hard=True)[..., 0] * mask_bn[:, prefix:]
             mask_bn = torch.cat([mask_bn[:, :prefix], stay_bm], dim=1)
             return Plan.stay(tokens, mask_bn=mask_bn, notes={f'dynamicvit.{layer}': stay_bm})
-        keep = int(self.rates[layer] * tokens.grid[0] * tokens.grid[1])
+        keep = int(self.rates[layer] * tokens.source_bm.shape[1])  # in this order: .29 · 10 · 10 is 29 in floats, .29 · 100 is not
         if keep >= tokens.patches:
             return None
         return Plan.keep(tokens, logp_bm2[..., 0].topk(keep, dim=1).indices.sort(dim=1).values)

@@ -30,6 +30,8 @@ class DyTDispatcher(BaseSparsifier):
         rate_weight: weight of the squared distance from it.
     """
 
+    moves_rows = False
+
     def __init__(self, view: View, rate: float = 0.5, rate_weight: float = 2.0):
         nn.Module.__init__(self)
         check_rate('DyTDispatcher: rate', rate)

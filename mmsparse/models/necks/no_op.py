@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch import nn
+
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Plan, Tokens
 
@@ -14,8 +16,10 @@ from .base import BaseSparsifier
 class NoOp(BaseSparsifier):
     """Ask at every layer, change nothing."""
 
+    moves_rows = False
+
     def __init__(self, view: View):
-        super().__init__(view, (), 1.0)
+        nn.Module.__init__(self)  # no layers and no keep rate
 
     def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
         """Every row stays."""

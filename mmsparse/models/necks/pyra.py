@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Plan, Tokens
@@ -37,7 +38,7 @@ class Reactivation(nn.Module):
         both_brc = self.norm(source_brc + target_brc)
         weights_r = self.tokens[: source_brc.shape[1]]
         channel_b1c = 2 * (weights_r.unsqueeze(-1) * both_brc).sum(1, keepdim=True).sigmoid()
-        token_br1 = 2 * (both_brc @ self.channels).sigmoid().unsqueeze(-1) - 1
+        token_br1 = 2 * F.linear(both_brc, self.channels.unsqueeze(0)).sigmoid() - 1  # a product by a vector has no rule in fvcore
         return source_brc + source_brc * channel_b1c * token_br1
 
 
@@ -51,9 +52,10 @@ class PYRA(ToMe):
     def __init__(self, view: View, r: int | Sequence[int] = 8, inflect: float = 0.0):
         super().__init__(view, r, inflect)
         self.layers = nn.ModuleDict({str(layer): Reactivation(view.width, count) for layer, count in enumerate(self.counts, start=1) if count})
-        if self.counts[-1]:
-            # The class token does not see the last layer's merged rows: no gradient would ever reach these, and DDP would wait for it.
-            self.layers[str(view.depth)].requires_grad_(False)
+        for layer, module in self.layers.items():
+            # The class token does not see the last layer's merged rows, and where nothing is left to merge there is no source:
+            # no gradient would ever reach these, and DDP would wait for it.
+            module.requires_grad_(int(layer) < view.depth and self.merged[int(layer) - 1] > 0)
 
     def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
         """Merge as ToMe does, after re-activation."""

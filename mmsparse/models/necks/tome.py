@@ -64,6 +64,10 @@ class ToMe(BaseSparsifier):
         r: pairs merged per layer: the mean, shaped by `inflect`; or a list with one count per layer.
         inflect: -1: from 2r falling to 0; 1: from 0 rising to 2r; 0: constant. Counts are truncated to integers.
 
+    Attributes:
+        counts: pairs wanted, per layer.
+        merged: pairs that do merge at the host's input size.
+
     Raises:
         InputError: a negative count, or a list whose length is not the host's depth.
     """
@@ -71,7 +75,7 @@ class ToMe(BaseSparsifier):
     proportional = True
 
     def __init__(self, view: View, r: int | Sequence[int] = 8, inflect: float = 0.0):
-        super().__init__(view, (), 1.0)
+        nn.Module.__init__(self)  # counts, and no keep rate
         name = type(self).__name__
         if isinstance(r, int):
             step = 2 * inflect * r / max(view.depth - 1, 1)
@@ -86,7 +90,9 @@ class ToMe(BaseSparsifier):
             raise InputError(f'{name}: received {len(r)} counts, expected one for each of the {view.depth} layers of {view.name}.')
         if any(isinstance(count, bool) or not isinstance(count, int) or count < 0 for count in r):
             raise InputError(f'{name}: received r={list(r)}, expected counts of at least 0.')
-        self.counts = tuple(r)
+        self.counts, self.merged = tuple(r), ()
+        for layer in range(1, view.depth + 1):
+            self.merged += (self._pairs(layer, view.patches - sum(self.merged), view.prefix),)
         self.match = BipartiteMatching()
 
     def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
@@ -99,9 +105,11 @@ class ToMe(BaseSparsifier):
 
     def count(self, layer: int, tokens: Tokens) -> int:
         """Return the pairs that this layer can merge."""
-        rows = tokens.x_bnc.shape[1]
-        evens, odds = ((rows - parity + 1) // 2 - (tokens.prefix - parity + 1) // 2 for parity in (0, 1))
-        return min(self.counts[layer - 1], tokens.patches // 2, evens if odds else 0)
+        return self._pairs(layer, tokens.patches, tokens.prefix)
+
+    def _pairs(self, layer: int, patches: int, prefix: int) -> int:
+        evens, odds = ((prefix + patches - parity + 1) // 2 - (prefix - parity + 1) // 2 for parity in (0, 1))
+        return min(self.counts[layer - 1], patches // 2, evens if odds else 0)
 
 
 def merging(tokens: Tokens, edges: Edges, edit=None) -> Plan:
@@ -113,7 +121,7 @@ def merging(tokens: Tokens, edges: Edges, edit=None) -> Plan:
         edit: acts on the rows first.
     """
     batch, rows = tokens.x_bnc.shape[:2]
-    leaves_bn = torch.zeros(batch, rows, dtype=torch.bool, device=tokens.x_bnc.device).scatter(1, edges.source_br, True)
+    leaves_bn = torch.zeros(batch, rows, dtype=torch.bool, device=tokens.x_bnc.device).scatter(1, edges.source_br, 1)
     order_n = torch.arange(rows, device=tokens.x_bnc.device)
     # Prefix first, then even positions, then odd ones; what leaves is sorted behind all.
     key_n = torch.where(order_n < tokens.prefix, order_n, rows * (1 + order_n % 2) + order_n)

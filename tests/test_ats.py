@@ -1,0 +1,62 @@
+"""ATS against a float64 loop that gives each image its own length; padding must not show."""
+
+import pytest
+import torch
+
+from hosts import WITH_CLASS_TOKEN, build, check, clear_case
+from mmsparse.errors import InputError
+from mmsparse.tokens import restore
+
+
+def ats(layers=(2, 4, 6), keep_rate=0.8):
+    return dict(type='mmsparse.ATS', layers=layers, keep_rate=keep_rate)
+
+
+@pytest.mark.parametrize('host', WITH_CLASS_TOKEN)
+def test_every_host_equals_the_reference(host):
+    check(host, ats(), batch=4)
+
+
+@pytest.mark.parametrize('keep_rate', [0.3, 0.6, 1.0])
+@pytest.mark.parametrize('layers', [(1,), (3, 4), (1, 2, 3, 4, 5)])
+def test_every_rate_and_place_equals_the_reference(layers, keep_rate):
+    check('timm_wide_image', ats(layers, keep_rate), batch=4)
+
+
+def test_lengths_differ_and_padding_is_empty():
+    _, tokens, expected = check('timm_registers', ats((2, 4)), batch=8)
+    lengths = [len(rows) for rows in expected.rows]
+    assert len(set(lengths)) > 1
+    assert tokens.x_bnc.shape[1] == max(lengths)
+    assert tokens.mask_bn.sum(1).tolist() == lengths
+    assert set(tokens.mask_bn.unique().tolist()) == {0.0, 1.0}
+    for item, length in enumerate(lengths):
+        empty = tokens.mask_bn[item] == 0
+        assert not tokens.size_bn[item][empty].any() and tokens.size_bn[item][~empty].all()
+        assert not set(empty.nonzero().flatten().tolist()) & set(tokens.source_bm[item].tolist())
+        assert tokens.mask_bn[item, : tokens.prefix].all(), length
+
+
+@pytest.mark.parametrize('out_type', ['cls_token', 'avg_featmap', 'featmap'])
+def test_outputs_do_not_see_padding(out_type):
+    backbone = build('timm_registers', sparsifier=ats((2, 4)), out_type=out_type)
+    images, expected = clear_case(backbone, 'timm_registers', ats((2, 4)), batch=6)
+    if out_type == 'cls_token':
+        wanted = torch.stack([rows[0] for rows in expected.rows])
+    elif out_type == 'avg_featmap':  # nothing is merged: each row counts once
+        wanted = torch.stack([rows[expected.prefix :].mean(0) for rows in expected.rows])
+    else:
+        wanted = expected.restored('gather', (4, 4))
+    with torch.no_grad():
+        torch.testing.assert_close(backbone(images)[-1].double(), wanted, atol=1e-5, rtol=0)
+
+
+def test_restoring_leaves_what_was_dropped_empty():
+    backbone, tokens, expected = check('timm_wide_image', ats(), batch=4)
+    torch.testing.assert_close(restore(tokens, 'gather').double(), expected.restored('gather', (4, 6)), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize('host', ['timm_no_class_token', 'mmpretrain_no_class_token'])
+def test_a_host_without_class_token_is_refused(host):
+    with pytest.raises(InputError, match='class token'):
+        build(host, sparsifier=ats())
