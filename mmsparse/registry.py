@@ -12,6 +12,7 @@ from mmengine.registry import DefaultScope, Registry
 
 from mmsparse.errors import InputError
 from mmsparse.hints import check_arguments, find_type
+from mmsparse.loss_check import refuse_lost_losses
 
 
 def import_all(package: str) -> None:
@@ -30,10 +31,12 @@ def _build(cfg, default_args=None, *, registry: Registry):
         if not isinstance(cfg, dict) or 'type' not in cfg:
             raise InputError(f"{registry.name}: received {cfg!r}, expected a dict with a 'type', e.g. dict(type='mmsparse.…').")
         target = cfg['type'] if not isinstance(cfg['type'], str) else registry.get(cfg['type'])
+        current = DefaultScope.get_current_instance()
+        scope = cfg.get('_scope_') or (current.scope_name if current else registry.scope)
         if target is None:  # only now gather every name there is: that imports all packages
-            scope = DefaultScope.get_current_instance()
-            target = find_type(cfg['type'], cfg.get('_scope_') or (scope.scope_name if scope else registry.scope), where=registry.name)
+            target = find_type(cfg['type'], scope, where=registry.name)
         check_arguments(target, {**(default_args or {}), **cfg}, where=registry.name)
+        refuse_lost_losses(target, cfg, scope, where=registry.name)
     return registry.parent.build_func(cfg, registry=registry, default_args=default_args)
 
 

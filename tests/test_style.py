@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = sorted(path for path in ROOT.glob('mmsparse/**/*.py') if '.mim' not in path.parts)
-LEAVES = sorted(path for path in ROOT.glob('configs/*/*.py') if path.parent.name != '_base_')
+LEAVES = sorted(path for path in ROOT.glob('configs/**/*.py') if '_base_' not in path.parts)
 
 
 def by_path(path: Path) -> str:

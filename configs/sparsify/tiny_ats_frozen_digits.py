@@ -1,0 +1,8 @@
+"""ATS (arXiv 2111.15667) on a frozen host: the small host, scikit-learn's digits.
+
+Expected: clearly above chance (10 %), minutes on two CPU cores; 0.11 GFLOPs at most, nothing but the head is trained.
+Run: python tools/train.py configs/sparsify/tiny_ats_frozen_digits.py
+"""
+
+_base_ = ['tiny_ats_dense_adapter_digits.py']
+model = dict(backbone=dict(adapter=None))

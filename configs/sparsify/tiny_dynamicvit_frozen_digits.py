@@ -1,0 +1,8 @@
+"""DynamicViT (arXiv 2106.02034) on a frozen host: the small host, scikit-learn's digits.
+
+Expected: clearly above chance (10 %), minutes on two CPU cores; 0.11 GFLOPs, 81,510 trainable in the sparsifier.
+Run: python tools/train.py configs/sparsify/tiny_dynamicvit_frozen_digits.py
+"""
+
+_base_ = ['tiny_dynamicvit_dense_adapter_digits.py']
+model = dict(backbone=dict(adapter=None))

@@ -1,0 +1,8 @@
+"""DyT's token dispatcher (arXiv 2403.11808) on a frozen host: the small host, scikit-learn's digits.
+
+Expected: clearly above chance (10 %), minutes on two CPU cores; 0.12 GFLOPs at exactly the rate .5, 1,548 trainable in the sparsifier.
+Run: python tools/train.py configs/sparsify/tiny_dyt_frozen_digits.py
+"""
+
+_base_ = ['tiny_dyt_dense_adapter_digits.py']
+model = dict(backbone=dict(adapter=None))

@@ -1,0 +1,8 @@
+"""EViT (arXiv 2202.07800) on a frozen host: the small host, scikit-learn's digits.
+
+Expected: clearly above chance (10 %), minutes on two CPU cores; 0.11 GFLOPs, nothing but the head is trained.
+Run: python tools/train.py configs/sparsify/tiny_evit_frozen_digits.py
+"""
+
+_base_ = ['tiny_evit_dense_adapter_digits.py']
+model = dict(backbone=dict(adapter=None))

@@ -1,0 +1,8 @@
+"""ToMe (arXiv 2210.09461), 4 pairs per layer on a frozen host: the small host, scikit-learn's digits.
+
+Expected: clearly above chance (10 %), minutes on two CPU cores; 0.10 GFLOPs, nothing but the head is trained.
+Run: python tools/train.py configs/sparsify/tiny_tome_frozen_digits.py
+"""
+
+_base_ = ['tiny_tome_dense_adapter_digits.py']
+model = dict(backbone=dict(adapter=None))

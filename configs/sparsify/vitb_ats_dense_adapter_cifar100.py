@@ -1,0 +1,13 @@
+"""ATS (arXiv 2111.15667) under the Dense Adapter: ViT-B/16 IN-21k, CIFAR-100.
+
+Expected: not measured here; 11.63 GFLOPs at most, 1.09 M trainable in the backbone.
+Run: python tools/train.py configs/sparsify/vitb_ats_dense_adapter_cifar100.py --auto-scale-lr
+"""
+
+_base_ = [
+    '../_base_/models/vitb_sparse_tuning.py',
+    '../_base_/datasets/cifar100.py',
+    '../_base_/schedules/adamw_100e.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(backbone=dict(sparsifier=dict(_delete_=True, type='mmsparse.ATS', layers=(4, 7, 10), keep_rate=0.7)), head=dict(num_classes=100))

@@ -1,0 +1,17 @@
+"""DynamicViT (arXiv 2106.02034) under the Dense Adapter: ViT-B/16 IN-21k, CIFAR-100.
+
+Expected: not measured here; 11.62 GFLOPs, 3.98 M trainable in the backbone.
+Run: python tools/train.py configs/sparsify/vitb_dynamicvit_dense_adapter_cifar100.py --auto-scale-lr
+"""
+
+_base_ = [
+    '../_base_/models/vitb_sparse_tuning.py',
+    '../_base_/datasets/cifar100.py',
+    '../_base_/schedules/adamw_100e.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(
+    type='mmsparse.SparseClassifier',
+    backbone=dict(sparsifier=dict(_delete_=True, type='mmsparse.DynamicViT', layers=(4, 7, 10), keep_rates=(0.7, 0.49, 0.343))),
+    head=dict(num_classes=100),
+)

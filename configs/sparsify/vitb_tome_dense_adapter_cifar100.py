@@ -1,0 +1,13 @@
+"""ToMe (arXiv 2210.09461), 8 pairs per layer under the Dense Adapter: ViT-B/16 IN-21k, CIFAR-100.
+
+Expected: not measured here; 13.27 GFLOPs, 1.09 M trainable in the backbone.
+Run: python tools/train.py configs/sparsify/vitb_tome_dense_adapter_cifar100.py --auto-scale-lr
+"""
+
+_base_ = [
+    '../_base_/models/vitb_sparse_tuning.py',
+    '../_base_/datasets/cifar100.py',
+    '../_base_/schedules/adamw_100e.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(backbone=dict(sparsifier=dict(_delete_=True, type='mmsparse.ToMe', r=8)), head=dict(num_classes=100))

@@ -1,0 +1,8 @@
+"""ToMe (arXiv 2210.09461), 8 pairs per layer on a frozen host: ViT-B/16 IN-21k, CIFAR-100.
+
+Expected: not measured here; 13.12 GFLOPs, nothing but the head is trained.
+Run: python tools/train.py configs/sparsify/vitb_tome_frozen_cifar100.py --auto-scale-lr
+"""
+
+_base_ = ['vitb_tome_dense_adapter_cifar100.py']
+model = dict(backbone=dict(adapter=None))

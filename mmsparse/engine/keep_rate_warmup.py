@@ -1,0 +1,51 @@
+"""All patches first, then fewer and fewer (Liang et al., EViT, ICLR 2022, arXiv 2202.07800)."""
+
+import math
+
+from mmengine.hooks import Hook
+
+from mmsparse.errors import InputError
+from mmsparse.registry import HOOKS
+
+from .keep_rate import rated
+
+
+@HOOKS.register_module()
+class KeepRateWarmupHook(Hook):
+    """Keep every patch at first, then let the keep rate fall along a cosine to the configured one, step by step.
+
+    Acts on every sparsifier that has one ``keep_rate``. The rate follows from the position alone, so a resumed run goes on as it would have.
+    Validation uses the rate reached.
+
+    Args:
+        start: epochs with all patches, at least 0.
+        epochs: epochs of the fall, more than 0.
+
+    Raises:
+        InputError: no sparsifier with a keep rate, or the training ends before the configured rate is reached.
+    """
+
+    def __init__(self, start: float, epochs: float):
+        if start < 0 or epochs <= 0:
+            raise InputError(
+                f'KeepRateWarmupHook: received start={start}, epochs={epochs}; expected start of at least 0 and epochs above 0. '
+                'Leave the hook out for the configured rate from the first step on.'
+            )
+        self.start, self.epochs = start, epochs
+
+    def before_train(self, runner) -> None:
+        """The configured rate is where the cosine ends."""
+        self.goals = {part: part.keep_rate for part in rated(runner.model, type(self).__name__)}
+        last = runner.max_iters / len(runner.train_dataloader)
+        if self.start + self.epochs > last:
+            raise InputError(
+                f'KeepRateWarmupHook: start={self.start} and epochs={self.epochs} end after the training, which has {last:g} epochs: '
+                'its result would be tested at a keep rate it never saw. Use smaller values or train longer.'
+            )
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
+        """Set this step's rate."""
+        progress = (runner.iter / len(runner.train_dataloader) - self.start) / self.epochs
+        open_share = (1 + math.cos(math.pi * min(max(progress, 0.0), 1.0))) / 2
+        for part, goal in self.goals.items():
+            part.keep_rate = goal + (1 - goal) * open_share

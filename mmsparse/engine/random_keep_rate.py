@@ -1,0 +1,68 @@
+"""Train once, serve at many costs: every step at another keep rate and input size (Lin et al., SuperViT, arXiv 2205.11397)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from mmengine.hooks import Hook
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.functional import resize
+
+from mmsparse.errors import InputError
+from mmsparse.models.backbones import SparseViT
+from mmsparse.models.necks.base import check_rate
+from mmsparse.registry import HOOKS
+
+from .keep_rate import rated
+
+
+@HOOKS.register_module()
+class RandomKeepRateHook(Hook):
+    """Draw a keep rate, and on request an input size, for every training step; outside the steps the configured rate holds.
+
+    Acts on every sparsifier that has one ``keep_rate``. What is drawn follows from the run's seed and the position: all processes agree and a
+    resumed run draws the same. The idea of SuperViT as a schedule, without its distillation from the largest network.
+
+    Args:
+        keep_rates: to draw from, each in (0, 1].
+        sizes: to draw from, pixels of a square side; None: images stay as the pipeline gives them.
+
+    Raises:
+        InputError: a rate outside (0, 1], no sparsifier with a keep rate, or a size that the host cannot take.
+    """
+
+    def __init__(self, keep_rates: Sequence[float], sizes: Sequence[int] | None = None):
+        if not keep_rates or (sizes is not None and not sizes):
+            raise InputError(f'RandomKeepRateHook: received keep_rates={keep_rates}, sizes={sizes}; expected at least one value in each list.')
+        for rate in keep_rates:
+            check_rate('RandomKeepRateHook: keep_rates', rate)
+        self.keep_rates, self.sizes = tuple(keep_rates), sizes
+
+    def before_train(self, runner) -> None:
+        """Note the configured rates; ask the host about the sizes."""
+        self.configured = {part: part.keep_rate for part in rated(runner.model, type(self).__name__)}
+        for backbone in (module for module in runner.model.modules() if isinstance(module, SparseViT)):
+            for size in self.sizes or ():
+                if not backbone.view.any_size:
+                    raise InputError(
+                        f'RandomKeepRateHook: received sizes={self.sizes}, but the host {backbone.view.name} takes one size only. '
+                        'Set host.dynamic_img_size=True (timm), or leave sizes out.'
+                    )
+                backbone.view.divide(size, size)
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
+        """Set this step's rate, and resize its batch."""
+        random = np.random.default_rng([runner.seed, runner.iter])
+        rate = float(random.choice(self.keep_rates))
+        for part in self.configured:
+            part.keep_rate = rate
+        if self.sizes is not None:
+            side = [int(random.choice(self.sizes))] * 2
+            images = data_batch['inputs']  # B×3×H×W, or a list where the loader does not stack
+            one_by_one = isinstance(images, list | tuple)
+            resized = [resize(image, side, InterpolationMode.BICUBIC, antialias=True) for image in (images if one_by_one else [images])]
+            data_batch['inputs'] = resized if one_by_one else resized[0]
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+        """Validation and whatever else comes between steps finds the configured rate."""
+        for part, rate in self.configured.items():
+            part.keep_rate = rate

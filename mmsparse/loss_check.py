@@ -1,0 +1,39 @@
+"""Refuse a model that would train without the losses of its parts."""
+
+from collections.abc import Mapping
+
+from mmsparse.errors import InputError
+from mmsparse.hints import find_type
+
+
+def refuse_lost_losses(target, cfg: Mapping, scope: str, where: str) -> None:
+    """Refuse a model whose backbone has parts with losses that nobody collects; a backbone on its own, and any other config, passes.
+
+    Args:
+        target: class that the config builds.
+        cfg: its config.
+        scope: default scope, e.g. 'mmpretrain'.
+        where: place in the config, for the error.
+
+    Raises:
+        InputError: names the parts and the model that collects their losses.
+    """
+    backbone, where = cfg.get('backbone'), f'{where}.backbone'
+    while isinstance(backbone, Mapping) and isinstance(backbone.get('module'), Mapping):  # mmpretrain's LoRAModel
+        backbone, where = backbone['module'], f'{where}.module'
+    if not isinstance(backbone, Mapping) or 'type' not in backbone or getattr(target, 'collects_losses', False):
+        return
+    from mmsparse.models.backbones import SparseViT  # not while this package is imported: nothing else is by then
+    from mmsparse.models.losses import has_losses
+
+    kind = find_type(backbone['type'], scope, where)
+    if not (isinstance(kind, type) and issubclass(kind, SparseViT)):
+        return
+    for key in ('adapter', 'sparsifier'):
+        parts = backbone.get(key) or ()
+        for part in [parts] if isinstance(parts, Mapping) else parts:
+            if has_losses(found := find_type(part['type'], scope, f'{where}.{key}')):
+                raise InputError(
+                    f'{where}.{key}: {found.__name__} has losses of its own, and {target.__name__} does not collect them, so it would not learn. '
+                    "Use type='mmsparse.SparseClassifier' for the model; it takes ImageClassifier's arguments."
+                )

@@ -1,0 +1,153 @@
+"""Losses of parts reach the dictionary, under their names and once; a model that would lose them is refused."""
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmpretrain.models import ImageClassifier
+from torch.nn import functional as F
+
+from hosts import draw, timm_host
+from mmsparse.config_check import check_config
+from mmsparse.errors import InputError
+from mmsparse.models.losses import has_losses
+from mmsparse.registry import MODELS
+from small_classifier import adapter, batch, classifier, config, registered, step
+
+OWN = {
+    'DynamicViT': {'loss_dynamicvit_ratio', 'loss_dynamicvit_logits', 'loss_dynamicvit_tokens', 'dynamicvit_kept'},
+    'DyTDispatcher': {'loss_complete', 'loss_dyt_distill', 'loss_dyt_rate', 'dyt_rate'},
+}
+PLAIN = 'mmpretrain.ImageClassifier'
+
+
+def passes(model):
+    """Note (sparsify, adapt) of every pass through the backbone; a list that fills."""
+    seen, encode = [], model.backbone.encode
+
+    def noting(images, sparsify=True, adapt=True):
+        seen.append((sparsify, adapt))
+        return encode(images, sparsify, adapt)
+
+    model.backbone.encode = noting
+    return seen
+
+
+@pytest.mark.parametrize('name', registered())
+def test_the_losses_of_a_part_join_those_of_the_head(name):
+    losses = step(classifier(config(name), adapter()))
+    assert set(losses) == {'loss'} | OWN.get(name, set())
+    assert has_losses(type(classifier(config(name)).backbone.sparsifiers[0])) == (name in OWN)
+    # The log shows all of them, and sums those that are losses.
+    total, log = classifier(None).parse_losses(losses)
+    assert set(log) == set(losses) | {'loss'}
+    torch.testing.assert_close(total, sum(value for key, value in losses.items() if 'loss' in key))
+
+
+@pytest.mark.parametrize('name', sorted(OWN))
+def test_the_complete_pass_is_made_once_and_a_part_without_losses_asks_for_none(name):
+    model = classifier(config(name), adapter())
+    seen = passes(model)
+    step(model)
+    host_alone = [(False, False)] if name == 'DynamicViT' else []
+    assert sorted(seen) == sorted([(True, True), (False, True), *host_alone])
+    plain = classifier(config('EViT'), adapter())
+    seen = passes(plain)
+    step(plain)
+    assert seen == [(True, True)]
+
+
+def test_two_parts_share_the_complete_pass():
+    """DyT chooses FFN rows after attention, DynamicViT patches before it."""
+    model = classifier([config('DynamicViT'), config('DyTDispatcher')], adapter())
+    seen = passes(model)
+    losses = step(model)
+    assert set(losses) == {'loss'} | OWN['DynamicViT'] | OWN['DyTDispatcher']
+    assert seen.count((False, True)) == 1
+
+
+def test_two_parts_of_one_type_keep_their_losses_apart():
+    one, two = dict(config('DynamicViT'), layers=(2,), keep_rates=(0.7,)), dict(config('DynamicViT'), layers=(4,), keep_rates=(0.4,))
+    model = classifier([one, two], adapter())
+    losses = step(model)
+    assert {'loss_dynamicvit_ratio', 'loss_dynamicvit_ratio_2'} <= set(losses)  # part 0 is the adapter
+    model.backbone.sparsifiers[0].losses = lambda ctx: dict(loss=torch.ones(()))
+    assert {'loss', 'loss_1', 'loss_dynamicvit_ratio'} <= set(step(model))
+
+
+def test_dyts_losses_are_those_of_the_paper():
+    model = draw(classifier(config('DyTDispatcher'), adapter()))
+    losses = step(model)
+    images, samples = batch()
+    labels = torch.cat([sample.gt_label for sample in samples])
+    torch.manual_seed(0)
+    dynamic = model.head((model.backbone.encode(images)[-1].x_bnc[:, 0],))
+    complete = model.head((model.backbone.encode(images, sparsify=False)[-1].x_bnc[:, 0],))
+    torch.testing.assert_close(losses['loss'], F.cross_entropy(dynamic, labels))
+    torch.testing.assert_close(losses['loss_complete'], F.cross_entropy(complete, labels))
+    p, q = complete.softmax(-1), dynamic.softmax(-1)
+    torch.testing.assert_close(losses['loss_dyt_distill'], (p * (p.log() - q.log())).sum() / len(labels))
+    torch.testing.assert_close(losses['loss_dyt_rate'], 2.0 * (losses['dyt_rate'] - 0.5) ** 2)
+    assert 0 < losses['dyt_rate'] < 1
+
+
+def test_tome_and_dyt_work_in_a_list_and_in_this_order_only():
+    """Table IV's DyT + ToMe: the reduction first, then the rows of the FFN."""
+    losses = step(classifier([config('ToMe'), config('DyTDispatcher')], adapter()))
+    assert {'loss', *OWN['DyTDispatcher']} == set(losses)
+    wrong = classifier([config('DyTDispatcher'), config('ToMe')])
+    with pytest.raises(InputError, match='ToMe acts at layer 1 after another sparsifier has chosen the rows of the FFN. List it first'):
+        step(wrong)
+
+
+def test_the_prediction_of_an_image_tells_how_many_of_its_rows_entered_the_ffn():
+    model = draw(classifier([config('ToMe'), config('DyTDispatcher')], adapter())).eval()
+    images, samples = batch()
+    rates = [sample.ffn_rate for sample in model(images, samples, mode='predict')]
+    assert len(set(rates)) > 1 and all(0 <= rate <= 1 for rate in rates)
+    alone = [model(images[[index]], [samples[index]], mode='predict')[0].ffn_rate for index in range(len(images))]
+    torch.testing.assert_close(rates, alone)
+    assert 'ffn_rate' not in classifier(config('EViT')).eval()(*batch(), mode='predict')[0]
+
+
+def test_predictions_are_those_of_the_plain_classifier():
+    model = classifier(config('EViT'), adapter()).eval()
+    plain = classifier(config('EViT'), adapter(), PLAIN).eval()
+    ours, theirs = (m(*batch(), mode='predict') for m in (model, plain))
+    assert all(torch.equal(one.pred_score, two.pred_score) for one, two in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize('listed', [False, True])
+@pytest.mark.parametrize('name', sorted(OWN))
+def test_a_model_that_collects_no_losses_is_refused_when_built(name, listed):
+    part = [config('NoOp'), config(name)] if listed else config(name)
+    message = rf"backbone\.sparsifier: {name} has losses of its own.*ImageClassifier does not collect.*type='mmsparse\.SparseClassifier'"
+    with pytest.raises(InputError, match=message):
+        classifier(part, kind=PLAIN)
+    with DefaultScope.overwrite_default_scope('mmpretrain'), pytest.raises(InputError, match=message):
+        classifier(part, kind=ImageClassifier)
+
+
+@pytest.mark.parametrize('name', sorted(OWN))
+def test_a_config_that_would_lose_losses_is_refused_at_its_place(name):
+    backbone = dict(type='mmsparse.SparseViT', host=timm_host(), sparsifier=config(name))
+    model = dict(type='ImageClassifier', backbone=backbone, head=dict(type='LinearClsHead'))
+    with pytest.raises(InputError, match=f'^model.backbone.sparsifier: {name} has losses'):
+        check_config(Config(dict(default_scope='mmpretrain', model=model)))
+    model['backbone'] = dict(type='LoRAModel', module=backbone, lora_cfg=dict(targets=[dict(type='.*qkv')]))
+    with pytest.raises(InputError, match=f'^model.backbone.module.sparsifier: {name} has losses'):
+        check_config(Config(dict(default_scope='mmpretrain', model=model)))
+    model['type'] = 'mmsparse.SparseClassifier'
+    check_config(Config(dict(default_scope='mmpretrain', model=model)))
+
+
+def test_what_is_misspelt_is_named_before_losses_are_asked_about():
+    backbone = dict(type='mmsparse.SparseViT', host=timm_host(), sparsifier=dict(type='mmsparse.DynamicVit'))
+    with pytest.raises(InputError, match="^model.backbone.sparsifier: received type.*Did you mean 'mmsparse.DynamicViT'"):
+        check_config(Config(dict(default_scope='mmpretrain', model=dict(type='ImageClassifier', backbone=backbone))))
+
+
+@pytest.mark.parametrize('name', sorted(OWN))
+def test_a_backbone_on_its_own_and_a_part_without_losses_are_not_refused(name):
+    MODELS.build(dict(type='mmsparse.SparseViT', host=timm_host(), sparsifier=config(name)))
+    classifier(config('ToMe'), adapter(), PLAIN)

@@ -1,0 +1,178 @@
+"""Every sparsifier in half precision, in training, on two processes and compiled; what it cannot do is refused when it is built."""
+
+import inspect
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from hosts import DEPTH, build, draw, images_for, timm_host
+from mmsparse.errors import InputError
+from mmsparse.registry import MODELS
+from mmsparse.tokens import restore
+from small_classifier import adapter, batch, classifier, config, registered, step
+
+NAMES = registered()
+TESTS = Path(__file__).parent
+
+DISTRIBUTED = """
+import sys, torch
+from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
+from small_classifier import adapter, batch, classifier, config, registered
+
+distributed.init_process_group('gloo')
+rank = distributed.get_rank()
+for name in registered():
+    for adapters in (None, adapter()):
+        model = classifier(config(name), adapters)
+        wrapped = DistributedDataParallel(model)
+        optimiser = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+        torch.manual_seed(rank)
+        for number in range(3):
+            optimiser.zero_grad()
+            losses = wrapped(*batch(4, seed=2 * number + rank), mode='loss')
+            sum(value for key, value in losses.items() if 'loss' in key).backward()
+            optimiser.step()
+        sums = torch.stack([p.detach().double().sum() for p in model.parameters() if p.requires_grad])
+        both = [torch.zeros_like(sums) for _ in range(2)]
+        distributed.all_gather(both, sums)
+        assert torch.equal(*both), name
+        if rank == 0:
+            print(name, 'frozen' if adapters is None else 'adapted', flush=True)
+distributed.destroy_process_group()
+"""
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_half_precision_gives_about_the_same(name):
+    model = draw(classifier(config(name), adapter()))
+    # Rounding may exchange two rows of nearly equal rank, so single entries are not compared.
+    for mode in (False, True):
+        model.train(mode)
+        answers = []
+        for half in (False, True):
+            torch.manual_seed(0)
+            with torch.no_grad(), torch.autocast('cpu', dtype=torch.bfloat16, enabled=half):
+                answers.append(model(batch()[0]).float())
+        full, half = answers
+        assert half.isfinite().all()
+        assert (half - full).abs().mean() < 0.2 * full.std() + 0.05
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        losses = step(model)
+    assert all(value.isfinite() for value in losses.values())
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters() if parameter.requires_grad)
+
+
+@pytest.mark.parametrize('adapted', [False, True], ids=['frozen', 'adapted'])
+@pytest.mark.parametrize('name', NAMES)
+def test_a_training_step_reaches_everything_that_trains_and_nothing_else(name, adapted):
+    model = classifier(config(name), adapter() if adapted else None)
+    before = {key: value.clone() for key, value in model.backbone.host.state_dict().items()}
+    optimiser = torch.optim.SGD([parameter for parameter in model.parameters() if parameter.requires_grad], lr=0.1)
+    for number in range(3):
+        step(model, optimiser, seed=number)
+        for key, parameter in model.named_parameters():
+            # None at all would make distributed training wait for it; zero, for some, only while up-projections still are.
+            assert (parameter.grad is not None) == parameter.requires_grad, key
+            assert not parameter.requires_grad or parameter.grad.isfinite().all(), key
+    silent = [key for key, parameter in model.named_parameters() if parameter.requires_grad and not parameter.grad.any()]
+    assert not silent
+    assert all(torch.equal(value, before[key]) for key, value in model.backbone.host.state_dict().items())
+
+
+def test_where_nothing_is_left_to_merge_nothing_waits_for_a_gradient():
+    model = classifier(dict(type='mmsparse.PYRA', r=8))
+    assert model.backbone.sparsifiers[0].merged == (8, 4, 2, 1, 0, 0)
+    step(model)
+    trains = {key.split('.')[3] for key, value in model.backbone.named_parameters() if value.requires_grad and 'sparsifiers' in key}
+    assert trains == {'1', '2', '3', '4'}, trains
+    assert all(value.grad is not None for value in model.parameters() if value.requires_grad)
+
+
+def test_two_processes_train_each_without_looking_for_unused_parameters(tmp_path):
+    script = tmp_path / 'distributed.py'
+    script.write_text(DISTRIBUTED)
+    path = os.pathsep.join([str(TESTS.parent), str(TESTS)])
+    env = {**os.environ, 'PYTHONPATH': path, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
+    command = [sys.executable, '-W', 'ignore', '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', str(script)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.split('\n')[:-1] == [f'{name} {kind}' for name in NAMES for kind in ('frozen', 'adapted')]
+
+
+@pytest.mark.parametrize('name', ['EViT', 'ToMe'])
+def test_one_graph_without_breaks_gives_the_same(name):
+    backbone, images = build('timm', adapter(), config(name), 'cls_token'), images_for('timm')
+    torch._dynamo.reset()
+    with torch.no_grad():
+        compiled = torch.compile(backbone, fullgraph=True, backend='eager')(images)[-1]
+        torch.testing.assert_close(compiled, backbone(images)[-1])
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_two_dense_adapters_in_a_list_do_not_disturb_each_other(name):
+    """The second, still at zero, changes nothing; on its own weights it does, and none of both histories is left at the end."""
+    one = build('timm', [adapter()], config(name))
+    two = build('timm', [adapter(), adapter()], config(name))
+    two.host.load_state_dict(one.host.state_dict())
+    two.adapters[0].load_state_dict(one.adapters[0].state_dict())
+    two.sparsifiers.load_state_dict(one.sparsifiers.state_dict())
+    images = images_for('timm')
+    with torch.no_grad():
+        assert not torch.allclose(one.forward_tokens(images).x_bnc[:, 0], two.forward_tokens(images).x_bnc[:, 0], atol=1e-3)
+        two.adapters[1].reset_parameters()
+        tokens = two.forward_tokens(images)
+        torch.testing.assert_close(tokens.x_bnc, one.forward_tokens(images).x_bnc, atol=1e-5, rtol=0)
+    assert not [key for key in tokens.carry if 'dense_adapter' in key]
+    assert restore(tokens).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ('sparsifier', 'message'),
+    [
+        (dict(type='mmsparse.ToMe', r=-1), r'ToMe: received r=\[-1, -1, -1, -1, -1, -1\], expected counts of at least 0'),
+        (dict(type='mmsparse.ToMe', r=[2, 2, -1, 0, 0, 0]), 'expected counts of at least 0'),
+        (dict(type='mmsparse.ToMe', r=[2, 2]), 'ToMe: received 2 counts, expected one for each of the 6 layers'),
+        (dict(type='mmsparse.ToMe', r=[8, -1]), 'received 2 counts, expected one for each of the 6 layers'),
+        (dict(type='mmsparse.PYRA', r=[2] * 7), 'PYRA: received 7 counts, expected one for each of the 6 layers'),
+        (dict(type='mmsparse.ToMe', r=8, inflect=2), r'inflect must lie in \[-1, 1\], received 2'),
+        (dict(type='mmsparse.DynamicViT', layers=(2, 4), keep_rates=(0.5, 0.7)), r'DynamicViT: received keep_rates=\(0.5, 0.7\), which rise'),
+        (dict(type='mmsparse.DynamicViT', layers=(2, 4), keep_rates=(0.5,)), 'received 1 keep_rates for 2 layers, expected one for each'),
+        (dict(type='mmsparse.DynamicViT', layers=(2,), keep_rates=(0.01,)), 'leave none of 16 patches'),
+        (dict(type='mmsparse.DyTDispatcher', rate=0), r'rate must lie in \(0, 1\], received 0'),
+        (dict(type='mmsparse.EViT', layers=(2, 2)), r'EViT: received layers=\(2, 2\), expected each layer once'),
+        (dict(type='mmsparse.ATS', layers=(4, 2)), r'ATS: received layers=\(4, 2\), expected each layer once, in rising order'),
+        (dict(type='mmsparse.RandomDrop', layers=(2, 9), keep_rate=0.5), r'\[9\] are not layers of this host. Layers count from 1 to 6'),
+        (dict(type='mmsparse.EViT', layers=(1, 3), score='shift'), "score='shift' exists from layer 2 on"),
+        (dict(type='mmsparse.EViT', score='sum', layers=(2,)), "received score='sum', expected one of"),
+    ],
+)
+def test_what_a_sparsifier_cannot_do_is_refused_when_it_is_built(sparsifier, message):
+    with pytest.raises(InputError, match=message):
+        MODELS.build(dict(type='mmsparse.SparseViT', host=timm_host(), sparsifier=sparsifier))
+
+
+@pytest.mark.parametrize(('name', 'message'), [('EViT', "score='class' needs a class token.*'key_norm'"), ('ATS', 'has no class token. Use EViT')])
+def test_a_score_that_the_host_cannot_give_is_refused_when_it_is_built(name, message):
+    host = timm_host(class_token=False, global_pool='avg')
+    with pytest.raises(InputError, match=message):
+        MODELS.build(dict(type='mmsparse.SparseViT', host=host, sparsifier=config(name), out_type='pooled'))
+
+
+def test_more_pairs_than_half_of_the_patches_are_cut_to_half():
+    tokens = build('timm', sparsifier=dict(type='mmsparse.ToMe', r=[99, 0, 0, 0, 0, 3])).forward_tokens(images_for('timm'))
+    assert tokens.x_bnc.shape[1] == 1 + 8 - 3
+    assert len(tokens.source_bm[0].unique()) == 5 and DEPTH == 6
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_the_screen_of_sparsifiers_names_each_with_its_arguments(name):
+    found = re.search(rf'^\| `{name}\(([^)]*)\)` \|', (TESTS.parent / 'docs/sparsifiers.md').read_text(), re.MULTILINE)
+    taken = [argument for argument in inspect.signature(MODELS.get(f'mmsparse.{name}')).parameters if argument != 'view']
+    named = found[1].split(', ') if found[1] else []
+    assert named == taken[: len(named)] and bool(named) == bool(taken)
