@@ -1,3 +1,16 @@
 """mmsparse: pre-trained Vision Transformers, adapted to a task and run with fewer tokens (MMEngine)."""
 
 __version__ = '0.1.0'
+
+
+def __getattr__(name: str):
+    """Give `mmsparse.load` and `mmsparse.SparseRunner` when they are asked for: importing the package alone stays cheap."""
+    if name == 'load':
+        from mmsparse.apis import load
+
+        return load
+    if name == 'SparseRunner':
+        from mmsparse.engine.runner import SparseRunner
+
+        return SparseRunner
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -7,6 +7,7 @@ from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
+from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import DefaultScope, Registry
 
@@ -49,3 +50,4 @@ DATASETS = _child(MMENGINE_DATASETS, 'mmsparse.datasets')
 TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'mmsparse.datasets')
 HOOKS = _child(MMENGINE_HOOKS, 'mmsparse.engine')
 OPTIM_WRAPPERS = _child(MMENGINE_OPTIM_WRAPPERS, 'mmsparse.engine')
+RUNNERS = Registry(MMENGINE_RUNNERS.name, parent=MMENGINE_RUNNERS, scope='mmsparse', locations=['mmsparse.engine'])

@@ -11,11 +11,11 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import worker_init_fn
-from mmengine.runner import Runner
 from rich.console import Console
 
 from mmsparse.engine.card import stages
 from mmsparse.engine.epoch_seed import EpochSeedHook
+from mmsparse.engine.runner import SparseRunner
 from mmsparse.engine.terminal import screens
 from mmsparse.errors import InputError
 from small_run import write_run
@@ -26,11 +26,11 @@ def config(tmp_path_factory):
     return write_run(tmp_path_factory.mktemp('engine'))
 
 
-def train(config, name: str, **entries) -> Runner:
+def train(config, name: str, **entries) -> SparseRunner:
     """Train in this process with some entries changed; `name` separates the loggers of the runs."""
     cfg = Config.fromfile(config)
     cfg.merge_from_dict({'work_dir': str(config.parent / name), 'experiment_name': name, **entries})
-    runner = Runner.from_cfg(cfg)
+    runner = SparseRunner.from_cfg(cfg)
     runner.train()
     return runner
 
@@ -43,7 +43,7 @@ def log_of(runner) -> str:
 def test_a_loss_that_is_not_finite_stops_the_run(config):
     with pytest.raises(InputError, match=r'epoch 1, iteration 2: loss = nan.*expected finite numbers.*lower learning rate'):
         train(config, 'infinite', **{'optim_wrapper.optimizer.lr': 1e30, 'param_scheduler': None})
-    assert not list((config.parent / 'infinite').glob('*.pth'))
+    assert not list((config.parent / 'infinite').glob('epoch_*'))
 
 
 def test_validation_does_not_shift_what_training_draws(config):
@@ -74,7 +74,7 @@ def test_without_a_terminal_cards_are_plain_lines_and_nothing_is_drawn(config, c
     assert f'{trains:,} of' in text and f'{trains * 4 / 1024:,.0f} KiB' in text
     assert 'CustomDataset: 3 classes, 32 images for training, 20 for validation' in text
     best = runner.message_hub.get_info('best_score')
-    assert f'best        {best:.4g} at epoch' in text and str(config.parent / 'plain/epoch_3.pth') in text and 'img/s (median)' in text
+    assert f'best        {best:.4g} at epoch' in text and str(config.parent / 'plain/epoch_3') in text and 'img/s (median)' in text
 
 
 def test_on_a_terminal_one_line_lives_and_the_log_goes_to_the_file(config, capsys, monkeypatch):

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import runpy
+import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -20,7 +21,7 @@ def small(tmp_path_factory):
     folder = tmp_path_factory.mktemp('small')
     config = write_run(folder)
     tool('train.py', config, '--work-dir', folder / 'trained')
-    return SimpleNamespace(folder=folder, config=config, checkpoint=folder / 'trained/epoch_3.pth')
+    return SimpleNamespace(folder=folder, config=config, checkpoint=folder / 'trained/epoch_3')
 
 
 def tool(name, *args) -> int:
@@ -70,10 +71,11 @@ def test_a_config_that_does_not_parse_is_named(small, capsys, line, words):
 
 @pytest.mark.parametrize('name, options', [('test.py', []), ('train.py', ['--resume'])])
 def test_a_missing_or_cut_checkpoint_is_named(small, capsys, name, options):
-    cut = small.folder / 'cut.pth'
-    cut.write_bytes(small.checkpoint.read_bytes()[:-100])
-    assert 'cut off' in refused(capsys, name, small.config, *options, cut)
-    text = refused(capsys, name, small.config, *options, small.checkpoint.with_name('epoch_9.pth'))
+    cut = small.folder / 'cut'
+    shutil.copytree(small.checkpoint, cut, dirs_exist_ok=True)
+    (cut / 'adapter.safetensors').write_bytes((small.checkpoint / 'adapter.safetensors').read_bytes()[:-100])
+    assert f'{cut}/adapter.safetensors: the file cannot be read, it is damaged or cut short' in refused(capsys, name, small.config, *options, cut)
+    text = refused(capsys, name, small.config, *options, small.checkpoint.with_name('epoch_9'))
     assert 'no such checkpoint' in text and str(small.checkpoint) in text
 
 
@@ -103,7 +105,7 @@ def test_a_class_count_that_differs_from_the_data_stops_before_training(small, c
     work_dir = small.folder / f'classes_{where}'
     options = ('--work-dir', work_dir, '--cfg-options', f'{where}_dataloader.dataset.data_root={small.folder}/four')
     text = refused(capsys, 'train.py', small.config, *options)
-    assert 'num_classes is 3' in text and '4 classes: class_0, class_1' in text and not list(work_dir.glob('*.pth'))
+    assert 'num_classes is 3' in text and '4 classes: class_0, class_1' in text and not list(work_dir.glob('epoch_*'))
 
 
 @pytest.mark.parametrize('workers', [0, 1])

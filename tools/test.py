@@ -1,6 +1,6 @@
 """Test a checkpoint.
 
-python tools/test.py configs/sparse_tuning/tiny_digits.py work_dirs/tiny_digits/epoch_20.pth --out predictions.pkl
+python tools/test.py configs/sparse_tuning/tiny_digits.py work_dirs/tiny_digits/epoch_20/adapter.safetensors --out predictions.pkl
 """
 
 from copy import deepcopy
@@ -20,7 +20,7 @@ FORMATS = {'pred': ('.pkl', '.pickle'), 'metrics': ('.json', '.yaml', '.yml', '.
 
 def parse_args():
     options = parser('Test a checkpoint.')
-    options.add_argument('checkpoint', help='path of the checkpoint')
+    options.add_argument('checkpoint', help='an adapter (its folder or its adapter.safetensors), or a file of weights')
     options.add_argument('--out', help='file for the results')
     options.add_argument(
         '--out-item', choices=list(FORMATS), help="what --out gets: every image's prediction in the order of the data (default), or the metrics"

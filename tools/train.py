@@ -6,11 +6,11 @@ python tools/train.py configs/sparse_tuning/tiny_digits.py
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.runner import find_latest_checkpoint
 
 from mmsparse.engine.launch import build_runner, existing, load_config, parse, parser
 from mmsparse.engine.reporting import reporting
 from mmsparse.errors import InputError
+from mmsparse.state.folder import states
 
 
 def parse_args():
@@ -40,7 +40,7 @@ def build_config(args) -> Config:
         cfg.auto_scale_lr.enable = True
     if args.resume:
         cfg.resume, cfg.load_from = True, None if args.resume == 'auto' else args.resume
-        if args.resume == 'auto' and find_latest_checkpoint(cfg.work_dir) is None:
+        if args.resume == 'auto' and not states(Path(cfg.work_dir)):
             print(f'--resume: no checkpoint in {cfg.work_dir} yet, training starts from the beginning.')
     if cfg.get('load_from'):
         cfg.load_from = existing(cfg.load_from)
@@ -48,7 +48,7 @@ def build_config(args) -> Config:
 
 
 def how_to_go_on(args) -> str:
-    if not (args.work_dir and (Path(args.work_dir) / 'last_checkpoint').exists()):
+    if not (args.work_dir and states(Path(args.work_dir))):
         return 'There is no checkpoint yet.'
     return f'Go on with: python tools/train.py {args.config} --work-dir {args.work_dir} --resume'
 

@@ -4,11 +4,12 @@ All hooks are named, so that a config changes or drops one by its name (``defaul
 """
 
 default_scope = 'mmpretrain'
+runner_type = 'mmsparse.SparseRunner'
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2, save_best='auto'),
+    checkpoint=dict(type='mmsparse.CheckpointHook', interval=1, max_keep_ckpts=2, save_best='auto'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False),
     class_count=dict(type='mmsparse.ClassCountHook'),

@@ -110,5 +110,7 @@ def outcome(runner, metrics: dict) -> dict[str, str]:
 
 def speed(runner, first: int) -> str:
     """Return the median speed of this run's iterations, loading included."""
+    if runner.iter == first:
+        return 'nothing was left to train'
     seconds = runner.message_hub.get_scalar('train/time').data[0][-(runner.iter - first) or None :]
     return f'{runner.train_dataloader.batch_size * runner.world_size / np.median(seconds):,.0f} img/s (median)'

@@ -4,7 +4,6 @@ import argparse
 import difflib
 import os
 import traceback
-import zipfile
 from pathlib import Path
 
 import torch
@@ -15,6 +14,8 @@ from torch import distributed
 
 from mmsparse.config_check import check_config
 from mmsparse.errors import InputError
+from mmsparse.state.files import is_state, read_state
+from mmsparse.state.folder import CARD
 
 NEEDED = {  # what each launcher promises to set
     'none': (),
@@ -96,20 +97,18 @@ def _complete(loader: ConfigDict | None, args: argparse.Namespace) -> None:
 
 
 def existing(path: str) -> str:
-    """Return the path of a checkpoint after a cheap look at it; an address (with ``://``) is left to MMEngine.
+    """Return the path of a state or of a file of weights after a cheap look at it; an address (with ``://``) is left to the runner.
 
     Raises:
-        InputError: no such file, or one that is no checkpoint or breaks off.
+        InputError: nothing there, or a damaged state.
     """
     if '://' in path:
         return path
-    if not Path(path).is_file():
-        others = sorted(str(p) for p in Path(path).parent.glob('*.pth'))
+    if not Path(path).exists():
+        others = sorted(str(card.parent) for card in Path(path).parent.glob(f'*/{CARD}'))
         raise InputError(f'{path}: no such checkpoint. Checkpoints in this folder: {", ".join(others) or "none"}.')
-    with open(path, 'rb') as file:
-        head = file.read(2)
-    if not (zipfile.is_zipfile(path) or head == b'\x80\x02'):  # torch before 1.6 wrote a bare pickle
-        raise InputError(f'{path}: not a PyTorch checkpoint, or cut off ({Path(path).stat().st_size:,} bytes). Expected a .pth file. Copy it again.')
+    if is_state(path):
+        read_state(path).verify()
     return path
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import pickle
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from mmsparse.errors import InputError
 
 CLASSIFIER = ('head.', 'head_dist.', 'fc.', 'pre_logits.')
 REACH_SECONDS = 5
+SHIPPED = 'mmsparse://'
 
 
 @contextmanager
@@ -29,14 +31,29 @@ def seeded() -> Iterator[None]:
         yield
 
 
+class FrozenModel(NamedTuple):
+    """A network that a model holds and does not train, as its property `frozen_models` (a dict by attribute) names it.
+
+    States leave such weights out and keep the fingerprint instead.
+    """
+
+    module: nn.Module
+    name: str
+    source: str
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 over the names, types, shapes and bytes of tensors, whatever their order."""
+    sha = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        sha.update(f'{name} {value.dtype} {tuple(value.shape)}'.encode())
+        sha.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return sha.hexdigest()
+
+
 def fingerprint(module: nn.Module, trains: frozenset[str] = frozenset()) -> str:
-    """Return the SHA-256 over the names, types, shapes and bytes of all parameters that do not train."""
-    digest = hashlib.sha256()
-    for name, value in sorted(module.named_parameters()):
-        if name not in trains:
-            digest.update(f'{name} {value.dtype} {tuple(value.shape)}'.encode())
-            digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    """Return the digest of all parameters that do not train."""
+    return digest({name: value for name, value in module.named_parameters() if name not in trains})
 
 
 def read_tensors(path: str) -> dict[str, Tensor]:
@@ -70,6 +87,35 @@ def read_tensors(path: str) -> dict[str, Tensor]:
     raise InputError(f'{path}: received a {file.suffix or "suffixless"} file, expected .safetensors, .npz or .pth.')
 
 
+def shipped(path: str) -> str:
+    """Return the file that ``mmsparse://NAME`` stands for, weights that travel with the package; other paths as they are.
+
+    Raises:
+        InputError: no such weights are shipped.
+    """
+    if not path.startswith(SHIPPED):
+        return path
+    assets = Path(__file__).parents[1] / 'assets'
+    file = assets / f'{path.removeprefix(SHIPPED)}.safetensors'
+    if file.parent != assets or not file.is_file():
+        known = ', '.join(SHIPPED + found.stem for found in sorted(assets.glob('*.safetensors')))
+        raise InputError(f'{path}: no such weights travel with the package. Known: {known or "none"}.')
+    return str(file)
+
+
+def read_weights(path: str) -> dict[str, Tensor]:
+    """Read a file of tensors as `read_tensors` does, also one that travels with the package, or an http address through torch.hub's cache.
+
+    Raises:
+        InputError: also where it cannot be reached, or the address is of another kind.
+    """
+    if path.startswith(('http://', 'https://')):
+        path = _download(path)
+    elif '://' in path and not path.startswith(SHIPPED):
+        raise InputError(f'{path}: received an address of an unknown kind. Expected a file, or an address with http or https.')
+    return read_tensors(shipped(path))
+
+
 def load_strictly(host: nn.Module, state: dict[str, Tensor], path: str) -> None:
     """Load every parameter of the host; a missing, extra or misshapen one is refused. A classifier in the file is left out.
 
@@ -94,6 +140,7 @@ def load_timm(host: nn.Module, name: str, path: str) -> None:
     """Load a timm host from a file; position embeddings are resized by timm's own rule."""
     from timm.models.vision_transformer import checkpoint_filter_fn
 
+    path = shipped(path)
     if not path.endswith('.npz') or not Path(path).is_file():
         load_strictly(host, checkpoint_filter_fn(read_tensors(path), host), path)
         return
@@ -107,9 +154,7 @@ def load_timm(host: nn.Module, name: str, path: str) -> None:
 
 def load_mmpretrain(host: nn.Module, path: str, prefix: str = 'backbone.') -> None:
     """Load an mmpretrain host from a file of the backbone or of a whole classifier; a URL goes through torch.hub's cache."""
-    if path.startswith(('http://', 'https://')):
-        path = _download(path)
-    state = read_tensors(path)
+    state = read_weights(path)
     if any(key.startswith(prefix) for key in state):
         state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
     host._prepare_pos_embed(state, '')

@@ -6,7 +6,12 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackInputs'),
 ]
-test_pipeline = [dict(type='PackInputs')]
+# The first two change nothing here; they make any photograph fit.
+test_pipeline = [
+    dict(type='ResizeEdge', scale=32, edge='short', interpolation='bicubic', backend='pillow'),
+    dict(type='CenterCrop', crop_size=32),
+    dict(type='PackInputs'),
+]
 train_dataloader = dict(
     batch_size=50,
     num_workers=0,
@@ -24,4 +29,4 @@ val_evaluator = dict(type='Accuracy', topk=(1,))
 test_evaluator = val_evaluator
 tta_model = dict(type='AverageClsScoreTTA')
 _flips = [dict(type='RandomFlip', prob=0.0), dict(type='RandomFlip', prob=1.0)]
-tta_pipeline = [dict(type='TestTimeAug', transforms=[_flips, [dict(type='PackInputs')]])]
+tta_pipeline = [dict(type='TestTimeAug', transforms=[*([step] for step in test_pipeline[:-1]), _flips, test_pipeline[-1:]])]

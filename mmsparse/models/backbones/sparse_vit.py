@@ -12,6 +12,7 @@ from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens, restore
 
 from ..encoder import Encoder
+from ..host_weights import FrozenModel
 from ..hosts import build_view
 from ..necks.base import BaseSparsifier
 from ..views.base import mean_of_patches
@@ -101,6 +102,11 @@ class SparseViT(BaseModule):
     def init_weights(self) -> None:
         """Leave every weight alone: parts draw theirs when built, the host has been loaded. MMEngine's Runner would redraw a timm host."""
         self._is_init = True
+
+    @property
+    def frozen_models(self) -> dict[str, FrozenModel]:
+        """The networks whose weights a state names by fingerprint instead of keeping them."""
+        return {'host': FrozenModel(self.host, self.view.name, self.view.source)}
 
     def train(self, mode: bool = True) -> SparseViT:
         """Set the mode; a frozen host stays in evaluation mode, without dropout and drop-path."""

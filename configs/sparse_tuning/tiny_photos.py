@@ -1,0 +1,13 @@
+"""Sparse-Tuning on cats, deer and frogs: 300 real photographs of classes that the shipped small ViT has never seen, offline.
+
+Not a figure of the paper. Expected: docs/demo.md.
+Run: python tools/train.py configs/sparse_tuning/tiny_photos.py
+"""
+
+_base_ = [
+    '../_base_/models/tiny_sparse_tuning.py',
+    '../_base_/datasets/unseen_photos.py',
+    '../_base_/schedules/adamw_short.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(head=dict(num_classes=3))

@@ -1,0 +1,49 @@
+"""From an adapter's folder to a model, without a config file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmengine.registry import MODELS, DefaultScope
+from torch import nn
+
+from mmsparse.errors import InputError
+from mmsparse.state.agreement import merged
+from mmsparse.state.files import read_state
+from mmsparse.state.folder import CARD
+from mmsparse.state.trust import model_config, scope_of
+
+
+def load(path: str | Path, device: str = 'cpu', host_checkpoint: str | Path | None = None) -> nn.Module:
+    """Build the model of an adapter and load it. Nothing that the files say is executed, see SECURITY.md.
+
+    Args:
+        path: the folder of a state, or the adapter.safetensors in it.
+        device: where the model is to live.
+        host_checkpoint: file of the host's weights, where the card names a file; compared by fingerprint.
+
+    Returns:
+        The model in evaluation mode. Its `card` (`mmsparse.state.card.Card`) has class names, normalisation, config and score.
+
+    Raises:
+        InputError: damaged files, another host, or a card that asks for what may not be built.
+    """
+    state = read_state(path)
+    file = str(state.path.with_name(CARD))
+    state.verify()
+    config = model_config(state.card, file, host_checkpoint)
+    with DefaultScope.overwrite_default_scope(scope_of(state.card, file)):
+        try:
+            model = MODELS.build(config)
+        except InputError:
+            raise
+        except Exception as error:  # a card may hold any argument, and each class has its own words for a wrong one
+            raise InputError(
+                f'{file}: the model on this card cannot be built ({type(error).__name__}: {error}). '
+                f'It was written with {state.card.versions}; use these versions, or tools/test.py with a config of your own.'
+            ) from error
+    model.load_state_dict(merged(model, state))
+    model.to(device)
+    model.eval()
+    model.card = state.card
+    return model

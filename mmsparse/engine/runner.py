@@ -1,0 +1,180 @@
+"""MMEngine's runner with states that survive a kill, hold no pickle, and are checked before they are used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmengine.dist import barrier, is_main_process, master_only
+from mmengine.runner import BaseLoop, Runner
+from mmengine.runner.checkpoint import _load_checkpoint_to_model
+from torch import nn
+
+from mmsparse.errors import InputError
+from mmsparse.models.host_weights import digest, read_weights
+from mmsparse.registry import RUNNERS
+from mmsparse.state.agreement import merged, other_settings
+from mmsparse.state.card import describe, plain
+from mmsparse.state.files import is_state, newest, read_resume, read_state, write_state
+from mmsparse.state.folder import tidy
+from mmsparse.state.kept import kept, unwrapped
+from mmsparse.state.pack import pack
+from mmsparse.state.trust import refuse_foreign_types
+
+from .random_state import random_state, set_random_state
+
+
+@RUNNERS.register_module()
+class SparseRunner(Runner):
+    """Writes and reads states as folders (`mmsparse.state`); hooks see the same checkpoint dictionaries as in MMEngine.
+
+    Attributes:
+        score: iteration and metrics of the last validation; `mmsparse.CheckpointHook` sets it.
+    """
+
+    score: tuple[int, dict] = (-1, {})
+
+    @master_only
+    def save_checkpoint(
+        self,
+        out_dir: str,
+        filename: str,
+        file_client_args: dict | None = None,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+        meta: dict | None = None,
+        by_epoch: bool = True,
+        backend_args: dict | None = None,
+    ) -> None:
+        """Write a state at once; what resume needs goes in where optimiser or schedule are asked for.
+
+        Args:
+            out_dir: an existing or new local folder.
+            filename: the state's folder in it.
+            meta: epoch and iter of the state, by default those after the present one.
+
+        Raises:
+            InputError: out_dir is not on this machine.
+        """
+        if '://' in str(out_dir) or file_client_args or backend_args:
+            raise InputError(f'out_dir {out_dir}: states are written to local folders only, with no backend. Copy them from there.')
+        epoch, iteration = (self.epoch + 1, self.iter) if by_epoch else (self.epoch, self.iter + 1)
+        meta = dict(epoch=epoch, iter=iteration) | (meta or {}) | dict(seed=self.seed, experiment_name=self.experiment_name)
+        metainfo = getattr(self.train_dataloader.dataset, 'metainfo', {})
+        model = unwrapped(self.model)
+        checkpoint = dict(meta=dict(meta, dataset_meta=metainfo), state_dict=model.state_dict(), message_hub=self._hub_state(), random=random_state())
+        if save_optimizer:
+            checkpoint['optimizer'] = self.optim_wrapper.state_dict()
+        if save_param_scheduler and self.param_schedulers is not None:
+            checkpoint['param_schedulers'] = _schedules(self.param_schedulers)
+        self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
+
+        names = kept(model).keys()
+        tensors = {name: value for name, value in checkpoint.pop('state_dict').items() if name in names}
+        if 'ema_state_dict' in checkpoint:
+            checkpoint['ema_state_dict'] = _without_frozen(checkpoint['ema_state_dict'], model, names)
+        score = self.score[1] if self.score[0] == meta['iter'] else {}
+        card = describe(model, digest(tensors), self.cfg.to_dict(), metainfo.get('classes'), score, meta['epoch'], meta['iter'])
+        write_state(Path(out_dir) / filename, tensors, card, checkpoint if save_optimizer or save_param_scheduler else None)
+
+    def load_checkpoint(self, filename: str, map_location='cpu', strict: bool = False, revise_keys=((r'^module.', ''),)) -> dict:
+        """Load a state strictly, or a plain file of weights (safetensors, or .pth with ``weights_only=True``) as MMEngine does.
+
+        Args:
+            filename: folder of a state, the adapter.safetensors in it, a file of weights, or an address of one.
+            map_location: not used; tensors go where the model is.
+            strict, revise_keys: for plain weights, as in MMEngine.
+
+        Raises:
+            InputError: damaged, or not this model's; the text says what differs.
+        """
+        model = unwrapped(self.model)
+        if not is_state(filename):
+            checkpoint = dict(state_dict=read_weights(str(filename)))
+            self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+            _load_checkpoint_to_model(model, checkpoint, strict, revise_keys=revise_keys)
+        else:
+            checkpoint = self._read(filename, model)
+            self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+            model.load_state_dict(checkpoint['state_dict'])
+        self._has_loaded = True
+        self.logger.info(f'Load checkpoint from {filename}')
+        return checkpoint
+
+    def load_or_resume(self) -> None:
+        """Load or resume once; without a path resume from the newest complete state, whatever last_checkpoint says."""
+        if self._resume and self._load_from is None and not self._has_loaded:
+            if is_main_process() and Path(self.work_dir).is_dir():
+                tidy(Path(self.work_dir))
+            barrier()
+            found = newest(Path(self.work_dir), self.logger.warning)
+            if found is None:
+                self.logger.info(f'No state in {self.work_dir} to resume from: training starts from the beginning.')
+                return
+            self._load_from = str(found)
+        super().load_or_resume()
+
+    def resume(self, filename: str, resume_optimizer: bool = True, resume_param_scheduler: bool = True, map_location='default') -> None:
+        """Go on from a state, generators included (of the first process; the others' follow from seed and position).
+
+        Raises:
+            InputError: not a state, saved without what resume needs, damaged, or another model's.
+        """
+        if not is_state(filename):
+            raise InputError(f'{filename}: resume expects the folder of a state, such as epoch_20. To start from plain weights set load_from.')
+        self._resume = True
+        super().resume(str(filename), resume_optimizer, resume_param_scheduler, map_location)
+        if is_main_process():
+            set_random_state(self._random)
+
+    def _read(self, filename: str, model: nn.Module) -> dict:
+        """Return what MMEngine's checkpoint would hold, frozen weights filled in from the model."""
+        state = read_state(filename)
+        config = plain(self.cfg.get('model') or {})
+        while isinstance(config.get('module'), dict):  # wrapped for test-time augmentation
+            config = config['module']
+        refuse_foreign_types(state.card, str(state.path), config)
+        lines = other_settings(state, config) if config else []
+        full = merged(model, state, self._classes())
+        if lines:
+            self.logger.warning('\n    '.join([f'{state.path}: the config wins over the card where they differ:', *lines]))
+        if not self._resume:
+            return dict(meta=dict(epoch=state.card.epoch, iter=state.card.iter), state_dict=full)
+        checkpoint = read_resume(state)
+        self._random = checkpoint.pop('random')
+        if 'ema_state_dict' in checkpoint:
+            frozen = {f'module.{name}': value for name, value in model.state_dict().items()}
+            checkpoint['ema_state_dict'] = {**frozen, **checkpoint['ema_state_dict']}
+        return dict(checkpoint, state_dict=full)
+
+    def _classes(self):
+        """Class names of the data at hand; all loops' data are compared with the head by ClassCountHook."""
+        for loop in (self._test_loop, self._train_loop, self._val_loop):
+            if isinstance(loop, BaseLoop):
+                return getattr(loop.dataloader.dataset, 'metainfo', {}).get('classes')
+        return None
+
+    def _hub_state(self) -> dict:
+        """Runtime information that plain values can express. Histories of scalars are for logs; a resumed run begins new ones."""
+        state = self.message_hub.state_dict()
+        info = {key: value for key, value in state['runtime_info'].items() if key != 'cfg' and _packs(value)}
+        return dict(log_scalars={}, runtime_info=info, resumed_keys={key: state['resumed_keys'][key] for key in info})
+
+
+def _packs(value) -> bool:
+    try:
+        pack(value)
+    except TypeError:
+        return False
+    return True
+
+
+def _schedules(schedulers):
+    if isinstance(schedulers, dict):
+        return {name: _schedules(some) for name, some in schedulers.items()}
+    return [scheduler.state_dict() for scheduler in schedulers]
+
+
+def _without_frozen(ema: dict, model: nn.Module, names) -> dict:
+    """Leave out of a moving average what the model's own state leaves out: frozen weights do not move."""
+    frozen = {f'module.{name}' for name in model.state_dict()} - {f'module.{name}' for name in names}
+    return {key: value for key, value in ema.items() if key not in frozen}

@@ -1,0 +1,130 @@
+"""The four files of a state, written and read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save
+from torch import Tensor
+
+from mmsparse.errors import InputError
+from mmsparse.models.host_weights import digest, read_tensors
+
+from .card import SCHEMA, Card, read_card
+from .folder import CARD, RESUME, RESUME_TENSORS, TENSORS, states, whole
+from .pack import pack, unpack
+
+
+@dataclass(frozen=True)
+class State:
+    """An adapter as read from its folder."""
+
+    path: Path
+    card: Card
+    tensors: dict[str, Tensor]
+
+    def verify(self) -> None:
+        """Compare the tensors with what the card was written for.
+
+        Raises:
+            InputError: they differ.
+        """
+        if (ours := digest(self.tensors)) != self.card.sha256:
+            raise InputError(
+                f'{self.path}: damaged or changed: SHA-256 {ours[:12]} of its tensors, expected {self.card.sha256[:12]} by its card. '
+                'Copy the whole folder again.'
+            )
+
+
+def is_state(path: str | Path) -> bool:
+    """Whether a path means an adapter: a folder, or the tensors in one."""
+    return Path(path).is_dir() or Path(path).name == TENSORS
+
+
+def write_state(target: Path, tensors: dict[str, Tensor], card: Card, resume: Mapping | None = None) -> None:
+    """Write a state at once.
+
+    Args:
+        target: its folder.
+        tensors: what the card was made for.
+        card: its card.
+        resume: what training needs to go on, or None; values that `pack` takes.
+    """
+    with whole(target) as folder:
+        # Not save_file, whose files only their owner can read.
+        (folder / TENSORS).write_bytes(save({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}))
+        card.write(folder / CARD)
+        if resume is not None:
+            packed, more = pack(resume)
+            (folder / RESUME_TENSORS).write_bytes(save(more))
+            content = dict(schema=SCHEMA, adapter=card.sha256, sha256=digest(more), state=packed)
+            (folder / RESUME).write_text(json.dumps(content, allow_nan=False))
+
+
+def read_state(path: str | Path) -> State:
+    """Read an adapter from its folder or its file of tensors; nothing in it is executed. `State.verify` is left to the caller.
+
+    Raises:
+        InputError: a file is missing, damaged, or something else.
+    """
+    path = Path(path)
+    path = path / TENSORS if path.is_dir() else path
+    if not path.is_file():
+        raise InputError(f'{path}: no such file. Expected the folder of a state, such as epoch_20, or the {TENSORS} in it.')
+    card = read_card(path.with_name(CARD))
+    return State(path, card, read_tensors(str(path)))
+
+
+def read_resume(state: State) -> Any:
+    """Read what training needs to go on from a state.
+
+    Raises:
+        InputError: the state was saved without, or it is damaged or another state's.
+    """
+    path, beside = state.path.with_name(RESUME), state.path.with_name(RESUME_TENSORS)
+    if not (path.is_file() and beside.is_file()):
+        raise InputError(f'{state.path.parent}: saved without what resume needs (best states are). Resume from an epoch_N or iter_N beside it.')
+    tensors = read_tensors(str(beside))
+    try:
+        content = json.loads(path.read_text())
+        if (content['schema'], content['adapter'], content['sha256']) != (SCHEMA, state.card.sha256, digest(tensors)):
+            raise ValueError('its marks do not agree with the files beside it')
+        return unpack(content['state'], tensors)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise InputError(f'{path}: damaged or changed ({type(error).__name__}: {error}). Resume from another state.') from error
+
+
+def newest(work_dir: Path, warn=print) -> Path | None:
+    """Return the last complete state of a run, or None where there is none at all.
+
+    Args:
+        work_dir: where the run writes.
+        warn: told of every state that is passed over.
+
+    Raises:
+        InputError: there are states, but each is damaged.
+    """
+    readable, damaged = [], []
+    for folder in states(work_dir):
+        try:
+            readable.append((read_card(folder / CARD).saved, folder))
+        except InputError as error:
+            damaged.append(str(error))
+    for _, folder in sorted(readable, reverse=True):
+        try:
+            state = read_state(folder)
+            state.verify()
+            read_resume(state)
+        except InputError as error:
+            damaged.append(str(error))
+            continue
+        for text in damaged:
+            warn(f'Passed over: {text}')
+        return folder
+    if damaged:
+        raise InputError(f'{work_dir}: no state to resume from, all are damaged. {" ".join(damaged)} Move them away to start again.')
+    return None

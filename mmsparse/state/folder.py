@@ -1,0 +1,84 @@
+"""A state appears whole under its name, or not at all, whenever the process is killed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+TENSORS, CARD = 'adapter.safetensors', 'adapter.json'
+RESUME_TENSORS, RESUME = 'resume.safetensors', 'resume.json'
+FILES = frozenset({TENSORS, CARD, RESUME_TENSORS, RESUME})
+POINTER = 'last_checkpoint'
+
+
+@contextmanager
+def whole(target: Path) -> Iterator[Path]:
+    """Give a temporary folder; what is written into it then takes the target's name at once. An older state of that name goes after that."""
+    writing, replaced = _beside(target, 'writing'), _beside(target, 'replaced')
+    tidy(target.parent)
+    writing.mkdir(parents=True)
+    yield writing
+    for file in (*writing.iterdir(), writing):
+        _flush(file)
+    if target.exists():
+        target.rename(replaced)  # killed between here and the next line, `tidy` gives the name back
+    writing.rename(target)
+    _flush(target.parent)
+    if replaced.exists():
+        remove(replaced)
+
+
+def remove(folder: Path) -> None:
+    """Remove a state; a folder that holds anything else is left alone. It loses its name first, so that no half of a state is ever found."""
+    if folder.is_dir() and not folder.is_symlink() and {file.name for file in folder.iterdir()} <= FILES:
+        removed = _beside(folder, 'removed')
+        shutil.rmtree(removed, ignore_errors=True)
+        folder.rename(removed)
+        shutil.rmtree(removed)
+
+
+def tidy(work_dir: Path) -> None:
+    """Clean up after a run that was killed in the middle of `whole` or `remove`."""
+    for replaced in work_dir.glob('.*.replaced'):
+        name = replaced.with_name(replaced.name[1:].removesuffix('.replaced'))
+        if not name.exists():
+            replaced.rename(name)
+    for kind in ('writing', 'replaced', 'removed'):
+        for leftover in work_dir.glob(f'.*.{kind}'):
+            if leftover.is_dir() and {file.name for file in leftover.iterdir()} <= FILES:
+                shutil.rmtree(leftover)
+    (work_dir / f'.{POINTER}.writing').unlink(missing_ok=True)
+
+
+def states(work_dir: Path) -> list[Path]:
+    """Return the folders in which a state with data for resume stands, also where last_checkpoint points to; nothing is read yet."""
+    pointer = work_dir / POINTER
+    named = os.path.dirname(pointer.read_text(errors='replace').strip()) if pointer.is_file() else ''
+    places = {work_dir, Path(named)} if os.path.isabs(named) and os.path.isdir(named) else {work_dir}
+    found = [folder for place in places for folder in place.glob('*') if (folder / RESUME).is_file()]
+    # A name of ours with a dot in front is a state that was being replaced when the process was killed.
+    return [folder for folder in found if not folder.name.startswith('.') or folder.name.endswith('.replaced')]
+
+
+def point(work_dir: Path, target: Path) -> None:
+    """Let last_checkpoint name a state; the file changes at once."""
+    writing = work_dir / f'.{POINTER}.writing'
+    writing.write_text(str(target.absolute()))
+    _flush(writing)
+    writing.replace(work_dir / POINTER)
+    _flush(work_dir)
+
+
+def _beside(target: Path, kind: str) -> Path:
+    return target.with_name(f'.{target.name}.{kind}')
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
