@@ -102,7 +102,7 @@ def test_random_sizes_resize_the_whole_batch(host, stacked):
 def test_a_model_without_a_keep_rate_is_refused(hook, sparsifier, have):
     runner = a_runner(sparsifier and config(sparsifier))
     with pytest.raises(InputError, match=f'{hook["type"]}: the model has {have}; expected a sparsifier with one keep_rate'):
-        HOOKS.build(hook).before_train(runner)
+        HOOKS.build(hook | dict(type=f'mmsparse.{hook["type"]}')).before_train(runner)
 
 
 @pytest.mark.parametrize(
