@@ -1,9 +1,10 @@
 # make env   makes $(VENV) from the pins, once; again after a change of requirements/
+# make demo  shows what sparse-tuning is worth, on real data, offline, in minutes
 # make test  runs the tests in it; make lint checks the style. Another place: make test VENV=/tmp/env
 VENV ?= .venv
 PYTHON = $(VENV)/bin/python
 
-.PHONY: env test lint
+.PHONY: env demo test lint
 
 env: $(VENV)/installed
 
@@ -11,6 +12,9 @@ $(VENV)/installed: $(wildcard requirements/*.txt)
 	python3 -m venv $(VENV)
 	$(PYTHON) -m pip install -r requirements/dev.txt -e .
 	touch $@
+
+demo: env
+	$(PYTHON) tools/demo.py
 
 # One thread per process: tiny models on several threads are many times slower wherever a core is busy.
 test: env
