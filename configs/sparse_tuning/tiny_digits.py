@@ -1,6 +1,6 @@
 """Sparse-Tuning end to end and offline: scikit-learn's digits on the small ViT that ships with the project.
 
-Not a figure of the paper. Expected: 93.2 % top-1 with seed 0 (docs/demo.md), minutes on two CPU cores.
+Not a figure of the paper. Expected: about 93 % top-1 (docs/demo.md), minutes on two CPU cores.
 Run: python tools/train.py configs/sparse_tuning/tiny_digits.py
 """
 
