@@ -82,6 +82,11 @@ class Tokens:
         """Rows after the prefix: what a sparsifier may reduce."""
         return self.x_bnc.shape[1] - self.prefix
 
+    @property
+    def sizes_bn(self) -> Tensor:
+        """`size_bn`, also while nothing has been reduced."""
+        return torch.ones_like(self.x_bnc[..., 0]) if self.size_bn is None else self.size_bn
+
     def first_row(self) -> Tokens:
         """Return the class token alone; every patch counts as gone."""
         carry = {key: value[:, :1] for key, value in self.carry.items()}
@@ -181,7 +186,6 @@ def reduce(tokens: Tokens, plan: Plan) -> Tokens:
             'Make the plan from the tokens that it reduces.'
         )
     count = replace(plan, weight_bn=None)  # sizes and validity add up whatever the shares
-    size_bn = torch.ones_like(tokens.x_bnc[..., 0]) if tokens.size_bn is None else tokens.size_bn
     mask_bn = plan.mask_bn
     if mask_bn is None and tokens.mask_bn is not None:
         mask_bn = merge(tokens.mask_bn.unsqueeze(-1), count).squeeze(-1).clamp(max=1)
@@ -190,7 +194,7 @@ def reduce(tokens: Tokens, plan: Plan) -> Tokens:
         tokens,
         x_bnc=merge(tokens.x_bnc if plan.edit is None else plan.edit(tokens.x_bnc), plan),
         source_bm=torch.where(tokens.source_bm < 0, -1, moved_bm),
-        size_bn=merge(size_bn.unsqueeze(-1), count).squeeze(-1),
+        size_bn=merge(tokens.sizes_bn.unsqueeze(-1), count).squeeze(-1),
         mask_bn=mask_bn,
         carry={key: merge(value, plan) for key, value in tokens.carry.items()},
         notes=notes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from mmsparse.tokens import Tokens
@@ -62,7 +63,7 @@ class KeyNorm(Score):
     name = 'key_norm'
 
     def forward(self, probe: Probe, tokens: Tokens) -> Tensor:
-        return probe.k_bhnd.float().norm(dim=-1).mean(1) if probe.k_bhnd.dtype.itemsize < 4 else probe.k_bhnd.norm(dim=-1).mean(1)
+        return _norm(probe.k_bhnd).mean(1)
 
 
 class Shift(Score):
@@ -76,7 +77,12 @@ class Shift(Score):
 
     def site(self, name: str, layer: int, y: Tensor, t: Tokens) -> None:
         if name == 'mlp':
-            t.carry['shift'] = (y.float() if y.dtype.itemsize < 4 else y).norm(dim=-1, keepdim=True)
+            t.carry['shift'] = _norm(y).unsqueeze(-1)
+
+
+def _norm(x: Tensor) -> Tensor:
+    """Norm over the last dimension, float32 or wider."""
+    return x.to(torch.promote_types(x.dtype, torch.float32)).norm(dim=-1)
 
 
 SCORES = {score.name: score for score in Score.__subclasses__()}

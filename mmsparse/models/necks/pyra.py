@@ -14,7 +14,6 @@ from mmsparse.tokens import Plan, Tokens
 
 from ..attention import Probe
 from ..views.base import View
-from .base import asked
 from .tome import Edges, ToMe, merging
 
 
@@ -59,14 +58,11 @@ class PYRA(ToMe):
 
     def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
         """Merge as ToMe does, after re-activation."""
-        count = self.count(layer, tokens)
-        if count == 0:
-            return None
-        edges = self.match(asked('PYRA', layer, probe).k_bhnd.mean(1), tokens.prefix, count)
-        return merging(tokens, edges, edit=lambda x_bnc: self._edit(layer, tokens, edges, x_bnc))
+        edges = self.edges(layer, tokens, probe)
+        return None if edges is None else merging(tokens, edges, edit=lambda x_bnc: self._edit(layer, tokens, edges, x_bnc))
 
     def _edit(self, layer: int, tokens: Tokens, edges: Edges, x_bnc: Tensor) -> Tensor:
-        size_bn1 = torch.ones_like(x_bnc[..., :1]) if tokens.size_bn is None else tokens.size_bn.unsqueeze(-1)
+        size_bn1 = tokens.sizes_bn.unsqueeze(-1)
         source_br1, target_br1 = edges.source_br.unsqueeze(-1), edges.target_br.unsqueeze(-1)
         scaled_bnc = x_bnc * size_bn1
         source_brc, target_brc = (scaled_bnc.gather(1, index_br1.expand(-1, -1, x_bnc.shape[2])) for index_br1 in (source_br1, target_br1))

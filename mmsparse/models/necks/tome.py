@@ -78,14 +78,14 @@ class ToMe(BaseSparsifier):
         nn.Module.__init__(self)  # counts, and no keep rate
         name = type(self).__name__
         if isinstance(r, int):
+            if not -1 <= inflect <= 1:
+                raise InputError(f'{name}: inflect must lie in [-1, 1], received {inflect}.')
             step = 2 * inflect * r / max(view.depth - 1, 1)
-            r = [int(r * (1 - inflect) + step * layer) for layer in range(view.depth)] if -1 <= inflect <= 1 else [r]
+            r = [int(r * (1 - inflect) + step * layer) for layer in range(view.depth)]
         elif inflect:
             raise InputError(
                 f'{name}: received a list of counts and inflect={inflect}. The list already says the count of every layer; leave inflect out.'
             )
-        if not -1 <= inflect <= 1:
-            raise InputError(f'{name}: inflect must lie in [-1, 1], received {inflect}.')
         if len(r) != view.depth:
             raise InputError(f'{name}: received {len(r)} counts, expected one for each of the {view.depth} layers of {view.name}.')
         if any(isinstance(count, bool) or not isinstance(count, int) or count < 0 for count in r):
@@ -97,15 +97,15 @@ class ToMe(BaseSparsifier):
 
     def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
         """Merge by the similarity of keys, mean over heads."""
-        count = self.count(layer, tokens)
+        edges = self.edges(layer, tokens, probe)
+        return None if edges is None else merging(tokens, edges)
+
+    def edges(self, layer: int, tokens: Tokens, probe: Probe | None) -> Edges | None:
+        """Return what merges at this layer, or None where nothing does."""
+        count = self._pairs(layer, tokens.patches, tokens.prefix)
         if count == 0:
             return None
-        edges = self.match(asked('ToMe', layer, probe).k_bhnd.mean(1), tokens.prefix, count)
-        return merging(tokens, edges)
-
-    def count(self, layer: int, tokens: Tokens) -> int:
-        """Return the pairs that this layer can merge."""
-        return self._pairs(layer, tokens.patches, tokens.prefix)
+        return self.match(asked(type(self).__name__, layer, probe).k_bhnd.mean(1), tokens.prefix, count)
 
     def _pairs(self, layer: int, patches: int, prefix: int) -> int:
         evens, odds = ((prefix + patches - parity + 1) // 2 - (prefix - parity + 1) // 2 for parity in (0, 1))
@@ -128,7 +128,7 @@ def merging(tokens: Tokens, edges: Edges, edit=None) -> Plan:
     place_bn = torch.where(leaves_bn, 4 * rows, key_n).argsort(1).argsort(1)
     index_bn = place_bn.scatter(1, edges.source_br, place_bn.gather(1, edges.target_br))
     length = rows - edges.source_br.shape[1]
-    size_bn = torch.ones_like(tokens.x_bnc[..., 0]) if tokens.size_bn is None else tokens.size_bn
+    size_bn = tokens.sizes_bn
     total_bl = size_bn.new_zeros(batch, length).scatter_add(1, index_bn, size_bn)
     weight_bn = size_bn / total_bl.gather(1, index_bn).clamp(min=torch.finfo(size_bn.dtype).tiny)
     return Plan(index_bn, length, weight_bn, edit=edit)
