@@ -9,7 +9,7 @@ from PIL import Image
 
 from mmsparse.apis.classify import Classifier, image_files
 from mmsparse.errors import InputError
-from small_run import write_run
+from small_run import command, write_run
 from small_state import train
 
 
@@ -77,3 +77,22 @@ def test_folders_are_searched_and_what_is_no_image_is_refused(classifier, tmp_pa
     (found,) = image_files(tmp_path)
     with pytest.raises(InputError, match=r'words\.jpg: cannot be read'):
         classifier(found)
+
+
+def test_the_command_answers_a_folder_and_draws_its_tokens(run, classifier, tmp_path):
+    folder = f'{run.val_dataloader.dataset.data_root}/class_0'
+    files = image_files(folder)
+    done = command('tools/infer.py', f'{run.work_dir}/epoch_3', folder, '--topk', 2, '--show-tokens', '--out', tmp_path / 'out', folder=tmp_path)
+    answers = json.loads((tmp_path / 'out/answers.json').read_text())
+    assert list(answers) == [str(file) for file in files] and len(list((tmp_path / 'out').glob('*_tokens.png'))) == len(files)
+    for file in files:
+        expected = dict(classifier(file, 2).scores)
+        assert answers[str(file)] == pytest.approx(expected, abs=1e-6)
+        assert f'{file}: ' + ', '.join(f'{name} {score:.1%}' for name, score in expected.items()) in done.stdout
+
+
+@pytest.mark.parametrize('image, words', [('nothing.jpg', 'no such image'), ('words.jpg', 'cannot be read')])
+def test_the_command_ends_with_one_message(run, tmp_path, image, words):
+    (tmp_path / 'words.jpg').write_text('no picture')
+    done = command('tools/infer.py', f'{run.work_dir}/epoch_3', tmp_path / image, folder=tmp_path, status=2)
+    assert words in done.stderr and image in done.stderr and 'Traceback' not in done.stderr

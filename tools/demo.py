@@ -9,25 +9,34 @@ Each row trains through the project's runner on the same frozen host, with the s
 import argparse
 import csv
 import time
+from copy import deepcopy
 from pathlib import Path
 from statistics import mean
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner
 from rich.console import Console
 from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 
 from mmsparse.engine.reporting import reporting
-from mmsparse.evaluation import published_macs
+from mmsparse.evaluation.trials import Ledger, trial, trial_config
 from mmsparse.registry import DATASETS
 
 CONFIGS = dict(digits='configs/sparse_tuning/tiny_digits.py', photos='configs/sparse_tuning/tiny_photos.py')
-COLUMNS = ('accuracy', 'trainable', 'GFLOPs', 'train img/s', 'test img/s')
+COLUMNS = ('accuracy', 'trainable', 'gflops', 'train img/s', 'test img/s')
 
 
-def variants(backbone: dict) -> dict[str, dict]:
+def variants(base: Config) -> dict[str, Config]:
+    """Return each row's config."""
+    rows = {}
+    for name, change in changes(base.model.backbone.to_dict()).items():
+        rows[name] = deepcopy(base)
+        rows[name].model.backbone = {**base.model.backbone, **change}
+    return rows
+
+
+def changes(backbone: dict) -> dict[str, dict]:
     """Return the changes to the Sparse-Tuning backbone that make each row."""
     only_x = dict(backbone['adapter'], inputs=('x',))
     return {
@@ -38,49 +47,6 @@ def variants(backbone: dict) -> dict[str, dict]:
         'Sparse-Tuning': {},
         'Sparse-Tuning, random host': dict(host=dict(backbone['host'], checkpoint=False)),
     }
-
-
-def row_config(path: str, change: dict, name: str, seed: int, work_dir: Path) -> Config:
-    """Return one row's config: validated once, at the end, and nothing saved."""
-    cfg = Config.fromfile(path)
-    cfg.model.backbone = {**cfg.model.backbone, **change}
-    cfg.randomness.seed = seed
-    cfg.train_cfg.val_interval = cfg.train_cfg.max_epochs
-    cfg.default_hooks.checkpoint = dict(type='CheckpointHook', interval=-1, save_last=False)
-    cfg.default_hooks.pop('card')
-    cfg.log_level = 'WARNING'
-    cfg.experiment_name = f'{name} {seed}'.replace(' ', '_').replace(',', '')
-    cfg.work_dir = str(work_dir / cfg.experiment_name)
-    return cfg
-
-
-def run(cfg: Config) -> dict[str, float]:
-    """Train and validate one row."""
-    runner = Runner.from_cfg(cfg)
-    runner.train()
-    seconds = sorted(runner.message_hub.get_scalar('train/time').data[0])
-    view = runner.model.backbone.view
-    image = torch.zeros(1, 3, view.grid[0] * view.patch[0], view.grid[1] * view.patch[1])
-    return {
-        'accuracy': runner.message_hub.get_scalar('val/accuracy/top1').current(),
-        'trainable': sum(p.numel() for p in runner.model.parameters() if p.requires_grad),
-        'GFLOPs': published_macs(runner.model, image) / 1e9,
-        'train img/s': cfg.train_dataloader.batch_size / seconds[len(seconds) // 2],
-        'test img/s': test_speed(runner),
-    }
-
-
-def test_speed(runner: Runner) -> float:
-    """Return the images per second of the network alone, the best of five batches."""
-    runner.model.eval()
-    batch = runner.model.data_preprocessor(next(iter(runner.val_dataloader)))
-    seconds = []
-    with torch.no_grad():
-        for _ in range(5):
-            start = time.perf_counter()
-            runner.model(**batch, mode='predict')
-            seconds.append(time.perf_counter() - start)
-    return len(batch['inputs']) / min(seconds)
 
 
 def raw_pixels(cfg: Config) -> dict[str, float]:
@@ -102,7 +68,7 @@ def show(results: dict[str, list[dict]], title: str, out: Path) -> None:
         writer = csv.writer(file)
         writer.writerow(['method', *COLUMNS, 'lowest accuracy', 'highest accuracy', 'seeds'])
         for name, runs in results.items():
-            values = {key: mean(run[key] for run in runs) for key in runs[0]}
+            values = {key: mean(run[key] for run in runs) for key in COLUMNS if key in runs[0]}
             scores = [run['accuracy'] for run in runs]
             spread = f' ({min(scores):.1f} to {max(scores):.1f})' if len(scores) > 1 else ''
             cells = [
@@ -121,20 +87,23 @@ def main() -> None:
     parser.add_argument('--data', choices=list(CONFIGS), default='digits')
     parser.add_argument('--seeds', type=int, default=1, help='runs per row, with seeds 0, 1, ... (default: 1)')
     parser.add_argument('--random-host', action='store_true', help='add the row of Sparse-Tuning on a host with random weights')
+    parser.add_argument('--ledger', type=Path, help='keep finished runs in this file and take them from it, as tools/analysis_tools/compare.py does')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'))
     args = parser.parse_args()
     work_dir = args.work_dir / args.data
     work_dir.mkdir(parents=True, exist_ok=True)
     base = Config.fromfile(CONFIGS[args.data])
-    rows = variants(base.model.backbone.to_dict())
+    rows = variants(base)
     if not args.random_host:
         rows.pop('Sparse-Tuning, random host')
-    with reporting(lambda: 'Nothing was saved.'):
+    with reporting(lambda: 'Finished runs are in the ledger.' if args.ledger else 'Nothing was saved.'):
         start = time.monotonic()
+        ledger = Ledger(args.ledger) if args.ledger else None
         results = {'raw pixels, logistic regression': [raw_pixels(base)]}
-        for name, change in rows.items():
+        for name, cfg in rows.items():
             print(f'{name} ...', flush=True)
-            results[name] = [run(row_config(CONFIGS[args.data], change, name, seed, work_dir)) for seed in range(args.seeds)]
+            trials = [trial_config(cfg, base, seed, work_dir) for seed in range(args.seeds)]
+            results[name] = [ledger.get(one, config=name, data=args.data) if ledger else trial(one) for one in trials]
         classes = len(DATASETS.build(dict(base.val_dataloader.dataset)).metainfo['classes'])
         minutes = (time.monotonic() - start) / 60
         show(

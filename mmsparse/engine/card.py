@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +11,8 @@ from mmengine.hooks import Hook
 
 from mmsparse.evaluation import published_macs, rows_per_layer
 from mmsparse.models.backbones import SparseViT
+from mmsparse.models.necks.base import BaseSparsifier
+from mmsparse.models.necks.tome import ToMe
 from mmsparse.registry import HOOKS
 
 from .terminal import figures, show
@@ -61,7 +63,18 @@ def describe(model: torch.nn.Module) -> dict[str, str]:
         **rows,
         'cost': f'{sparse:.4g} GFLOPs per image, dense host {dense:.4g} (multiply-adds, as papers count)',
         'tokens': stages(view.prefix + view.patches, rows_per_layer(model, image)),
+        **cut_counts(backbone.sparsifiers),
     }
+
+
+def cut_counts(sparsifiers: Iterable[BaseSparsifier]) -> dict[str, str]:
+    """Return, where a merging method was asked for more pairs than its layers have, what merges instead."""
+    cut = [
+        f'{type(part).__name__} merges {sum(part.merged)} of {sum(part.counts)} pairs asked for; by layer {", ".join(map(str, part.merged))}'
+        for part in sparsifiers
+        if isinstance(part, ToMe) and part.merged != part.counts
+    ]
+    return {'cut': '; '.join(cut)} if cut else {}
 
 
 def stages(start: int, rows: Sequence[int]) -> str:

@@ -9,6 +9,7 @@ from mmengine.runner import BaseLoop, Runner
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from torch import nn
 
+from mmsparse.config_check import check_config
 from mmsparse.errors import InputError
 from mmsparse.models.host_weights import digest, read_weights
 from mmsparse.registry import RUNNERS
@@ -32,6 +33,16 @@ class SparseRunner(Runner):
     """
 
     score: tuple[int, dict] = (-1, {})
+
+    @classmethod
+    def from_cfg(cls, cfg) -> SparseRunner:
+        """Check a config and build its runner.
+
+        Raises:
+            InputError: a misspelt type or argument, or losses that would get lost.
+        """
+        check_config(cfg)
+        return super().from_cfg(cfg)
 
     @master_only
     def save_checkpoint(

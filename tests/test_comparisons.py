@@ -1,0 +1,123 @@
+"""Trials, their ledger, and the commands that compare: what they train, keep, repeat and refuse."""
+
+import csv
+import importlib.util
+import json
+import sys
+
+import pytest
+from mmengine.config import Config
+
+from mmsparse.errors import InputError
+from mmsparse.evaluation import trials
+from mmsparse.evaluation.trials import Ledger, key_of, trial, trial_config
+from small_run import ROOT
+
+SHORT = """
+_base_ = ['{root}/configs/sparse_tuning/tiny_digits.py']
+train_dataloader = dict(batch_size=10, dataset=dict(indices=20))
+val_dataloader = dict(batch_size=10, dataset=dict(indices=20))
+test_dataloader = val_dataloader
+param_scheduler = []
+train_cfg = dict(max_epochs=1)
+"""
+RESULT = {'accuracy': 50.0, 'trainable': 10, 'kib': 1.0, 'gflops': 0.1, 'tokens': [65, 65, 46], 'train img/s': 9.0, 'test img/s': 9.0, 'speed': 2.0}
+
+
+@pytest.fixture(scope='module')
+def short(tmp_path_factory):
+    path = tmp_path_factory.mktemp('short') / 'short.py'
+    path.write_text(SHORT.format(root=ROOT))
+    return path
+
+
+def program(path: str):
+    """The module of a tool, not run."""
+    spec = importlib.util.spec_from_file_location(path.replace('/', '_'), ROOT / 'tools' / f'{path}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def config(short, tmp_path, seed=0, **backbone):
+    cfg = Config.fromfile(short)
+    cfg.model.backbone.update(backbone)
+    return trial_config(cfg, Config.fromfile(short), seed, tmp_path)
+
+
+def test_a_trial_says_what_was_trained_and_at_what_cost(short, tmp_path):
+    result = trial(config(short, tmp_path))
+    assert result['trainable'] == 182_784 + 1_290 and result['kib'] == result['trainable'] * 4 / 1024
+    assert result['tokens'] == [65, 65, 65, 65] + [47] * 3 + [35] * 3 + [26] * 3
+    assert result['accuracy'] in [5.0 * right for right in range(21)]
+    assert 0.11 < result['gflops'] < 0.13 and result['speed'] > 0 and result['train img/s'] > 0
+    assert not list(tmp_path.rglob('adapter.safetensors'))
+
+
+def test_data_classes_and_seed_come_from_the_trial_and_the_rest_from_the_config(tmp_path):
+    own = Config.fromfile(ROOT / 'configs/sparsify/tiny_dyt_dense_adapter_digits.py')
+    data = Config.fromfile(ROOT / 'configs/sparse_tuning/tiny_photos.py')
+    cfg = trial_config(own, data, 7, tmp_path)
+    assert cfg.train_dataloader.dataset.type == 'mmsparse.UnseenPhotos' and cfg.model.head.num_classes == 3 and cfg.randomness.seed == 7
+    assert cfg.model.type == own.model.type and cfg.model.backbone == own.model.backbone and own.model.head.num_classes == 10
+
+
+def test_a_ledger_trains_each_config_once(short, tmp_path, monkeypatch):
+    trained = []
+    monkeypatch.setattr(trials, 'trial', lambda cfg: trained.append(cfg) or RESULT)
+    path = tmp_path / 'folder/ledger.jsonl'
+    assert Ledger(path).get(config(short, tmp_path), config='a', seed=0) == RESULT
+    assert Ledger(path).get(config(short, tmp_path / 'elsewhere')) == RESULT and len(trained) == 1
+    other = [config(short, tmp_path, seed=1), config(short, tmp_path, adapter=None)]
+    assert all(Ledger(path).find(cfg) is None for cfg in other) and len({key_of(cfg) for cfg in [trained[0], *other]}) == 3
+    (line,) = path.read_text().splitlines()
+    assert json.loads(line)['config'] == 'a' and json.loads(line)['result'] == RESULT
+    path.write_text(line + '\n{"key": "ab\n')
+    with pytest.raises(InputError, match=r'ledger\.jsonl, line 2: not a result'):
+        Ledger(path).find(other[0])
+
+
+def test_compare_puts_means_and_ranges_between_the_markers_of_a_page(short, tmp_path, monkeypatch, capsys):
+    compare = program('analysis_tools/compare')
+    scores = iter([50.0, 90.0, 60.0, 80.0])
+    monkeypatch.setattr(trials, 'trial', lambda cfg: RESULT | {'accuracy': next(scores)})
+    monkeypatch.setattr(compare, 'DATA', {'digits': short})
+    other = short.with_name('other.py')
+    other.write_text(f"_base_ = ['{short}']\nmodel = dict(backbone=dict(adapter=None))\n")
+    page = tmp_path / 'page.md'
+    page.write_text(f'Before.\n{compare.BEGIN}\nold\n{compare.END}\nAfter.\n')
+    args = ['compare.py', short, other, '--data', 'digits', '--seeds', 2, '--ledger', tmp_path / 'l.jsonl', '--out', page]
+    monkeypatch.setattr(sys, 'argv', [str(arg) for arg in args])
+    compare.main()
+    text = page.read_text()
+    assert '| short | 55.0 (50.0 to 60.0) | 10 | 0.100 | 65, 46 from layer 2 |' in text and '| other | 85.0 (80.0 to 90.0) |' in text
+    assert text.startswith('Before.\n') and text.endswith('After.\n') and 'old' not in text
+    compare.main()  # everything is known: the iterator of scores is empty
+    assert page.read_text() == text
+    page.write_text('no markers')
+    with pytest.raises(SystemExit) as end:
+        compare.main()
+    assert end.value.code == 2 and 'expected a line' in capsys.readouterr().err
+
+
+def test_the_demo_trains_all_rows_and_ends_with_the_table(short, tmp_path, monkeypatch, capsys):
+    demo = program('demo')
+    monkeypatch.setitem(demo.CONFIGS, 'digits', str(short))
+    monkeypatch.setattr(sys, 'argv', ['demo.py', '--random-host', '--work-dir', str(tmp_path)])
+    demo.main()
+    with (tmp_path / 'digits/table.csv').open() as file:
+        rows = {row['method']: row for row in csv.DictReader(file)}
+    expected = [1_930, 1_290, 1_290, 184_074, 101_514, 184_074, 184_074]
+    assert [float(row['trainable']) for row in rows.values()] == expected
+    assert list(rows)[1:] == [
+        'linear probe',
+        'reduction only',
+        'Dense Adapter only',
+        'AdaptFormer-style, reduction',
+        'Sparse-Tuning',
+        'Sparse-Tuning, random host',
+    ]
+    dense, sparse = (float(rows[name]['gflops']) for name in ('Dense Adapter only', 'Sparse-Tuning'))
+    assert 0.6 < sparse / dense < 0.7
+    text = capsys.readouterr().out
+    assert all(name in text for name in rows) and 'chance 10' in text

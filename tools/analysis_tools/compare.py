@@ -1,0 +1,109 @@
+"""Train several configs on the same small data with the same seeds, and put what came out beside each other.
+
+python tools/analysis_tools/compare.py configs/sparsify/tiny_*_digits.py --data digits photos --seeds 3 --out docs/sparsifier_results.md
+
+Data and number of classes come from --data, all else from each config. Every finished run is a line in the ledger: called again, the tool trains only
+what is missing there. --show prints what is known and trains nothing.
+"""
+
+import argparse
+import time
+from pathlib import Path
+from statistics import mean
+
+from mmengine.config import Config
+
+from mmsparse.engine.card import stages
+from mmsparse.engine.reporting import reporting
+from mmsparse.errors import InputError
+from mmsparse.evaluation.trials import Ledger, trial_config
+
+DATA = dict(digits='configs/sparse_tuning/tiny_digits.py', photos='configs/sparse_tuning/tiny_photos.py')
+BEGIN, END = '<!-- tables: begin -->', '<!-- tables: end -->'
+HEAD = ('config', 'top-1 in %', 'trainable', 'GFLOPs', 'tokens', 'training img/s', 'test img/s', 'test speed, host = 1')
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('configs', nargs='+', type=Path)
+    parser.add_argument('--data', nargs='+', choices=list(DATA), default=list(DATA))
+    parser.add_argument('--seeds', type=int, default=3, help='runs per config and data, with seeds 0, 1, ... (default: 3)')
+    parser.add_argument('--ledger', type=Path, default=Path('work_dirs/compare/results.jsonl'))
+    parser.add_argument('--out', type=Path, help='a page of Markdown: the text between its two marker comments is replaced, or the page is made')
+    parser.add_argument('--show', action='store_true', help='train nothing: leave out what is not known yet')
+    return parser.parse_args()
+
+
+def collect(args: argparse.Namespace) -> dict[str, dict[str, list[dict]]]:
+    """Return the results of all seeds by data and config; seed by seed, so that an early look shows all rows."""
+    ledger = Ledger(args.ledger)
+    results = {data: {path.stem: [] for path in args.configs} for data in args.data}
+    for seed in range(args.seeds):
+        for data in args.data:
+            for path in args.configs:
+                cfg = trial_config(Config.fromfile(path), Config.fromfile(DATA[data]), seed, args.ledger.parent)
+                known = ledger.find(cfg)
+                if known is None and not args.show:
+                    print(f'{time.strftime("%H:%M")} {data}, seed {seed}: {path.stem} ...', flush=True)
+                    known = ledger.get(cfg, config=path.stem, data=data, seed=seed)
+                results[data][path.stem] += [known] if known else []
+    return results
+
+
+def row(name: str, runs: list[dict]) -> list[str]:
+    """Return the cells of one config: means, and lowest to highest accuracy."""
+    scores = [run['accuracy'] for run in runs]
+    spread = f' ({min(scores):.1f} to {max(scores):.1f})' if len(scores) > 1 else ''
+    start, *rows = runs[0]['tokens']
+    values = {key: mean(run[key] for run in runs) for key in ('gflops', 'train img/s', 'test img/s', 'speed')}
+    return [
+        name,
+        f'{mean(scores):.1f}{spread}',
+        f'{runs[0]["trainable"]:,}',
+        f'{values["gflops"]:.3f}',
+        stages(start, rows) if len(set(rows)) < 5 else f'{start} to {rows[-1]} in {len(rows)} layers',
+        f'{values["train img/s"]:.0f}',
+        f'{values["test img/s"]:.0f}',
+        f'{values["speed"]:.2f}',
+    ]
+
+
+def markdown(results: dict[str, dict[str, list[dict]]]) -> str:
+    """Return one table per data."""
+    text = []
+    for data, rows in results.items():
+        missing = [name for name, runs in rows.items() if not runs]
+        seeds = {len(runs) for runs in rows.values() if runs}
+        lines = [row(name, runs) for name, runs in rows.items() if runs]
+        text += [f'## {data}, {"/".join(map(str, sorted(seeds)))} seeds', '']
+        text += ['| ' + ' | '.join(cells) + ' |' for cells in (HEAD, ['---'] * len(HEAD), *lines)]
+        text += ['', f'Not measured here: {", ".join(missing)}.'] if missing else []
+        text += ['']
+    return '\n'.join(text)
+
+
+def write(page: Path, text: str) -> None:
+    """Put the tables between the page's markers; what stands around them stays.
+
+    Raises:
+        InputError: a page without the markers.
+    """
+    before, begin, rest = page.read_text().partition(BEGIN) if page.exists() else ('', BEGIN, END + '\n')
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise InputError(f'--out {page}: expected a line {BEGIN!r} and one {END!r} in it, between which the tables go. Add them.')
+    page.write_text(f'{before}{BEGIN}\n\n{text}\n{END}{after}')
+    print(f'Written to {page}.')
+
+
+def main() -> None:
+    args = parse_args()
+    with reporting(lambda: 'Finished runs are kept: the same command goes on.'):
+        text = markdown(collect(args))
+        print(text)
+        if args.out:
+            write(args.out, text)
+
+
+if __name__ == '__main__':
+    main()
