@@ -48,6 +48,31 @@ def parse(options: argparse.ArgumentParser) -> argparse.Namespace:
         options.error(f'--cfg-options expects KEY=VALUE pairs: {error}')
 
 
+def read_config(name: str | Path, changes: dict | None = None) -> Config:
+    """Read a config file and change entries of it.
+
+    Args:
+        name: path of the file.
+        changes: by dotted key, as ``--cfg-options`` gives them.
+
+    Raises:
+        InputError: no such file, or it cannot be read; the text gives file and line.
+    """
+    path = Path(name)
+    if not path.is_file():
+        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob('*.py')])
+        hint = f' Did you mean {path.with_name(near[0])}?' if near else ' Expected a path such as configs/sparse_tuning/tiny_digits.py.'
+        raise InputError(f'{path}: no such config file.{hint}')
+    try:
+        cfg = Config.fromfile(path)
+        cfg.merge_from_dict(changes or {})
+    except Exception as error:  # a config is a program: anything can come out of it
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f'{last.filename}, line {last.lineno}' if last.name == '<module>' else path
+        raise InputError(f'{place}: this config cannot be used. {type(error).__name__}: {error}. Correct the file or --cfg-options.') from error
+    return cfg
+
+
 def load_config(args: argparse.Namespace, loaders: tuple[str, ...]) -> Config:
     """Read the config and apply the shared options. ``--cfg-options`` come first, so that the named options act on the result.
     ``args.work_dir`` is then the folder that the run uses.
@@ -57,22 +82,11 @@ def load_config(args: argparse.Namespace, loaders: tuple[str, ...]) -> Config:
         loaders: names of the data loaders that the tool uses.
 
     Raises:
-        InputError: no such file, or it cannot be read; the text gives file and line.
+        InputError: as `read_config`.
     """
-    path = Path(args.config)
-    if not path.is_file():
-        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob('*.py')])
-        hint = f' Did you mean {path.with_name(near[0])}?' if near else ' Expected a path such as configs/sparse_tuning/tiny_digits.py.'
-        raise InputError(f'{path}: no such config file.{hint}')
-    try:
-        cfg = Config.fromfile(path)
-        cfg.merge_from_dict(args.cfg_options or {})
-    except Exception as error:  # a config is a program: anything can come out of it
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        place = f'{last.filename}, line {last.lineno}' if last.name == '<module>' else path
-        raise InputError(f'{place}: this config cannot be used. {type(error).__name__}: {error}. Correct the file or --cfg-options.') from error
+    cfg = read_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
-    args.work_dir = cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'./work_dirs/{path.stem}'
+    args.work_dir = cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'./work_dirs/{Path(args.config).stem}'
     randomness = cfg.setdefault('randomness', ConfigDict())
     if args.seed is not None:
         randomness.seed = args.seed
