@@ -48,17 +48,17 @@ def parse(options: argparse.ArgumentParser) -> argparse.Namespace:
         options.error(f'--cfg-options expects KEY=VALUE pairs: {error}')
 
 
-def read_config(name: str | Path, changes: dict | None = None) -> Config:
-    """Read a config file and change entries of it.
+def read_config(path: str | Path, changes: dict | None = None) -> Config:
+    """Read a config file.
 
     Args:
-        name: path of the file.
-        changes: by dotted key, as ``--cfg-options`` gives them.
+        path: the file.
+        changes: what ``--cfg-options`` gave.
 
     Raises:
         InputError: no such file, or it cannot be read; the text gives file and line.
     """
-    path = Path(name)
+    path = Path(path)
     if not path.is_file():
         near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob('*.py')])
         hint = f' Did you mean {path.with_name(near[0])}?' if near else ' Expected a path such as configs/sparse_tuning/tiny_digits.py.'
@@ -66,11 +66,11 @@ def read_config(name: str | Path, changes: dict | None = None) -> Config:
     try:
         cfg = Config.fromfile(path)
         cfg.merge_from_dict(changes or {})
+        return cfg
     except Exception as error:  # a config is a program: anything can come out of it
         last = traceback.extract_tb(error.__traceback__)[-1]
         place = f'{last.filename}, line {last.lineno}' if last.name == '<module>' else path
         raise InputError(f'{place}: this config cannot be used. {type(error).__name__}: {error}. Correct the file or --cfg-options.') from error
-    return cfg
 
 
 def load_config(args: argparse.Namespace, loaders: tuple[str, ...]) -> Config:
@@ -82,7 +82,7 @@ def load_config(args: argparse.Namespace, loaders: tuple[str, ...]) -> Config:
         loaders: names of the data loaders that the tool uses.
 
     Raises:
-        InputError: as `read_config`.
+        InputError: no such file, or it cannot be read; the text gives file and line.
     """
     cfg = read_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher

@@ -61,7 +61,7 @@ def draw_speed(rows: Sequence[Row], path: Path) -> list[Path]:
         reach = [[row.ratio - row.ratio_min for row in rows], [row.ratio_max - row.ratio for row in rows]]
         axes.barh(range(len(rows)), [row.ratio for row in rows], xerr=reach, capsize=3, color=[colours[row.contender] for row in rows])
         axes.set_yticks(range(len(rows)), names, fontsize='x-small')
-        axes.invert_yaxis()
+        axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.axvline(1, color='black', linewidth=0.8)
         axes.set(xlabel=f'times as fast as {rows[0].contender}')
     return files
