@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from mmengine.utils import to_2tuple
 from mmpretrain.models import BaseClassifier
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
@@ -39,7 +40,7 @@ class Contender:
         """Height and width that the network was built for; None: it does not say."""
         sizes = (getattr(module, 'img_size', None) for module in self.module.modules())
         size = next((size for size in sizes if size is not None), None)
-        return None if size is None else (size, size) if isinstance(size, int) else tuple(size)
+        return None if size is None else to_2tuple(size)
 
     def predict(self, run: nn.Module, images: Tensor) -> Tensor:
         """Return the logits.

@@ -53,7 +53,7 @@ def parse_args():
 def contenders_of(args) -> list[Contender]:
     """Build what the command line names; a varied config becomes one contender per value."""
     specs, configs = [], {}
-    (key, values), *_ = (args.vary or {None: [None]}).items()
+    key, values = next(iter(args.vary.items())) if args.vary else (None, [None])
     for spec in args.contenders:
         if not spec.endswith('.py'):
             specs.append(spec)
