@@ -10,6 +10,7 @@ from mmengine.config import Config
 
 from mmsparse.errors import InputError
 from mmsparse.evaluation import trials
+from mmsparse.evaluation.results import Result, read_results
 from mmsparse.evaluation.trials import Ledger, key_of, trial, trial_config
 from small_run import ROOT
 
@@ -94,6 +95,10 @@ def test_compare_puts_means_and_ranges_between_the_markers_of_a_page(short, tmp_
     assert text.startswith('Before.\n') and text.endswith('After.\n') and 'old' not in text
     compare.main()  # everything is known: the iterator of scores is empty
     assert page.read_text() == text
+    monkeypatch.setattr(sys, 'argv', [*sys.argv, '--csv', str(tmp_path / 'new/results.csv')])
+    compare.main()
+    runs = read_results([tmp_path / 'new/results.csv'])
+    assert runs == [Result(f'{name}, digits', score, 0.1, 1.0) for name, score in zip(('short', 'short', 'other', 'other'), (50.0, 60.0, 90.0, 80.0))]
     page.write_text('no markers')
     with pytest.raises(SystemExit) as end:
         compare.main()

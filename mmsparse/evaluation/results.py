@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from mmsparse.errors import InputError
@@ -52,6 +52,13 @@ def read_results(paths: Sequence[str | Path]) -> list[Result]:
             raise InputError(f'{path}: no rows below the head. Expected one row per run.')
         results += rows
     return results
+
+
+def write_results(results: Sequence[Result], path: Path) -> None:
+    """Write a file that `read_results` reads."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open('w', newline='') as file:
+        csv.writer(file).writerows([COLUMNS, *map(astuple, results)])
 
 
 def _result(path: Path, number: int, line: dict) -> Result:

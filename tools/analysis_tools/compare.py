@@ -16,6 +16,7 @@ from mmengine.config import Config
 from mmsparse.engine.card import stages
 from mmsparse.engine.reporting import reporting
 from mmsparse.errors import InputError
+from mmsparse.evaluation.results import Result, write_results
 from mmsparse.evaluation.trials import Ledger, trial_config
 
 DATA = dict(digits='configs/sparse_tuning/tiny_digits.py', photos='configs/sparse_tuning/tiny_photos.py')
@@ -30,6 +31,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seeds', type=int, default=3, help='runs per config and data, with seeds 0, 1, ... (default: 3)')
     parser.add_argument('--ledger', type=Path, default=Path('work_dirs/compare/results.jsonl'))
     parser.add_argument('--out', type=Path, help='a page of Markdown: the text between its two marker comments is replaced, or the page is made')
+    parser.add_argument('--csv', type=Path, help='a result file, one row per run, that tools/analysis_tools/plot_results.py draws')
     parser.add_argument('--show', action='store_true', help='train nothing: leave out what is not known yet')
     return parser.parse_args()
 
@@ -99,8 +101,12 @@ def write(page: Path, text: str) -> None:
 def main() -> None:
     args = parse_args()
     with reporting(lambda: 'Finished runs are kept: the same command goes on.'):
-        text = markdown(collect(args))
+        results = collect(args)
+        text = markdown(results)
         print(text)
+        if args.csv:
+            runs = ((f'{name}, {data}', run) for data, rows in results.items() for name, own in rows.items() for run in own)
+            write_results([Result(name, run['accuracy'], run['gflops'], run['kib']) for name, run in runs], args.csv)
         if args.out:
             write(args.out, text)
 

@@ -3,7 +3,8 @@
     python tools/analysis_tools/plot_results.py results.csv --out work_dirs/figures
     python tools/analysis_tools/plot_results.py --tokens configs/sparse_tuning/vitb_cifar100.py configs/sparsify/vitb_tome_frozen_cifar100.py
 
-A result file is a CSV with one row per run or per method and at least these columns; others are left alone:
+A result file is a CSV with one row per run or per method, such as tools/analysis_tools/compare.py --csv writes. It has at least these columns; others
+are left alone:
 
     method         name; rows of one name are runs of one method, drawn as their mean with a bar from the lowest to the highest
     accuracy       top-1 in %
