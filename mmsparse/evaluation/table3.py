@@ -13,7 +13,7 @@ from mmsparse.models.backbones import SparseViT
 
 from .benchmark import Row
 from .contenders import Contender
-from .cost import _attention_macs, published_macs
+from .cost import published_macs
 
 # Parameters in millions; GB in tuning and inference; seconds per epoch in tuning and inference; GFLOPs. A800, batch sizes not stated.
 PAPER = {
@@ -107,3 +107,9 @@ def _macs(module: nn.Module, image: Tensor) -> int:
     with torch.no_grad():
         count = FlopCountAnalysis(module, image).set_op_handle('aten::scaled_dot_product_attention', _attention_macs)
         return int(count.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings('none').total())
+
+
+def _attention_macs(inputs: list, outputs: list) -> int:
+    """q·kᵀ and the product with v, which fvcore has no rule for."""
+    q, k, v = (value.type().sizes() for value in inputs[:3])
+    return q[0] * q[1] * q[2] * k[2] * (q[3] + v[3])
