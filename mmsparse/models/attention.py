@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,11 @@ from torch import Tensor
 from mmsparse.tokens import Tokens
 
 EPSILON = 1e-6
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager:
+    """Keep the precision of the operands; the meta device, on which costs are counted, knows no other."""
+    return torch.autocast(device.type, enabled=False) if torch.amp.is_autocast_available(device.type) else nullcontext()
 
 
 def attend(q_bhqd: Tensor, k_bhnd: Tensor, v_bhnd: Tensor, scale: float, dropout: float, bias: Tensor | None = None) -> Tensor:
@@ -96,6 +102,6 @@ class Probe:
         q_bhqd, k_bhnd = self.q_bhqd[:, :, :queries], self.k_bhnd
         wide = torch.promote_types(k_bhnd.dtype, torch.float32)
         # bfloat16 logits tie by the dozen, and a ranking with ties depends on the device.
-        with torch.autocast(k_bhnd.device.type, enabled=False):
+        with without_autocast(k_bhnd.device):
             logits_bhqn = (q_bhqd.to(wide) * self.scale) @ k_bhnd.to(wide).transpose(-2, -1)
         return (logits_bhqn if self.bias is None else logits_bhqn + self.bias[:, :, :queries]).softmax(-1)

@@ -34,6 +34,7 @@ class BaseSparsifier(nn.Module):
         reads_rows: True if the method uses all rows of the last block's output.
         moves_rows: whether rows leave or merge.
         ragged: whether images of a batch are left with different numbers of rows, the shorter ones padded.
+        by_image: whether what an image costs depends on what it shows; such costs are averaged over photographs.
 
     Raises:
         InputError: a layer the host does not have, a layer named twice, a rate outside (0, 1].
@@ -44,6 +45,7 @@ class BaseSparsifier(nn.Module):
     reads_rows = False
     moves_rows = True
     ragged = False
+    by_image = False
 
     def __init__(self, view: View, layers: Sequence[int], keep_rate: float):
         super().__init__()

@@ -31,6 +31,7 @@ class DyTDispatcher(BaseSparsifier):
     """
 
     moves_rows = False
+    by_image = True
 
     def __init__(self, view: View, rate: float = 0.5, rate_weight: float = 2.0):
         nn.Module.__init__(self)

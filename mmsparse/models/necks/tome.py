@@ -13,7 +13,7 @@ from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Plan, Tokens
 
-from ..attention import Probe
+from ..attention import Probe, without_autocast
 from ..views.base import View
 from .base import BaseSparsifier, asked
 
@@ -42,14 +42,16 @@ class BipartiteMatching(nn.Module):
             prefix: rows at the head that take no part; positions are counted from the first row all the same.
             count: edges wanted, at most the rows at even positions after the prefix.
         """
-        rows_n = torch.arange(metric_bnd.shape[1], device=metric_bnd.device)
-        a_n, b_n = (rows_n[(rows_n >= prefix) & (rows_n % 2 == parity)] for parity in (0, 1))
         wide = torch.promote_types(metric_bnd.dtype, torch.float32)
-        with torch.no_grad(), torch.autocast(metric_bnd.device.type, enabled=False):
+        with torch.no_grad(), without_autocast(metric_bnd.device):
             unit_bnd = F.normalize(metric_bnd.to(wide), dim=-1)
-            best_ba, choice_ba = (unit_bnd[:, a_n] @ unit_bnd[:, b_n].transpose(1, 2)).max(-1)
+            alike_bae = unit_bnd[:, 0::2] @ unit_bnd[:, 1::2].transpose(1, 2)
+            # Published costs are those of the whole product: prefix rows are compared as well, and then cannot win.
+            alike_bae[:, : (prefix + 1) // 2] = float('-inf')
+            alike_bae[:, :, : prefix // 2] = float('-inf')
+            best_ba, choice_ba = alike_bae.max(-1)
             strongest_br = best_ba.topk(count, dim=1).indices
-        return Edges(a_n[strongest_br], b_n[choice_ba.gather(1, strongest_br)])
+        return Edges(2 * strongest_br, 2 * choice_ba.gather(1, strongest_br) + 1)
 
 
 @MODELS.register_module()
