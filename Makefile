@@ -1,10 +1,11 @@
 # make env   makes $(VENV) from the pins, once; again after a change of requirements/
 # make demo  shows what sparse-tuning is worth, on real data, offline, in minutes
+# make tables counts the networks of all configs again and writes docs/paper_tables.md
 # make test  runs the tests in it; make lint checks the style. Another place: make test VENV=/tmp/env
 VENV ?= .venv
 PYTHON = $(VENV)/bin/python
 
-.PHONY: env demo test lint
+.PHONY: env demo tables test lint
 
 env: $(VENV)/installed
 
@@ -15,6 +16,9 @@ $(VENV)/installed: $(wildcard requirements/*.txt)
 
 demo: env
 	$(PYTHON) tools/demo.py
+
+tables: env
+	$(PYTHON) tools/analysis_tools/paper_tables.py --markdown docs/paper_tables.md
 
 # One thread per process: tiny models on several threads are many times slower wherever a core is busy.
 test: env

@@ -34,7 +34,7 @@ def build_view(cfg: dict) -> View:
     with seeded():
         host = MODELS.build(cfg)
         view = resolve(host)
-        if checkpoint is False:
+        if checkpoint is False and not next(host.parameters()).is_meta:  # MMEngine looks at the values that it has drawn
             host._dump_init_info = lambda: None  # MMEngine would log every parameter of a network that does not train
             host.init_weights()
             del host._dump_init_info

@@ -38,7 +38,7 @@ class Table:
     def markdown(self) -> str:
         """Return it as Markdown, without the title."""
         rule = ['--:' if right else '---' for right in self._numeric()]
-        return '\n'.join('| ' + ' | '.join(map(_text, row)) + ' |' for row in (self.columns, rule, *self.rows))
+        return '\n'.join('| ' + ' | '.join(_text(cell).replace('|', '\\|') for cell in row) + ' |' for row in (self.columns, rule, *self.rows))
 
     def write_csv(self, path: str | Path) -> None:
         """Write it as CSV.

@@ -1,0 +1,308 @@
+"""Rebuild the tables of Sparse-Tuning: the paper's figure, ours and their difference, as far as figures can be computed.
+
+    python tools/analysis_tools/paper_tables.py                                    # in the terminal
+    python tools/analysis_tools/paper_tables.py --markdown docs/paper_tables.md --csv tables.csv
+    python tools/analysis_tools/paper_tables.py --results runs.csv                 # with accuracies of your own
+
+Parameters and GFLOPs are counted on the networks that the configs build. A file of results has the columns table, row, dataset and top1 (in percent);
+several lines of one cell are averaged. See docs/cost.md. The paper's figures are in paper_tables.yml.
+"""
+
+import argparse
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from statistics import mean
+from typing import NamedTuple
+
+import torch
+import yaml
+from mmengine.config import Config
+
+from mmsparse.engine.launch import read_config
+from mmsparse.engine.reporting import reporting
+from mmsparse.errors import InputError
+from mmsparse.evaluation.account import Account, account
+from mmsparse.evaluation.from_config import build
+from mmsparse.evaluation.scopes import backbones
+from mmsparse.models.necks.dyt import DyTDispatcher
+from mmsparse.registry import MODELS
+from mmsparse.visualization.tables import Table, read_csv, show, writable
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+PAPER = Path(__file__).resolve().with_suffix('.yml')
+RESULTS = ('table', 'row', 'dataset', 'top1')
+HEAD = """# The paper's tables beside ours
+
+Made by `make tables` (`tools/analysis_tools/paper_tables.py`), which counts the networks that the configs build; do not edit.
+[cost.md](cost.md) says how is counted, and how accuracies of your own get into the tables.
+
+A cell is *paper / here (difference)*, ✗ where they differ by more than 1 %; – is a figure that is not known. Parameters are those that train, without
+the head. GFLOPs are published ones: multiply-adds by fvcore's rule, one image of 224 × 224, all rows of every block. *Executed* is what runs here for
+the same image: probes counted, the last block for the class token alone where nothing else is read. Accuracies are top-1 in percent; none is measured
+here unless a file of results was given.
+"""
+SHARES_NOTE = (
+    "The README of the paper's repository promises 62–70 % of ViT-B. The paper's GFLOPs give 66 to 67 % at a keep rate of .7 on images and 70 % on "
+    'video; nearest to 62 % are Table V b (61.5 %), which has no adapter, and Table IX a (61.3 %), which loses two to three points of accuracy.'
+)
+
+
+class Ours(NamedTuple):
+    """What is counted for one row; None: not known here.
+
+    Args:
+        parameters: that train, without head.
+        exact: the same, with the Dense Adapter in the form that gives the paper's own counts.
+        published: multiply-adds as papers count.
+        executed: multiply-adds that run; None where the cost is nominal.
+    """
+
+    parameters: int | None = None
+    exact: int | None = None
+    published: float | None = None
+    executed: float | None = None
+
+
+@dataclass
+class Row:
+    """One row of one table: the paper's figures and ours, by quantity."""
+
+    name: str
+    setting: str
+    paper: dict[str, float | None]
+    ours: dict[str, float | None] = field(default_factory=dict)
+    executed: float | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def count(row: dict, exact: bool) -> tuple[Ours, list[str]]:
+    """Count what stands for a row of paper_tables.yml; the list says why something is missing."""
+    if 'absent' in row:
+        return Ours(), [row['absent']]
+    spec = dict(config=row.get('config', 'sparse_tuning/vitb_cifar100'), **{key: row[key] for key in ('adapter', 'sparsifier') if key in row})
+    whole, missing = counted(spec)
+    runs = counted(dict(spec, adapter=None))[0] if row.get('merged') else whole
+    ours = Ours(published=runs and runs.published, executed=runs and runs.executed)
+    if whole:
+        ours = ours._replace(parameters=whole.host if row.get('trains') == 'host' else whole.trainable)
+        if exact and whole.dense_adapter:
+            ours = ours._replace(exact=trainable(dict(spec, adapter=dict(whole.dense_adapter, norm='in', up_bias=False))))
+    return ours, missing
+
+
+class Counted(NamedTuple):
+    """One network: parameters that train without the head, those of its host, multiply-adds; its Dense Adapter's config if it has one."""
+
+    trainable: int
+    host: int
+    published: float
+    executed: float | None
+    dense_adapter: dict | None
+
+
+def counted(spec: dict) -> tuple[Counted | None, list[str]]:
+    """Count one network, once; None where a type is not registered."""
+    return _counted(json.dumps(spec))
+
+
+@cache
+def _counted(spec: str) -> tuple[Counted | None, list[str]]:
+    cfg = config_of(json.loads(spec))
+    adapters, sparsifiers = (listed(cfg.model.backbone.get(key)) for key in ('adapter', 'sparsifier'))
+    missing = [f'{part["type"]} is not in this version' for part in adapters + sparsifiers if MODELS.get(part['type']) is None]
+    if missing:
+        return None, missing
+    model = build(cfg, 'meta')
+    (backbone,) = backbones(model)
+    dispatchers = [part for part in backbone.sparsifiers if isinstance(part, DyTDispatcher)]
+    for part in dispatchers:
+        part.plan = on_all_rows(part.plan)
+    side = backbone.view.grid[0] * backbone.view.patch[0]
+    cost = account(model, [torch.zeros(1, 3, side, side, device='meta')])
+    host = sum(p.numel() for p in backbone.host.parameters())
+    published = nominal(cost, backbone.view.prefix, dispatchers[0].rate) if dispatchers else cost.total.published
+    dense = [dict(part) for part in adapters if part['type'] == 'mmsparse.DenseAdapter' and 'inputs' not in part]
+    return Counted(cost.trainable_backbone, host, published, None if dispatchers else cost.total.executed, dense[0] if dense else None), []
+
+
+def config_of(spec: dict) -> Config:
+    """Read a config and change its backbone."""
+    cfg = read_config(CONFIGS / f'{spec["config"]}.py')
+    cfg.model.backbone.host.weight_init = 'skip'  # nobody reads the weights, and drawing them takes most of the time
+    for key in spec.keys() - {'config'}:
+        cfg.model.backbone[key] = spec[key]
+    return cfg
+
+
+def trainable(spec: dict) -> int:
+    """Return the parameters of one network that train, without the head."""
+    (backbone,) = backbones(build(config_of(spec), 'meta'))
+    return sum(p.numel() for p in backbone.parameters() if p.requires_grad)
+
+
+def on_all_rows(plan):
+    """Let a dispatcher decide and run the FFN on all rows: which ones it chooses depends on trained weights."""
+    return lambda *args: replace(plan(*args), ffn_bn=None)
+
+
+def nominal(cost: Account, prefix: int, rate: float) -> float:
+    """Return what DyT costs where exactly this share of the patches enters every FFN; an FFN's cost is proportional to its rows."""
+    saved = 0
+    for layer, rows in enumerate(cost.tokens, start=1):
+        ffn = sum(c.published for place, c in cost.costs.items() if place == (layer, 'ffn'))
+        saved += ffn * (1 - rate) * (rows - prefix) / rows
+    return cost.total.published - saved
+
+
+def listed(config) -> list[dict]:
+    """A config, a list of them or None, as a list."""
+    return [] if config is None else list(config) if isinstance(config, list | tuple) else [config]
+
+
+def rows_of(table: dict, results: dict) -> list[Row]:
+    """Count the rows of a table, and take its accuracies from the results."""
+    rows = []
+    for spec in table['rows']:
+        ours, missing = count(spec, table.get('exact', False))
+        paper = dict(zip(['parameters', 'GFLOPs', *table['datasets']], spec['paper'], strict=True))
+        mine = dict(
+            parameters=None if ours.parameters is None else ours.parameters / 1e6, GFLOPs=None if ours.published is None else ours.published / 1e9
+        )
+        mine |= {dataset: results.get((table['table'], spec['row'], dataset)) for dataset in table['datasets']}
+        mine['exact'] = None if ours.exact is None else ours.exact / 1e6
+        executed = None if ours.executed is None else ours.executed / 1e9
+        rows.append(Row(spec['row'], spec.get('setting', ''), paper, mine, executed, [*missing, *([spec['note']] if 'note' in spec else [])]))
+    return rows
+
+
+def laid_out(table: dict, rows: list[Row]) -> Table:
+    """A table as people read it."""
+    with_setting, exact = any(row.setting for row in rows), table.get('exact', False)
+    exact_column = ["here, `norm='in', up_bias=False`"] * exact
+    columns = ['row', *['setting'] * with_setting, 'parameters, M', *exact_column, 'GFLOPs', 'executed', *table['datasets']]
+    out = Table(columns, title=f'Table {table["table"]}: {table["title"]}')
+    for row in rows:
+        cells = [row.name, *[row.setting] * with_setting, cell(row.paper['parameters'], row.ours['parameters'])]
+        cells += [known(row.ours['exact'], 3)] * bool(exact)
+        cells += [cell(row.paper['GFLOPs'], row.ours['GFLOPs']), known(row.executed)]
+        out.rows.append([*cells, *(f'{known(row.paper[name])} / {known(row.ours[name])}' for name in table['datasets'])])
+    return out
+
+
+def notes_of(table: dict, rows: list[Row]) -> list[str]:
+    """What is to be said below a table, equal remarks of several rows once."""
+    by_note = defaultdict(list)
+    for row in rows:
+        for note in row.notes:
+            by_note[note].append(row.name)
+    said_of = {note: 'all rows' if len(names) == len(rows) else '; '.join(names) for note, names in by_note.items()}
+    return [*table.get('notes', []), *(f'{names}: {note}.' for note, names in said_of.items())]
+
+
+def cell(paper: float | None, ours: float | None) -> str:
+    """Both figures, and how far ours lies from the paper's."""
+    off = difference(paper, ours)
+    far = '' if off is None else f' ({round(off, 1) + 0.0:+.1f} %{" ✗" if abs(off) > 1 else ""})'  # no minus before zero
+    return f'{known(paper)} / {known(ours)}{far}'
+
+
+def difference(paper: float | None, ours: float | None) -> float | None:
+    return None if not paper or ours is None else 100 * (ours - paper) / paper
+
+
+def known(value: float | None, digits: int = 2) -> str:
+    return '–' if value is None else f'{value:.{digits}f}' if value else '0'
+
+
+def shares(specs: list[dict]) -> Table:
+    """Sparse-Tuning's cost as a share of the dense network's on the same data."""
+    table = Table(['data', 'GFLOPs, dense', 'GFLOPs, Sparse-Tuning', 'share, here', 'share by the paper’s GFLOPs'], title='Share of the dense cost')
+    for spec in specs:
+        sparse, dense = (count(dict(spec, **change), False)[0].published for change in ({}, dict(adapter=None, sparsifier=None)))
+        printed = f'{100 * spec["paper"][0] / spec["paper"][1]:.1f} %'
+        here = ['–'] * 3 if sparse is None else [known(dense / 1e9), known(sparse / 1e9), f'{100 * sparse / dense:.1f} %']
+        table.rows.append([spec['dataset'], *here, printed])
+    return table
+
+
+def long(tables: list[tuple[dict, list[Row]]]) -> Table:
+    """One line per figure, as a spreadsheet wants it."""
+    out = Table(['table', 'row', 'setting', 'quantity', 'paper', 'ours', 'difference_percent', 'note'])
+    for table, rows in tables:
+        for row in rows:
+            for quantity, paper in row.paper.items():
+                value = row.ours.get(quantity)
+                out.rows.append([table['table'], row.name, row.setting, quantity, paper, value, difference(paper, value), '; '.join(row.notes)])
+            out.rows.append([table['table'], row.name, row.setting, 'executed GFLOPs', None, row.executed, None, ''])
+    return out
+
+
+def read_results(paths: list[Path], tables: list[dict]) -> dict[tuple[str, str, str], float]:
+    """Return the mean top-1 of each cell that the files name.
+
+    Raises:
+        InputError: a file without the columns, a cell that no table has, or a top-1 outside 0 … 100.
+    """
+    cells = {(table['table'], row['row'], dataset) for table in tables for row in table['rows'] for dataset in table['datasets']}
+    found = defaultdict(list)
+    for path in paths:
+        for line, entry in enumerate(read_csv(path, RESULTS), start=2):
+            place = (entry['table'], entry['row'], entry['dataset'])
+            if place not in cells:
+                rows = sorted({row for table, row, _ in cells if table == place[0]})
+                expected = f'one of its rows {rows} and of its datasets' if rows else f'one of the tables {[table["table"] for table in tables]}'
+                raise InputError(f'{path}, line {line}: no table has the cell {place}. Expected {expected}.')
+            try:
+                top1 = float(entry['top1'])
+            except ValueError:
+                top1 = math.nan
+            if not 0 <= top1 <= 100:
+                raise InputError(f'{path}, line {line}: received top1={entry["top1"]!r}, expected a percentage from 0 to 100.')
+            found[place].append(top1)
+    return {place: mean(values) for place, values in found.items()}
+
+
+def page(tables: list[tuple[dict, list[Row]]], share: Table) -> str:
+    """The tables as a page of documentation."""
+    return '\n'.join([HEAD, *_sections(tables, share)])
+
+
+def _sections(tables: list[tuple[dict, list[Row]]], share: Table) -> Iterator[str]:
+    for table, rows in tables:
+        yield f'## Table {table["table"]}: {table["title"]}\n'
+        if rows:
+            yield laid_out(table, rows).markdown() + '\n'
+        yield from (f'- {note}' for note in notes_of(table, rows))
+        yield ''
+    yield f'## {share.title}\n\n{share.markdown()}\n\n{SHARES_NOTE}\n'
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--results', type=Path, nargs='+', default=[], help='CSV files with the columns table, row, dataset, top1')
+    parser.add_argument('--csv', type=Path, help='file for one line per figure')
+    parser.add_argument('--markdown', type=Path, help='file for the page of documentation')
+    args = parser.parse_args()
+    with reporting(lambda: 'Nothing was written.'):
+        paper = yaml.safe_load(PAPER.read_text())
+        results = read_results(args.results, paper['tables'])
+        tables = [(table, rows_of(table, results)) for table in paper['tables']]
+        share = shares(paper['shares'])
+        for table, rows in tables:
+            show(laid_out(table, rows))
+            print(*(f'- {note}' for note in notes_of(table, rows)), '', sep='\n')
+        show(share)
+        print(SHARES_NOTE)
+        if args.csv:
+            long(tables).write_csv(args.csv)
+        if args.markdown:
+            writable(args.markdown).write_text(page(tables, share))
+
+
+if __name__ == '__main__':
+    main()
