@@ -9,10 +9,12 @@ import torch
 from PIL import Image
 
 from mmsparse.engine.launch import read_config
+from mmsparse.errors import InputError
 from mmsparse.evaluation import published_macs
 from mmsparse.evaluation.from_config import build, count_config
 from mmsparse.visualization.tables import read_csv
 from small_run import ROOT, write_images, write_run
+from small_state import train
 
 TINY = ROOT / 'configs/sparsify'
 
@@ -94,7 +96,7 @@ def test_a_network_without_a_sparsevit_wants_a_shape(run):
 
 @pytest.fixture
 def by_image(tmp_path):
-    cfg = read_config(write_run(tmp_path, 2, 2))
+    cfg = read_config(write_run(tmp_path, 8, 4))
     cfg.model.backbone.sparsifier = dict(type='mmsparse.ATS', layers=(2,), keep_rate=0.7)
     return cfg
 
@@ -116,6 +118,15 @@ def test_weights_that_are_not_there_are_replaced_and_named(by_image):
     assert 'random' in found.remarks[0] and '/nowhere/weights.safetensors' in found.remarks[0] and 'ATS decides by image' in found.remarks[0]
     by_image.model.backbone.host.checkpoint = False
     assert count_config(by_image).account == found.account
+
+
+def test_a_trained_state_is_counted_on_its_own_host_alone(by_image, tmp_path):
+    state = f'{train(tmp_path / "small.py", "run").work_dir}/epoch_3'
+    found = count_config(by_image, adapter=state)
+    assert state in found.remarks[0] and found.account.tokens[0] == 17
+    by_image.model.backbone.host.depth = 5
+    with pytest.raises(InputError, match='belongs to another host'):
+        count_config(by_image, adapter=state)
 
 
 def test_too_few_or_broken_images_are_refused(run, by_image, tmp_path):
