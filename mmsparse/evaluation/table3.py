@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
-
 from mmsparse.errors import InputError
-from mmsparse.models.backbones import SparseViT
 
 from .benchmark import Row
 from .contenders import Contender
@@ -92,24 +88,5 @@ def check_full(contender: Contender) -> None:
 
 def image_macs(contender: Contender) -> int:
     """Return the multiply-adds of one image by the literature's rule, of a SparseViT or of any other network."""
-    module = contender.module
-    parameter = next(module.parameters())
-    image = parameter.new_zeros(1, 3, *(contender.image_size or (224, 224)))
-    if any(isinstance(part, SparseViT) for part in module.modules()):
-        return published_macs(module, image)
-    return _macs(module, image)
-
-
-def _macs(module: nn.Module, image: Tensor) -> int:
-    from fvcore.nn import FlopCountAnalysis
-
-    module.eval()
-    with torch.no_grad():
-        count = FlopCountAnalysis(module, image).set_op_handle('aten::scaled_dot_product_attention', _attention_macs)
-        return int(count.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings('none').total())
-
-
-def _attention_macs(inputs: list, outputs: list) -> int:
-    """q·kᵀ and the product with v, which fvcore has no rule for."""
-    q, k, v = (value.type().sizes() for value in inputs[:3])
-    return q[0] * q[1] * q[2] * k[2] * (q[3] + v[3])
+    image = next(contender.module.parameters()).new_zeros(1, 3, *(contender.image_size or (224, 224)))
+    return published_macs(contender.module, image)
