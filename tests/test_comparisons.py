@@ -12,6 +12,7 @@ from mmsparse.errors import InputError
 from mmsparse.evaluation import trials
 from mmsparse.evaluation.results import Result, read_results
 from mmsparse.evaluation.trials import Ledger, key_of, trial, trial_config
+from mmsparse.visualization.tables import BEGIN, END
 from small_run import ROOT
 
 SHORT = """
@@ -51,6 +52,7 @@ def test_a_trial_says_what_was_trained_and_at_what_cost(short, tmp_path):
     assert result['trainable'] == 182_784 + 1_290 and result['kib'] == result['trainable'] * 4 / 1024
     assert result['tokens'] == [65, 65, 65, 65] + [47] * 3 + [35] * 3 + [26] * 3
     assert result['accuracy'] in [5.0 * right for right in range(21)]
+    assert result['saved'] > 4 * 32 * 32  # an image at least
     assert 0.11 < result['gflops'] < 0.13 and result['speed'] > 0 and result['train img/s'] > 0
     assert not list(tmp_path.rglob('adapter.safetensors'))
 
@@ -82,11 +84,11 @@ def test_compare_puts_means_and_ranges_between_the_markers_of_a_page(short, tmp_
     compare = program('analysis_tools/compare')
     scores = iter([50.0, 90.0, 60.0, 80.0])
     monkeypatch.setattr(trials, 'trial', lambda cfg: RESULT | {'accuracy': next(scores)})
-    monkeypatch.setattr(compare, 'DATA', {'digits': short})
+    monkeypatch.setitem(compare.SMALL, 'digits', str(short))
     other = short.with_name('other.py')
     other.write_text(f"_base_ = ['{short}']\nmodel = dict(backbone=dict(adapter=None))\n")
     page = tmp_path / 'page.md'
-    page.write_text(f'Before.\n{compare.BEGIN}\nold\n{compare.END}\nAfter.\n')
+    page.write_text(f'Before.\n{BEGIN}\nold\n{END}\nAfter.\n')
     args = ['compare.py', short, other, '--data', 'digits', '--seeds', 2, '--ledger', tmp_path / 'l.jsonl', '--out', page]
     monkeypatch.setattr(sys, 'argv', [str(arg) for arg in args])
     compare.main()
@@ -107,7 +109,7 @@ def test_compare_puts_means_and_ranges_between_the_markers_of_a_page(short, tmp_
 
 def test_the_demo_trains_all_rows_and_ends_with_the_table(short, tmp_path, monkeypatch, capsys):
     demo = program('demo')
-    monkeypatch.setitem(demo.CONFIGS, 'digits', str(short))
+    monkeypatch.setitem(demo.SMALL, 'digits', str(short))
     monkeypatch.setattr(sys, 'argv', ['demo.py', '--random-host', '--work-dir', str(tmp_path)])
     demo.main()
     with (tmp_path / 'digits/table.csv').open() as file:

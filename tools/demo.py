@@ -20,10 +20,9 @@ from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 
 from mmsparse.engine.reporting import reporting
-from mmsparse.evaluation.trials import Ledger, trial, trial_config
+from mmsparse.evaluation.trials import SMALL, Ledger, trial, trial_config
 from mmsparse.registry import DATASETS
 
-CONFIGS = dict(digits='configs/sparse_tuning/tiny_digits.py', photos='configs/sparse_tuning/tiny_photos.py')
 COLUMNS = ('accuracy', 'trainable', 'gflops', 'train img/s', 'test img/s')
 
 
@@ -84,7 +83,7 @@ def show(results: dict[str, list[dict]], title: str, out: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--data', choices=list(CONFIGS), default='digits')
+    parser.add_argument('--data', choices=list(SMALL), default='digits')
     parser.add_argument('--seeds', type=int, default=1, help='runs per row, with seeds 0, 1, ... (default: 1)')
     parser.add_argument('--random-host', action='store_true', help='add the row of Sparse-Tuning on a host with random weights')
     parser.add_argument('--ledger', type=Path, help='keep finished runs in this file and take them from it, as tools/analysis_tools/compare.py does')
@@ -92,7 +91,7 @@ def main() -> None:
     args = parser.parse_args()
     work_dir = args.work_dir / args.data
     work_dir.mkdir(parents=True, exist_ok=True)
-    base = Config.fromfile(CONFIGS[args.data])
+    base = Config.fromfile(SMALL[args.data])
     rows = variants(base)
     if not args.random_host:
         rows.pop('Sparse-Tuning, random host')

@@ -16,6 +16,7 @@ from statistics import median
 
 import torch
 from mmengine.config import Config
+from mmengine.runner import Runner
 from torch import Tensor
 
 from mmsparse.errors import InputError
@@ -25,7 +26,10 @@ from mmsparse.registry import RUNNERS
 from mmsparse.state.card import plain
 
 from .cost import published_macs, rows_per_layer
+from .memory import saved_bytes
 
+# Small data by their names in tools and tables, and the configs that have them.
+SMALL = dict(digits='configs/sparse_tuning/tiny_digits.py', photos='configs/sparse_tuning/tiny_photos.py')
 DATA = ('data_preprocessor', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator')
 LOCAL = ('work_dir', 'experiment_name', 'log_level', 'default_hooks', 'visualizer', 'vis_backends', 'filename')  # do not change the outcome
 ROUNDS = 5
@@ -65,10 +69,12 @@ def trial(cfg: Config) -> dict:
     Returns:
         ``accuracy`` in %; ``trainable`` parameters and their ``kib``; ``gflops`` (multiply-adds / 1e9 per image, as papers count); ``tokens`` that
         enter the first layer and then each layer's FFN (first test image); ``train img/s`` (median step, loading included); ``test img/s`` of the
-        backbone alone (median of five batches); ``speed``, that over the frozen host's without any part, both run in turns.
+        backbone alone (median of five batches); ``speed``, that over the frozen host's without any part, both run in turns;
+        ``saved``, bytes per image that a training step keeps for its backward pass.
     """
     runner = RUNNERS.build(cfg)
     runner.train()
+    saved = _saved(runner)
     model = runner.model.eval()
     batch = model.data_preprocessor(next(iter(runner.val_dataloader)))
     seconds, host_seconds = _in_turns(model.backbone, batch['inputs'])
@@ -84,7 +90,15 @@ def trial(cfg: Config) -> dict:
         'train img/s': cfg.train_dataloader.batch_size / median(steps),
         'test img/s': len(batch['inputs']) / seconds,
         'speed': host_seconds / seconds,
+        'saved': saved,
     }
+
+
+def _saved(runner: Runner) -> float:
+    model = runner.model.train()
+    batch = model.data_preprocessor(next(iter(runner.train_dataloader)), training=True)
+    with runner.optim_wrapper.optim_context(model):
+        return saved_bytes(model, lambda: model(**batch, mode='loss')) / len(batch['inputs'])
 
 
 @torch.no_grad()

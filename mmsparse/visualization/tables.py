@@ -9,6 +9,8 @@ from pathlib import Path
 
 from mmsparse.errors import InputError
 
+BEGIN, END = '<!-- tables: begin -->', '<!-- tables: end -->'
+
 
 @dataclass
 class Table:
@@ -77,6 +79,19 @@ def writable(path: str | Path) -> Path:
     except OSError as error:
         raise InputError(f'{path}: cannot be written ({error.strerror or error}). Name another file.') from error
     return path
+
+
+def write_between(page: Path, text: str) -> None:
+    """Put tables between a page's markers, or make the page; what stands around them stays.
+
+    Raises:
+        InputError: a page without the markers.
+    """
+    before, begin, rest = page.read_text().partition(BEGIN) if page.exists() else ('', BEGIN, END + '\n')
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise InputError(f'{page}: expected a line {BEGIN!r} and one {END!r} in it, between which the tables go. Add them.')
+    writable(page).write_text(f'{before}{BEGIN}\n\n{text}\n{END}{after}')
 
 
 def read_csv(path: str | Path, needed: Sequence[str]) -> list[dict[str, str]]:

@@ -15,19 +15,17 @@ from mmengine.config import Config
 
 from mmsparse.engine.card import stages
 from mmsparse.engine.reporting import reporting
-from mmsparse.errors import InputError
 from mmsparse.evaluation.results import Result, write_results
-from mmsparse.evaluation.trials import Ledger, trial_config
+from mmsparse.evaluation.trials import SMALL, Ledger, trial_config
+from mmsparse.visualization.tables import Table, write_between
 
-DATA = dict(digits='configs/sparse_tuning/tiny_digits.py', photos='configs/sparse_tuning/tiny_photos.py')
-BEGIN, END = '<!-- tables: begin -->', '<!-- tables: end -->'
-HEAD = ('config', 'top-1 in %', 'trainable', 'GFLOPs', 'tokens', 'training img/s', 'test img/s', 'test speed, host = 1')
+HEAD = ('config', 'top-1 in %', 'trainable', 'GFLOPs', 'tokens', 'training img/s', 'test img/s', 'test speed, host = 1', 'KiB saved per image')
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('configs', nargs='+', type=Path)
-    parser.add_argument('--data', nargs='+', choices=list(DATA), default=list(DATA))
+    parser.add_argument('--data', nargs='+', choices=list(SMALL), default=list(SMALL))
     parser.add_argument('--seeds', type=int, default=3, help='runs per config and data, with seeds 0, 1, ... (default: 3)')
     parser.add_argument('--ledger', type=Path, default=Path('work_dirs/compare/results.jsonl'))
     parser.add_argument('--out', type=Path, help='a page of Markdown: the text between its two marker comments is replaced, or the page is made')
@@ -43,7 +41,7 @@ def collect(args: argparse.Namespace) -> dict[str, dict[str, list[dict]]]:
     for seed in range(args.seeds):
         for data in args.data:
             for path in args.configs:
-                cfg = trial_config(Config.fromfile(path), Config.fromfile(DATA[data]), seed, args.ledger.parent)
+                cfg = trial_config(Config.fromfile(path), Config.fromfile(SMALL[data]), seed, args.ledger.parent)
                 known = ledger.find(cfg)
                 if known is None and not args.show:
                     print(f'{time.strftime("%H:%M")} {data}, seed {seed}: {path.stem} ...', flush=True)
@@ -53,7 +51,7 @@ def collect(args: argparse.Namespace) -> dict[str, dict[str, list[dict]]]:
 
 
 def row(name: str, runs: list[dict]) -> list[str]:
-    """Return the cells of one config: means, and lowest to highest accuracy."""
+    """Return the cells of one config: means, and lowest to highest accuracy. Old ledgers do not know what is saved for the backward pass."""
     scores = [run['accuracy'] for run in runs]
     spread = f' ({min(scores):.1f} to {max(scores):.1f})' if len(scores) > 1 else ''
     start, *rows = runs[0]['tokens']
@@ -67,6 +65,7 @@ def row(name: str, runs: list[dict]) -> list[str]:
         f'{values["train img/s"]:.0f}',
         f'{values["test img/s"]:.0f}',
         f'{values["speed"]:.2f}',
+        f'{runs[-1]["saved"] / 1024:,.0f}' if 'saved' in runs[-1] else '',
     ]
 
 
@@ -78,24 +77,10 @@ def markdown(results: dict[str, dict[str, list[dict]]]) -> str:
         seeds = {len(runs) for runs in rows.values() if runs}
         lines = [row(name, runs) for name, runs in rows.items() if runs]
         text += [f'## {data}, {"/".join(map(str, sorted(seeds)))} seeds', '']
-        text += ['| ' + ' | '.join(cells) + ' |' for cells in (HEAD, ['---'] * len(HEAD), *lines)]
+        text += [Table(HEAD, lines).markdown()]
         text += ['', f'Not measured here: {", ".join(missing)}.'] if missing else []
         text += ['']
     return '\n'.join(text)
-
-
-def write(page: Path, text: str) -> None:
-    """Put the tables between the page's markers; what stands around them stays.
-
-    Raises:
-        InputError: a page without the markers.
-    """
-    before, begin, rest = page.read_text().partition(BEGIN) if page.exists() else ('', BEGIN, END + '\n')
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise InputError(f'--out {page}: expected a line {BEGIN!r} and one {END!r} in it, between which the tables go. Add them.')
-    page.write_text(f'{before}{BEGIN}\n\n{text}\n{END}{after}')
-    print(f'Written to {page}.')
 
 
 def main() -> None:
@@ -108,7 +93,8 @@ def main() -> None:
             runs = ((f'{name}, {data}', run) for data, rows in results.items() for name, own in rows.items() for run in own)
             write_results([Result(name, run['accuracy'], run['gflops'], run['kib']) for name, run in runs], args.csv)
         if args.out:
-            write(args.out, text)
+            write_between(args.out, text)
+            print(f'Written to {args.out}.')
 
 
 if __name__ == '__main__':
