@@ -7,6 +7,7 @@ from torch import nn
 
 from mmsparse.registry import MODELS
 from references.names import as_timm
+from references.parts import gelu, quick_gelu
 from references.vit import vit
 
 HEADS, DEPTH, WIDTH = 3, 6, 48
@@ -23,6 +24,11 @@ def mmpretrain_host(**options):
     return dict(type='mmpretrain.VisionTransformer', arch=arch, img_size=32, patch_size=8, out_type='raw', checkpoint=False, **options)
 
 
+def open_clip_host(name='ViT-B-16-quickgelu', **options):
+    tiny = dict(img_size=32, patch_size=8, width=WIDTH, layers=DEPTH, head_width=WIDTH // HEADS)
+    return dict(type='mmsparse.OpenClipViT', name=name, checkpoint=False) | tiny | options
+
+
 HOSTS = {
     'timm': timm_host(),
     'timm_layer_scale': timm_host(init_values=1.0),
@@ -36,6 +42,8 @@ HOSTS = {
     'mmpretrain_layer_scale': mmpretrain_host(layer_scale_init_value=1.0),
     'mmpretrain_pre_norm': mmpretrain_host(pre_norm=True),
     'mmpretrain_no_class_token': mmpretrain_host(with_cls_token=False),
+    'open_clip': open_clip_host(),
+    'open_clip_gelu_layer_scale': open_clip_host('ViT-B-16', ls_init_value=1.0),
 }
 WITH_CLASS_TOKEN = [name for name in HOSTS if 'no_class_token' not in name]
 
@@ -55,13 +63,15 @@ def draw(module, seed=0):
                     value *= 1.6 if path.endswith(('q_norm', 'k_norm')) else 1.0
                 elif type(part).__name__ == 'LayerScale':
                     value = uniform(0.3, 1.7, parameter)
-                elif name == 'bias':
+                elif name.endswith('bias'):
                     value = uniform(-0.3, 0.3, parameter)
-                elif name == 'weight':
+                elif name.endswith('weight'):
                     value = torch.randn(parameter.shape, generator=generator) / math.sqrt(parameter[0].numel())
                     value *= 0.5 if path.endswith(RESIDUAL_WRITERS) or '.up.' in path else 1.0
-                    if path.endswith('qkv'):
+                    if path.endswith('qkv') or name == 'in_proj_weight':
                         value[: 2 * len(value) // 3] *= 1.6
+                elif name == 'proj':  # open_clip's, used as x @ proj
+                    value = torch.randn(parameter.shape, generator=generator) / math.sqrt(len(parameter))
                 else:  # class token, registers, positions
                     value = 0.7 * torch.randn(parameter.shape, generator=generator)
                 parameter.copy_(value)
@@ -86,6 +96,9 @@ def images_for(host='timm', batch=3, seed=1):
 
 def native(host, images):
     """The host's own forward, all rows after its final norm."""
+    if hasattr(host, 'conv1'):  # open_clip
+        own = host.forward_intermediates(images, 1, normalize_intermediates=True, output_fmt='NLC', output_extra_tokens=True)
+        return torch.cat([own['image_intermediates_prefix'][-1], own['image_intermediates'][-1]], dim=1)
     return host.forward_features(images) if hasattr(host, 'forward_features') else host(images)[-1]
 
 
@@ -104,7 +117,10 @@ def reference_of(backbone, images, sparsifier=None, adapter=None):
     if adapter:
         options = {key: value for key, value in adapter.items() if key in ('fusion', 'inputs', 'skip', 'norm', 'scale')}
         adapter = dict(state=backbone.adapters[0].state_dict(keep_vars=True), options=options)
-    return vit(as_timm(backbone.host.state_dict(keep_vars=True)), images, HEADS, methods, adapter)
+    flavour = {}
+    if hasattr(backbone.host, 'conv1'):  # open_clip
+        flavour = dict(eps=1e-5, activation=quick_gelu if 'quickgelu' in backbone.view.name else gelu)
+    return vit(as_timm(backbone.host.state_dict(keep_vars=True)), images, HEADS, methods, adapter, **flavour)
 
 
 def clear_case(backbone, host, sparsifier=None, adapter=None, batch=3, seed=1):

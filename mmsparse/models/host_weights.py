@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import torch
@@ -168,7 +169,6 @@ def pretrained_timm(name: str, **kwargs) -> nn.Module:
         InputError: the name promises none, or they can neither be reached nor found in the cache; within seconds.
     """
     import timm
-    from huggingface_hub import constants, get_session, hf_hub_url
 
     try:
         promised = timm.get_pretrained_cfg(name)
@@ -178,22 +178,76 @@ def pretrained_timm(name: str, **kwargs) -> nn.Module:
         raise InputError(
             f'TimmViT: timm has no pretrained weights for {name!r}. Pass host.checkpoint=FILE, or host.checkpoint=False for random weights.'
         )
+    try:
+        with _asked_once(promised.hf_hub_id, 'model.safetensors'):
+            return timm.create_model(name, pretrained=True, **kwargs)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise _unreachable('TimmViT', name, promised.hf_hub_id or promised.url, error, '.safetensors, .npz or .pth') from error
+
+
+def pretrained_open_clip(name: str, tag: str, quick_gelu: bool) -> str:
+    """Return the file with the weights of an open_clip model.
+
+    Args:
+        name: open_clip's name of the model.
+        tag: open_clip's name of the weights.
+        quick_gelu: whether the model has QuickGELU; with the wrong activation the weights would load, and be worth little.
+
+    Raises:
+        InputError: no such weights, weights for the other activation, or they can neither be reached nor found in the cache.
+    """
+    import open_clip
+
+    promised = open_clip.get_pretrained_cfg(name, tag)
+    if not promised:
+        raise InputError(
+            f'OpenClipViT: {name} has no weights {tag!r}; known to open_clip: {", ".join(open_clip.list_pretrained_tags_by_model(name)) or "none"}. '
+            'Set host.pretrained to one of them, host.checkpoint to a file, or host.checkpoint=False for random weights.'
+        )
+    if promised.get('quick_gelu', False) != quick_gelu:
+        other = name.removesuffix('-quickgelu') if quick_gelu else f'{name}-quickgelu'
+        raise InputError(f'OpenClipViT: the weights {tag!r} were trained {"without" if quick_gelu else "with"} QuickGELU. Use name={other!r}.')
+    try:
+        with _asked_once(promised.get('hf_hub', '').rstrip('/'), 'open_clip_config.json'):
+            return open_clip.download_pretrained(promised)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise _unreachable('OpenClipViT', name, promised.get('hf_hub') or promised.get('url'), error, '.safetensors or .pth') from error
+
+
+def load_open_clip(host: nn.Module, path: str) -> None:
+    """Load a visual tower from a file of it or of the whole model; position embeddings are resized by open_clip's own rule."""
+    from open_clip.model import resize_pos_embed
+
+    state = {key.removeprefix('module.'): value for key, value in read_weights(path).items()}
+    if not any(key.startswith('visual.') for key in state):
+        state = {f'visual.{key}': value for key, value in state.items()}
+    resize_pos_embed(state, SimpleNamespace(visual=host))
+    load_strictly(host, {key.removeprefix('visual.'): value for key, value in state.items() if key.startswith('visual.')}, path)
+
+
+@contextmanager
+def _asked_once(repository: str | None, file: str) -> Iterator[None]:
+    """Ask the hub one question with a short limit: its client would retry for a minute. Where it does not answer, the cache decides."""
+    from huggingface_hub import constants, get_session, hf_hub_url
+
     offline = constants.HF_HUB_OFFLINE
     try:
-        if promised.hf_hub_id and not offline:
-            try:  # one question with a short limit: the hub's client would retry for a minute
-                get_session().head(hf_hub_url(promised.hf_hub_id, 'model.safetensors'), timeout=REACH_SECONDS)
-            except Exception:  # whatever the transport raises: the cache decides
+        if repository and not offline:
+            try:
+                get_session().head(hf_hub_url(repository, file), timeout=REACH_SECONDS)
+            except Exception:  # whatever the transport raises
                 constants.HF_HUB_OFFLINE = True
-        return timm.create_model(name, pretrained=True, **kwargs)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise InputError(
-            f'TimmViT: the pretrained weights of {name!r} can be neither reached nor found in the cache (hub: {promised.hf_hub_id or promised.url}; '
-            f'{type(error).__name__}). Download the file elsewhere and pass it: --cfg-options model.backbone.host.checkpoint=FILE '
-            '(.safetensors, .npz or .pth), or train from random weights with model.backbone.host.checkpoint=False.'
-        ) from error
+        yield
     finally:
         constants.HF_HUB_OFFLINE = offline
+
+
+def _unreachable(builder: str, name: str, place: str, error: Exception, formats: str) -> InputError:
+    return InputError(
+        f'{builder}: the pretrained weights of {name!r} can be neither reached nor found in the cache (hub: {place}; '
+        f'{type(error).__name__}). Download the file elsewhere and pass it: --cfg-options model.backbone.host.checkpoint=FILE '
+        f'({formats}), or train from random weights with model.backbone.host.checkpoint=False.'
+    )
 
 
 def _download(url: str) -> str:

@@ -27,6 +27,10 @@ def gelu(x):
     return x * 0.5 * (1 + torch.erf(x / math.sqrt(2)))
 
 
+def quick_gelu(x):
+    return x / (1 + torch.exp(-1.702 * x))
+
+
 def softmax(logits):
     weights = torch.exp(logits - logits.max(-1, keepdim=True).values)
     return weights / weights.sum(-1, keepdim=True)

@@ -51,7 +51,7 @@ class Answer:
         return torch.stack(found).transpose(1, 2).unflatten(2, grid)
 
 
-def embed(state, image):
+def embed(state, image, eps):
     """Patches, class token, registers and positions: rows, and how many of them are the prefix."""
     weight = state['patch_embed.proj.weight']
     side = weight.shape[-1]
@@ -67,7 +67,7 @@ def embed(state, image):
     else:
         x = torch.cat([*head, x]) + state['pos_embed'][0]
     if 'norm_pre.weight' in state:
-        x = normalise(x, state['norm_pre.weight'], state['norm_pre.bias'])
+        x = normalise(x, state['norm_pre.weight'], state['norm_pre.bias'], eps)
     return x, sum(len(part) for part in head)
 
 
@@ -80,8 +80,8 @@ def decide(methods, known, layer, sequence, reductions):
             reductions[layer] = matrix @ reductions[layer] if layer in reductions else matrix
 
 
-def one_image(state, item, image, heads, methods, adapter):
-    x, prefix = embed(state, image)
+def one_image(state, item, image, heads, methods, adapter, eps, activation):
+    x, prefix = embed(state, image, eps)
     sequence = Sequence(item, x, prefix, sources=list(range(prefix, len(x))), sizes=[1] * len(x))
     proportional = any(method['type'] in PROPORTIONAL for method in methods)
     outputs, reductions, layer = {}, {}, 1
@@ -89,12 +89,12 @@ def one_image(state, item, image, heads, methods, adapter):
         own = f'blocks.{layer - 1}'
         sequence.look = sequence.active = None
         decide(methods, BEFORE, layer, sequence, reductions)
-        x = normalise(sequence.x, state[f'{own}.norm1.weight'], state[f'{own}.norm1.bias'])
+        x = normalise(sequence.x, state[f'{own}.norm1.weight'], state[f'{own}.norm1.bias'], eps)
         mixed, sequence.look = attend(x, state, f'{own}.attn', heads, sequence.sizes if proportional else None, sequence.alive)
         sequence.x = sequence.x + state.get(f'{own}.ls1.gamma', 1.0) * mixed
         decide(methods, AFTER, layer, sequence, reductions)
         x = sequence.x
-        hidden = gelu(linear(normalise(x, state[f'{own}.norm2.weight'], state[f'{own}.norm2.bias']), state, f'{own}.mlp.fc1'))
+        hidden = activation(linear(normalise(x, state[f'{own}.norm2.weight'], state[f'{own}.norm2.bias'], eps), state, f'{own}.mlp.fc1'))
         sequence.added = state.get(f'{own}.ls2.gamma', 1.0) * linear(hidden, state, f'{own}.mlp.fc2')
         sequence.entered.append(len(x) if sequence.active is None else int(sum(sequence.active)))
         if sequence.active is not None:
@@ -107,7 +107,7 @@ def one_image(state, item, image, heads, methods, adapter):
     return sequence
 
 
-def vit(state, images, heads, methods=(), adapter=None):
+def vit(state, images, heads, methods=(), adapter=None, eps=1e-6, activation=gelu):
     """Run a batch.
 
     Args:
@@ -115,6 +115,7 @@ def vit(state, images, heads, methods=(), adapter=None):
         images: B×3×H×W.
         methods: sparsifiers, each dict(type, options, state); a type of BEFORE or AFTER.
         adapter: dict(state, options) or None; options are those of `dense_adapter`.
+        eps, activation: of the host's norms and FFNs.
     """
 
     def wide(own):
@@ -124,9 +125,9 @@ def vit(state, images, heads, methods=(), adapter=None):
     depth = sum(name.endswith('.norm1.weight') for name in state)
     methods = [dict(method, options=dict(depth=depth) | method['options'], state=wide(method['state'])) for method in methods]
     adapter = adapter and dict(state=wide(adapter['state']), options=adapter.get('options', {}))
-    sequences = [one_image(state, item, image.double(), heads, methods, adapter) for item, image in enumerate(images)]
+    sequences = [one_image(state, item, image.double(), heads, methods, adapter, eps, activation) for item, image in enumerate(images)]
 
     def finish(x):
-        return normalise(x, state['norm.weight'], state['norm.bias']) if 'norm.weight' in state else x
+        return normalise(x, state['norm.weight'], state['norm.bias'], eps) if 'norm.weight' in state else x
 
     return Answer([finish(sequence.x) for sequence in sequences], sequences, finish, min(sequence.margin for sequence in sequences))

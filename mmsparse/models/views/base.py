@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from copy import copy
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -72,6 +73,10 @@ class View(ABC):
     def qkv(self, block: nn.Module, hq_bnc: Tensor, h_bnc: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries of the rows in hq_bnc, keys and values of those in h_bnc; when both are one tensor, in one product."""
 
+    def values(self, block: nn.Module, h_bnc: Tensor) -> Tensor:
+        """Return values alone, for a readout that attends by something else."""
+        return self.qkv(block, h_bnc[:, :0], h_bnc)[2]
+
     @abstractmethod
     def heads_of(self, block: nn.Module, q_bnc: Tensor, k_bnc: Tensor, v_bnc: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Split heads (B×H×N×d) and apply q/k norms."""
@@ -119,6 +124,12 @@ class View(ABC):
     @abstractmethod
     def pooled(self, t: Tokens) -> Tensor:
         """The host's own pooling and what follows it, without its classifier: B×C."""
+
+    def without_last(self) -> View:
+        """Return the view of all blocks but the last, in whose place a readout runs: no part may expect it."""
+        shorter = copy(self)
+        shorter.blocks, shorter.depth = self.blocks[:-1], self.depth - 1
+        return shorter
 
     def divide(self, height: int, width: int) -> tuple[int, int]:
         """Return the patch grid of an image of this many pixels.
@@ -168,12 +179,17 @@ class View(ABC):
 
 def fused_qkv(linear: nn.Linear, hq_bnc: Tensor, h_bnc: Tensor) -> tuple[Tensor, ...]:
     """Return queries of hq_bnc, keys and values of h_bnc from one linear whose rows are q, k, v."""
+    return linear(h_bnc).chunk(3, dim=-1) if hq_bnc is h_bnc else packed_qkv(linear.weight, linear.bias, hq_bnc, h_bnc)
+
+
+def packed_qkv(weight: Tensor, bias: Tensor | None, hq_bnc: Tensor, h_bnc: Tensor) -> tuple[Tensor, ...]:
+    """Do the same with the weight and bias of such a linear."""
     if hq_bnc is h_bnc:
-        return linear(h_bnc).chunk(3, dim=-1)
-    width = linear.out_features // 3
-    bias_q, bias_kv = (None, None) if linear.bias is None else (linear.bias[:width], linear.bias[width:])
-    k_bnc, v_bnc = F.linear(h_bnc, linear.weight[width:], bias_kv).chunk(2, dim=-1)
-    return F.linear(hq_bnc, linear.weight[:width], bias_q), k_bnc, v_bnc
+        return F.linear(h_bnc, weight, bias).chunk(3, dim=-1)
+    width = len(weight) // 3
+    bias_q, bias_kv = (None, None) if bias is None else (bias[:width], bias[width:])
+    k_bnc, v_bnc = F.linear(h_bnc, weight[width:], bias_kv).chunk(2, dim=-1)
+    return F.linear(hq_bnc, weight[:width], bias_q), k_bnc, v_bnc
 
 
 def split_heads(x_bnc: Tensor, heads: int) -> Tensor:

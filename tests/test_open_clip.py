@@ -1,0 +1,105 @@
+"""open_clip's visual towers through the view: encode_image comes out, at any size, and what the view does not know is refused by name."""
+
+import open_clip
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from hosts import WIDTH, build, draw, images_for, open_clip_host
+from mmsparse.errors import InputError
+from mmsparse.models.host_weights import fingerprint
+from mmsparse.registry import MODELS
+
+
+def real(name, **options):
+    """The real shapes of a model on drawn weights, ready to be compared with the tower's own forward."""
+    return build(dict(type='mmsparse.OpenClipViT', name=name, checkpoint=False, **options), out_type='pooled')
+
+
+@pytest.mark.parametrize(
+    ('name', 'layers', 'width'), [('ViT-B-16-quickgelu', 12, 512), ('ViT-B-32', 12, 512), ('ViT-L-14-quickgelu', 2, 768), ('ViT-H-14', 1, 1024)]
+)
+def test_pooled_output_equals_encode_image_on_real_shapes(name, layers, width):
+    backbone = real(name, layers=layers)
+    images = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = backbone.host(images)
+        torch.testing.assert_close(backbone(images)[-1], expected, atol=1e-5, rtol=0)
+    assert expected.shape == (1, width) and expected.std() > 0.1
+
+
+def test_the_tower_is_the_one_that_encode_image_runs():
+    torch.manual_seed(0)
+    model = draw(open_clip.create_model('ViT-B-32-quickgelu', vision_cfg=dict(layers=1, width=64, patch_size=32, image_size=64))).eval()
+    view = real('ViT-B-32-quickgelu', layers=1, width=64, img_size=64)
+    view.host.load_state_dict(model.visual.state_dict())
+    images = torch.randn(2, 3, 64, 64)
+    torch.testing.assert_close(view(images)[-1], model.encode_image(images), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize('options', [dict(pool_type='avg'), dict(final_ln_after_pool=True), dict(pool_type='avg', final_ln_after_pool=True)])
+def test_pooled_output_equals_the_towers_own_pooling(options):
+    backbone, images = build(open_clip_host(**options), out_type='pooled'), images_for('open_clip')
+    torch.testing.assert_close(backbone(images)[-1], backbone.host(images), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(('height', 'width'), [(48, 24), (16, 64), (40, 40)])  # 2 × 8 patches are as many as the host's 4 × 4
+def test_images_of_any_size_equal_a_tower_that_open_clip_resized(height, width):
+    backbone = build('open_clip', out_type='pooled')
+    resized = MODELS.build(open_clip_host(img_size=(height, width))).host
+    state = {f'visual.{key}': value for key, value in backbone.host.state_dict().items()}
+    square = torch.nn.functional.interpolate  # open_clip's own rule, spelt out: it would keep the table where the counts agree
+    table = state['visual.positional_embedding']
+    grid = square(table[1:].T.reshape(1, WIDTH, 4, 4), size=(height // 8, width // 8), mode='bicubic', antialias=True, align_corners=False)
+    state['visual.positional_embedding'] = torch.cat([table[:1], grid[0].flatten(1).T])
+    resized.load_state_dict({key.removeprefix('visual.'): value for key, value in state.items()})
+    images = torch.randn(2, 3, height, width)
+    torch.testing.assert_close(backbone(images)[-1], resized.eval()(images), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ('options', 'named'),
+    [
+        (dict(attentional_pool=True), 'attentional pooling'),
+        (dict(patch_dropout=0.5), 'patch_dropout=0.5'),
+        (dict(scale_fc=True), 'CustomResidualAttentionBlock'),
+        (dict(qk_norm=True), 'CustomResidualAttentionBlock'),
+        (dict(layer=3), "'layer'.*Did you mean 'layers'"),
+        (dict(name='ViT-B-16-quickgel'), 'Did you mean ViT-B-16-quickgelu'),
+        (dict(name='ViT-B-16-SigLIP'), r"timm's vit_base_patch16_siglip_224.*mmsparse\.TimmViT"),
+        (dict(checkpoint=None, pretrained='laion1b'), "no weights 'laion1b'.*openai"),
+        (dict(checkpoint=None, name='ViT-B-16'), "with QuickGELU. Use name='ViT-B-16-quickgelu'"),
+        (dict(name='RN50'), 'ModifiedResNet'),
+    ],
+)
+def test_what_the_view_cannot_run_is_refused_by_name(options, named):
+    own = ('RN50', 'ViT-B-16-SigLIP')
+    host = open_clip_host() | options if options.get('name') not in own else dict(type='mmsparse.OpenClipViT', checkpoint=False, **options)
+    with pytest.raises(InputError, match=named):
+        MODELS.build(dict(type='mmsparse.SparseViT', host=host))
+
+
+@pytest.mark.parametrize('whole', [True, False])
+def test_weights_of_the_whole_model_and_of_the_tower_load(whole, tmp_path):
+    drawn = build('open_clip').host
+    state = {f'visual.{key}' if whole else key: value for key, value in drawn.state_dict().items()}
+    save_file(state | (dict(logit_scale=torch.ones(())) if whole else {}), tmp_path / 'clip.safetensors')
+    loaded = MODELS.build(open_clip_host(checkpoint=str(tmp_path / 'clip.safetensors')))
+    assert fingerprint(loaded.host) == fingerprint(drawn)
+    wider = MODELS.build(open_clip_host(checkpoint=str(tmp_path / 'clip.safetensors'), img_size=48))
+    assert wider.host.positional_embedding.shape == (37, WIDTH)
+
+
+def test_weights_of_another_tower_are_refused(tmp_path):
+    save_file(build(open_clip_host(layers=5)).host.state_dict(), tmp_path / 'clip.safetensors')
+    with pytest.raises(InputError, match=r'not the weights of this host.*resblocks\.5'):
+        MODELS.build(open_clip_host(checkpoint=str(tmp_path / 'clip.safetensors')))
+
+
+def test_unreachable_weights_are_one_message_with_the_ways_to_provide_them(monkeypatch, tmp_path):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', True)
+    monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path))
+    with pytest.raises(InputError, match=r'ViT-B-16-quickgelu.*host\.checkpoint=FILE.*host\.checkpoint=False'):
+        MODELS.build(open_clip_host(checkpoint=None))
