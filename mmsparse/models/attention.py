@@ -59,6 +59,19 @@ def attend_masked(
     return (F.dropout(a_bhqn, dropout, training=dropout > 0).to(v_bhnd.dtype) @ v_bhnd).transpose(1, 2).flatten(2)
 
 
+def attend_affinity(logits_bqn: Tensor, v_bnc: Tensor) -> Tensor:
+    """Attention by an affinity from outside, one for all heads: softmax(logits)·v (ProxyCLIP, arXiv 2408.04883).
+
+    Args:
+        logits_bqn: B×Q×N, float32 or wider; −∞ closes a pair, and every row needs an open one.
+        v_bnc: values, heads joined, B×N×C.
+
+    Returns:
+        B×Q×C in the type of the values.
+    """
+    return logits_bqn.softmax(-1).to(v_bnc.dtype) @ v_bnc
+
+
 def key_bias(t: Tokens, queries: int, proportional: bool, masked: bool) -> Tensor | None:
     """Return what the logits of the keys get added, broadcast to B×H×Q×N, or None.
 
@@ -89,6 +102,7 @@ class Probe:
         v_bhnd: values, B×H×N×d.
         scale: factor of the logits.
         bias: added to the logits, broadcast to B×H×Q×N, or None.
+        context: what the caller of `forward_tokens` handed in, or None.
     """
 
     q_bhqd: Tensor
@@ -96,6 +110,7 @@ class Probe:
     v_bhnd: Tensor
     scale: float
     bias: Tensor | None = None
+    context: object = None
 
     def attention(self, queries: int) -> Tensor:
         """Return the attention of the first rows, B×H×queries×N, float32 or wider; O(queries·N)."""

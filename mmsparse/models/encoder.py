@@ -14,6 +14,7 @@ from .adapters.base import BaseAdapter
 from .attention import Probe, attend, attend_masked, key_bias
 from .ffn_rows import put, take
 from .necks.base import BaseSparsifier
+from .readout import BaseReadout
 from .views.base import View
 
 
@@ -25,13 +26,28 @@ class Encoder:
         adapters: asked in order at every site.
         sparsifiers: asked in order at their stage, each on the tokens that the previous one left.
         stash: remember the rows that leave, for `restore`.
+        readout: what comes between the last block of the view and the final norm, or None.
     """
 
-    def __init__(self, view: View, adapters: Sequence[BaseAdapter], sparsifiers: Sequence[BaseSparsifier], stash: bool = False):
+    def __init__(
+        self,
+        view: View,
+        adapters: Sequence[BaseAdapter],
+        sparsifiers: Sequence[BaseSparsifier],
+        stash: bool = False,
+        readout: BaseReadout | None = None,
+    ):
         self.view, self.adapters, self.sparsifiers, self.stash = view, adapters, sparsifiers, stash
+        self.readout = readout or (lambda tokens, context: tokens)
 
     def __call__(
-        self, images: Tensor, out_layers: Sequence[int], sparsify: bool = True, adapt: bool = True, class_row_only: bool = False
+        self,
+        images: Tensor,
+        out_layers: Sequence[int],
+        sparsify: bool = True,
+        adapt: bool = True,
+        class_row_only: bool = False,
+        context: object = None,
     ) -> list[Tokens]:
         """Encode images.
 
@@ -41,18 +57,19 @@ class Encoder:
             sparsify: False runs on all rows (DyT's complete model).
             adapt: False leaves the adapters out too (DynamicViT's token targets).
             class_row_only: compute the last block for the class token alone; exact for that row, and cheaper.
+            context: handed on to the readout and to the probe.
 
         Returns:
             One Tokens per wanted layer.
         """
         view, out = self.view, []
-        parts = _Parts(self.adapters if adapt else (), self.sparsifiers if sparsify else ())
+        parts = _Parts(self.adapters if adapt else (), self.sparsifiers if sparsify else (), context)
         t = view.embed(images, lambda patches: parts.site('embed', 0, images, patches, None))
         t = t.with_stash() if self.stash else t
         for layer, block in enumerate(view.blocks, start=1):
             t = self._block(layer, block, t, parts, class_row_only and layer == view.depth)
             if layer == view.depth:
-                t = settle(t, view.norm)
+                t = settle(self.readout(t, context), view.norm)
                 t = replace(t, x_bnc=parts.site('norm', layer, t.x_bnc, view.norm(t.x_bnc), t))
             if layer in out_layers:
                 out.append(t if layer == view.depth else settle(t, lambda x_bmc: x_bmc))
@@ -89,10 +106,11 @@ class Encoder:
 
 @dataclass(frozen=True)
 class _Parts:
-    """The adapters and sparsifiers of one pass."""
+    """The adapters and sparsifiers of one pass, and what its caller handed in."""
 
     adapters: Sequence[BaseAdapter]
     sparsifiers: Sequence[BaseSparsifier]
+    context: object = None
 
     def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor:
         for sparsifier in self.sparsifiers:
@@ -106,7 +124,7 @@ class _Parts:
         proportional = any(sparsifier.proportional for sparsifier in self.sparsifiers)
         soft = t.mask_bn is not None and t.mask_bn.requires_grad
         bias = key_bias(t, q_bhqd.shape[2], proportional, masked=not soft)
-        probe = Probe(q_bhqd, k_bhnd, v_bhnd, scale, bias)
+        probe = Probe(q_bhqd, k_bhnd, v_bhnd, scale, bias, self.context)
         if soft:
             return attend_masked(q_bhqd, k_bhnd, v_bhnd, scale, dropout, t.mask_bn, bias), probe
         return attend(q_bhqd, k_bhnd, v_bhnd, scale, dropout, bias), probe

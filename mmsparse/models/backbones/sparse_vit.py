@@ -32,6 +32,8 @@ class SparseViT(BaseModule):
             'avg_featmap' B×C, mean over patches; 'tokens': `mmsparse.tokens.Tokens`.
         out_indices: blocks whose output is returned, counted from 0 as in mmpretrain, negative from the end.
         stash: keep the rows that leave, for the modes stale and delta of `mmsparse.Restore`.
+        readout: config of what runs in the place of the last block (`mmsparse.models.BaseReadout`), or None. Adapters and sparsifiers then
+            see, and `out_indices` count, the blocks before it.
 
     Raises:
         InputError: a value that the host or a part cannot take.
@@ -45,9 +47,12 @@ class SparseViT(BaseModule):
         out_type: str = 'cls_token',
         out_indices: int | Sequence[int] = -1,
         stash: bool = False,
+        readout: dict | None = None,
     ):
         super().__init__()
         self.view = build_view(host)
+        self.readout = None if readout is None else MODELS.build(dict(readout, view=self.view))
+        self.view = self.view if readout is None else self.view.without_last()
         self.host = self.view.host
         self.adapters = nn.ModuleList(MODELS.build(dict(cfg, view=self.view)) for cfg in _as_list(adapter))
         self.sparsifiers = nn.ModuleList(MODELS.build(dict(cfg, view=self.view)) for cfg in _as_list(sparsifier))
@@ -59,8 +64,8 @@ class SparseViT(BaseModule):
         self.out_type, self.out_layers = out_type, self._layers(out_indices)
         self.host_trains = self._freeze()
         # Exact for the class token, and a third of the last block's cost.
-        self.shortcut = out_type == 'cls_token' and self.out_layers == (self.view.depth,)
-        self.encoder = Encoder(self.view, self.adapters, self.sparsifiers, stash)
+        self.shortcut = out_type == 'cls_token' and self.out_layers == (self.view.depth,) and readout is None
+        self.encoder = Encoder(self.view, self.adapters, self.sparsifiers, stash, self.readout)
         self.train()
 
     @property
@@ -76,28 +81,30 @@ class SparseViT(BaseModule):
         """
         return self.outputs(self.encode(images))
 
-    def encode(self, images: Tensor, sparsify: bool = True, adapt: bool = True) -> list[Tokens]:
+    def encode(self, images: Tensor, sparsify: bool = True, adapt: bool = True, context: object = None) -> list[Tokens]:
         """Return the tokens of every wanted layer; only the class token of the last where nothing else is read.
 
         Args:
             images: B×3×H×W.
             sparsify: False leaves the sparsifiers out.
             adapt: False leaves the adapters out.
+            context: handed on to the readout and to the probe.
         """
-        return self.encoder(images, self.out_layers, sparsify, adapt, self.class_row_only)
+        return self.encoder(images, self.out_layers, sparsify, adapt, self.class_row_only, context)
 
     def outputs(self, layers: Sequence[Tokens]) -> tuple:
         """Bring tokens into the form of `out_type`."""
         return tuple(self._format(t) for t in layers)
 
-    def forward_tokens(self, images: Tensor, sparsify: bool = True) -> Tokens:
+    def forward_tokens(self, images: Tensor, context: object = None, sparsify: bool = True) -> Tokens:
         """Return the last tokens, all rows, after the final norm.
 
         Args:
             images: B×3×H×W.
+            context: what the readout and the sparsifiers (by their probe) may read besides: a second network's features, for instance.
             sparsify: False leaves the sparsifiers out; the adapters stay.
         """
-        return self.encoder(images, (self.view.depth,), sparsify)[-1]
+        return self.encoder(images, (self.view.depth,), sparsify, context=context)[-1]
 
     def init_weights(self) -> None:
         """Leave every weight alone: parts draw theirs when built, the host has been loaded. MMEngine's Runner would redraw a timm host."""

@@ -1,0 +1,41 @@
+"""The contract of what may run in the place of the last block."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from mmsparse.tokens import Tokens
+
+from .views.base import View
+
+
+class BaseReadout(nn.Module):
+    """Turns the stream that enters the last block into the one that the final norm gets (ProxyCLIP is one).
+
+    Adapters and sparsifiers see a host without that block: none of their parameters lies idle, and a layer that does not run is refused.
+
+    Args:
+        view: the host's view, all blocks.
+
+    Attributes:
+        view: the same; the block that is replaced is `block`.
+    """
+
+    def __init__(self, view: View):
+        super().__init__()
+        self.view = view  # no module: the host's parameters stay the host's
+
+    @property
+    def block(self) -> nn.Module:
+        """The last block, for the parts of it that are still wanted."""
+        return self.view.blocks[-1]
+
+    def forward(self, tokens: Tokens, context: object) -> Tokens:
+        """Return the tokens to be normed; a new grid is told by fresh ones (`Tokens.start`).
+
+        Args:
+            tokens: the stream after the last block but one, reduced as it is; with ``SparseViT(stash=True)`` the rows that left are in its
+                stash, to be settled (`mmsparse.tokens.settle`) before they are restored.
+            context: what the caller of `forward_tokens` handed in, such as a second network's features; None if nothing.
+        """
+        raise NotImplementedError
