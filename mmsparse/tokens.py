@@ -202,6 +202,28 @@ def reduce(tokens: Tokens, plan: Plan) -> Tokens:
     return _remember(tokens, plan, after)
 
 
+def insert_prefix(tokens: Tokens, rows_bpc: Tensor, at: int) -> Tokens:
+    """Put p rows before row `at`, in or right behind the prefix; they are valid, of size 1, and carry nothing."""
+    return _splice(tokens, at, 0, rows_bpc)
+
+
+def drop_prefix(tokens: Tokens, at: int, count: int) -> Tokens:
+    """Take `count` rows out of the prefix, from row `at` on."""
+    return _splice(tokens, at, count, tokens.x_bnc[:, :0])
+
+
+def _splice(tokens: Tokens, at: int, count: int, rows_bpc: Tensor) -> Tokens:
+    def put(value: Tensor, fill: float) -> Tensor:
+        new = rows_bpc if value is tokens.x_bnc else value.new_full((*rows_bpc.shape[:2], *value.shape[2:]), fill)
+        return torch.cat([value[:, :at], new, value[:, at + count :]], dim=1)
+
+    shift = rows_bpc.shape[1] - count
+    moved = {name: put(value, 1) for name in ('size_bn', 'mask_bn') if (value := getattr(tokens, name)) is not None}
+    carry = {key: put(value, 0) for key, value in tokens.carry.items()}
+    source_bm = torch.where(tokens.source_bm < 0, -1, tokens.source_bm + shift)
+    return replace(tokens, x_bnc=put(tokens.x_bnc, 0), prefix=tokens.prefix + shift, source_bm=source_bm, carry=carry, **moved)
+
+
 def rows_of(tokens: Tokens) -> Tensor:
     """Return B×m×C, for each original patch the row that stands for it; zeros where it was dropped."""
     source_bm1 = tokens.source_bm.unsqueeze(-1)

@@ -61,7 +61,7 @@ def draw(module, seed=0):
                 if isinstance(part, nn.LayerNorm) and name == 'weight':
                     value = uniform(0.5, 1.5, parameter)
                     value *= 1.6 if path.endswith(('q_norm', 'k_norm')) else 1.0
-                elif type(part).__name__ == 'LayerScale':
+                elif type(part).__name__ in ('LayerScale', 'ScaleShift') and name != 'bias':
                     value = uniform(0.3, 1.7, parameter)
                 elif name.endswith('bias'):
                     value = uniform(-0.3, 0.3, parameter)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from mmsparse.errors import InputError
 from mmsparse.tokens import Tokens
 
 from ..losses import LossContext
+from ..views.base import View
 
 
 class BaseAdapter(nn.Module):
@@ -14,9 +16,13 @@ class BaseAdapter(nn.Module):
 
     Attributes:
         reads_rows: True if the method uses other rows of the last block's output than the class token; all rows are then computed.
+        identity_at_start: whether the network equals its host as long as nothing has been trained.
+        folds: whether `fold` leaves a host that does without this adapter; exact in evaluation.
     """
 
     reads_rows = False
+    identity_at_start = True
+    folds = False
 
     def tokens(self, layer: int, t: Tokens) -> Tokens:
         """Add or replace rows before a block (prompts). Layers count from 1."""
@@ -39,6 +45,21 @@ class BaseAdapter(nn.Module):
         """Tell whether a parameter of the host trains, by its key in ``host.state_dict()``. Own parameters always do."""
         return False
 
+    def fold(self, view: View) -> None:
+        """Merge into the host's parameters, without gradient; called where `folds`, in the order in which the adapters act."""
+
     def losses(self, ctx: LossContext) -> dict[str, Tensor]:
         """Return the losses of this method by name; the names that contain 'loss' are summed. See `mmsparse.SparseClassifier`."""
         return {}
+
+
+def check_count(what: str, value: int, example: int) -> None:
+    """Refuse what is no integer of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InputError(f'{what}={value!r}, expected an integer of at least 1, such as {example}.')
+
+
+def check_dropout(name: str, dropout: float) -> None:
+    """Refuse a probability outside [0, 1)."""
+    if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
+        raise InputError(f'{name}: dropout must lie in [0, 1), received {dropout!r}.')

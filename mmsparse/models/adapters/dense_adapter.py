@@ -14,7 +14,7 @@ from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens
 
 from ..views.base import View
-from .base import BaseAdapter
+from .base import BaseAdapter, check_count, check_dropout
 
 INPUTS = ('x', 'prev', 'skip')
 FUSIONS = ('inner', 'early', 'late')
@@ -56,8 +56,7 @@ class DenseAdapter(BaseAdapter):
         dropout: float = 0.0,
     ):
         super().__init__()
-        if isinstance(bottleneck, bool) or not isinstance(bottleneck, int) or bottleneck < 1:
-            raise InputError(f'DenseAdapter: received bottleneck={bottleneck!r}, expected an integer of at least 1, such as 32.')
+        check_count('DenseAdapter: received bottleneck', bottleneck, 32)
         if fusion not in FUSIONS:
             raise InputError(f'DenseAdapter: received fusion={fusion!r}, expected one of {FUSIONS}.')
         if 'x' not in inputs or not set(inputs) <= set(INPUTS) or len(set(inputs)) != len(inputs):
@@ -66,8 +65,7 @@ class DenseAdapter(BaseAdapter):
             raise InputError(f'DenseAdapter: received skip={skip!r}, expected a number of layers of at least 1, such as 3.')
         if norm not in (None, 'in'):
             raise InputError(f"DenseAdapter: received norm={norm!r}, expected None or 'in'.")
-        if not 0 <= dropout < 1:
-            raise InputError(f'DenseAdapter: dropout must lie in [0, 1), received {dropout}.')
+        check_dropout('DenseAdapter', dropout)
         self.scale, self.fusion = scale, fusion
         self.number = next(self._numbers)  # two in a list keep their histories apart
         self.distance = {name: distance for name, distance in (('prev', 1), ('skip', skip)) if name in inputs}

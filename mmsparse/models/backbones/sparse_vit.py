@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -62,7 +63,7 @@ class SparseViT(BaseModule):
             raise InputError(f"SparseViT: the host {self.view.name} has no class token. Use out_type='pooled' or 'avg_featmap'.")
         _refuse_padding_to_be_counted(self.sparsifiers)
         self.out_type, self.out_layers = out_type, self._layers(out_indices)
-        self.host_trains = self._freeze()
+        self.host_trains, self.folded = self._freeze(), False
         # Exact for the class token, and a third of the last block's cost.
         self.shortcut = out_type == 'cls_token' and self.out_layers == (self.view.depth,) and readout is None
         self.encoder = Encoder(self.view, self.adapters, self.sparsifiers, stash, self.readout)
@@ -110,9 +111,42 @@ class SparseViT(BaseModule):
         """Leave every weight alone: parts draw theirs when built, the host has been loaded. MMEngine's Runner would redraw a timm host."""
         self._is_init = True
 
+    def fold(self) -> None:
+        """Merge into the host what folds (LoRA, SSF), for inference: same answers, fewer operators. Adapters that cannot fold stay as they are.
+
+        The host is no longer the one that a state names by its fingerprint: nothing can be saved or loaded afterwards, and nothing trains.
+        """
+        with torch.no_grad():
+            for adapter in self.adapters:
+                if adapter.folds:
+                    adapter.fold(self.view)
+        self.adapters = self.encoder.adapters = nn.ModuleList(adapter for adapter in self.adapters if not adapter.folds)
+        self.requires_grad_(False)
+        self.host_trains, self.folded = frozenset(), True
+        self.train(self.training)
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Return the depth of a parameter, 0 for what comes before the blocks, and the number of depths; mmpretrain's layer decay asks for it.
+
+        Args:
+            param_name: its name in the model.
+            prefix: where the backbone stands in the model. What lies outside the host, adapters too, belongs to the last depth.
+        """
+        stem, depths = f'{prefix}host.', self.view.depth + 2
+        return self.view.layer_of(param_name.removeprefix(stem)) if param_name.startswith(stem) else depths - 1, depths
+
     @property
     def frozen_models(self) -> dict[str, FrozenModel]:
-        """The networks whose weights a state names by fingerprint instead of keeping them."""
+        """The networks whose weights a state names by fingerprint instead of keeping them.
+
+        Raises:
+            InputError: the adapters have been folded into the host.
+        """
+        if self.folded:
+            raise InputError(
+                'SparseViT: fold() has merged the adapters into the host, so there is no adapter left to save or load. Save before fold(), or write '
+                'a checkpoint for the host library with tools/model_converters/merge_adapter.py.'
+            )
         return {'host': FrozenModel(self.host, self.view.name, self.view.source)}
 
     def train(self, mode: bool = True) -> SparseViT:
@@ -123,10 +157,12 @@ class SparseViT(BaseModule):
         return self
 
     def _freeze(self) -> frozenset[str]:
-        """Let train what the adapters name, and nothing else of the host."""
+        """Let train what the adapters name and the output reads, and nothing else of the host."""
         trains = set()
         for key, parameter in self.host.named_parameters():
             claims = [type(adapter).__name__ for adapter in self.adapters if adapter.trains(key)]
+            if self.out_type != 'pooled' and self.view.pools(key):  # nothing reads it, no gradient would come, and DDP would wait for it
+                claims = []
             if len(claims) > 1:
                 raise InputError(f'SparseViT: {" and ".join(claims)} both train the host parameter {key!r}. Leave one of them out.')
             parameter.requires_grad_(bool(claims))

@@ -101,11 +101,11 @@ class DynamicViT(BaseSparsifier):
 
     def losses(self, ctx: LossContext) -> dict[str, Tensor]:
         """Ratio loss (eq. 13), distillation of logits and of the tokens that are kept to the end (eq. 11, 12)."""
-        t, teacher = ctx.sparse.tokens, ctx.complete
+        t, teacher, host = ctx.sparse.tokens, ctx.complete, ctx.host.tokens
         ratios = [(t.notes[f'dynamicvit.{layer}'].mean(1) - rate).square().mean() for layer, rate in self.rates.items()]
         kl = F.kl_div(ctx.sparse.logits.log_softmax(-1), teacher.logits.detach().log_softmax(-1), log_target=True, reduction='batchmean')
         kept_bm = t.mask_bn[:, t.prefix :].detach()
-        far_bm = (t.x_bnc[:, t.prefix :] - ctx.host.tokens.x_bnc[:, t.prefix :]).square().mean(-1)
+        far_bm = (t.x_bnc[:, t.prefix :] - host.x_bnc[:, host.prefix :]).square().mean(-1)
         return {
             'loss_dynamicvit_ratio': self.weights['ratio'] * sum(ratios) / len(ratios),
             'loss_dynamicvit_logits': self.weights['logits'] * kl,

@@ -13,6 +13,10 @@ from torch.nn import functional as F
 from mmsparse.errors import InputError
 from mmsparse.tokens import Tokens
 
+from .operators import Operator
+
+QKV = ('q', 'k', 'v')
+
 
 def qualified(module: nn.Module) -> str:
     """Return the module-qualified class name: timm's BEiT also calls its classes Block and Attention."""
@@ -33,11 +37,20 @@ class View(ABC):
         prefix: rows before the patches (class token, registers).
         grid, patch: patches (h, w) of the configured input, pixels (h, w) of a patch.
         blocks: the blocks, in order.
+        operators: where parameters are, up to 'weight' and 'bias': embed and norm from the host, norm1, qkv, proj, norm2, fc1 and fc2 from a
+            block. A host whose rows get no final norm has no parameters there.
+        positions: the host's parameter of position embeddings, patches last.
+        after_blocks: how the host's keys behind the blocks begin.
+        reserved: rows that adapters add to the prefix.
     """
 
     model_types: tuple[str, ...] = ()
     block_types: tuple[str, ...] = ()
     part_types: dict[str, tuple[str, ...]] = {}
+    operators: dict[str, str] = {}
+    positions: str = 'pos_embed'
+    after_blocks: tuple[str, ...] = ()
+    reserved: int = 0
 
     name: str
     source: str = 'as given'
@@ -60,6 +73,40 @@ class View(ABC):
     def patches(self) -> int:
         """Patches of the configured input."""
         return self.grid[0] * self.grid[1]
+
+    def reserve_prefix(self, rows: int) -> int:
+        """Return where an adapter finds the rows that it adds to the prefix: behind the host's own and those of adapters built before."""
+        start = self.prefix + self.reserved
+        self.reserved += rows
+        return start
+
+    def operator(self, layer: int, name: str) -> Operator | None:
+        """Return an operator of the host, or None where there is none.
+
+        Args:
+            layer: counted from 1; not read for embed and norm.
+            name: embed, norm1, q, k, v, proj, norm2, fc1, fc2 or norm.
+        """
+        owner = self.host if name in ('embed', 'norm') else self.blocks[layer - 1]
+        found, stem = dict(owner.named_parameters()), self.operators['qkv' if name in QKV else name]
+        weight, bias = (None if value is None else value.detach() for value in (found.get(f'{stem}weight'), found.get(f'{stem}bias')))
+        if weight is None:
+            return None
+        if name in QKV:
+            weight, bias = (None if value is None else value.chunk(3)[QKV.index(name)] for value in (weight, bias))
+        table = getattr(self.host, self.positions, None) if name == 'embed' else None
+        return Operator(weight, bias, None if table is None else table.detach().reshape(-1, self.width)[-self.patches :])
+
+    def layer_of(self, key: str) -> int:
+        """Return the layer that a key of the host belongs to: 0 before the blocks, `depth` + 1 behind them."""
+        stem = next(name for name, module in self.host.named_modules() if module is self.blocks) + '.'
+        if key.startswith(stem):
+            return int(key.removeprefix(stem).split('.')[0]) + 1
+        return self.depth + 1 if key.startswith(self.after_blocks) else 0
+
+    def pools(self, key: str) -> bool:
+        """Tell whether a key of the host is only read by `pooled`."""
+        return key.startswith(self.after_blocks) and not ('norm' in self.operators and key.startswith(self.operators['norm']))
 
     @abstractmethod
     def embed(self, images: Tensor, site: Callable[[Tensor], Tensor]) -> Tokens:

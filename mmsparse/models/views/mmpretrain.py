@@ -26,6 +26,17 @@ class MMPretrainView(View):
         'attn.gamma1': (IDENTITY, 'mmpretrain.models.utils.layer_scale.LayerScale'),
         'ffn.gamma2': (IDENTITY, 'mmcv.cnn.bricks.scale.LayerScale'),
     }
+    operators = dict(
+        embed='patch_embed.projection.',
+        norm1='ln1.',
+        qkv='attn.qkv.',
+        proj='attn.proj.',
+        norm2='ln2.',
+        fc1='ffn.layers.0.0.',
+        fc2='ffn.layers.1.',
+        norm='ln1.',
+    )
+    after_blocks = ('ln1.', 'ln2.')
 
     def __init__(self, host: nn.Module, source: str = 'as given'):
         super().__init__(host)

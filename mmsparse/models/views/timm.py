@@ -33,6 +33,10 @@ class TimmView(View):
         'ls1': SCALE,
         'ls2': SCALE,
     }
+    operators = dict(
+        embed='patch_embed.proj.', norm1='norm1.', qkv='attn.qkv.', proj='attn.proj.', norm2='norm2.', fc1='mlp.fc1.', fc2='mlp.fc2.', norm='norm.'
+    )
+    after_blocks = ('norm.', 'fc_norm.')
 
     def __init__(self, host: nn.Module, name: str | None = None, source: str = 'as given'):
         super().__init__(host)

@@ -1,0 +1,41 @@
+"""AdaptFormer: a scaled bottleneck beside each FFN (Chen et al., NeurIPS 2022, arXiv 2205.13535)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from mmsparse.registry import MODELS
+from mmsparse.tokens import Tokens
+
+from ..views.base import View
+from .base import BaseAdapter
+from .bottleneck import Bottleneck
+
+
+@MODELS.register_module()
+class AdaptFormer(BaseAdapter):
+    """``y ← y + scale · up(dropout(ReLU(down(x))))`` with y the FFN branch's output and x the residual stream that enters it, without norm.
+
+    Down-projections are Kaiming-uniform (a=√5), up-projections and biases zero: the host's function is the starting point.
+
+    Args:
+        view: the host's view.
+        bottleneck: hidden width d.
+        scale: factor s of the output; the paper's for images is .1, tables on VTAB-1K use 1.
+        dropout: probability, after the ReLU, in training.
+
+    Raises:
+        InputError: a width below 1, a probability outside [0, 1).
+    """
+
+    def __init__(self, view: View, bottleneck: int = 64, scale: float = 0.1, dropout: float = 0.1):
+        super().__init__()
+        name, self.scale = type(self).__name__, scale
+        # A linear's own initialisation is that of the down-projection.
+        self.layers = nn.ModuleDict({str(i): Bottleneck(name, view.width, bottleneck, nn.ReLU(), dropout) for i in range(1, view.depth + 1)})
+        for bottleneck in self.layers.values():
+            nn.init.zeros_(bottleneck.up.weight)
+
+    def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor:
+        """Add the bottleneck of the residual stream, all rows, also those that skip the FFN."""
+        return y + self.scale * self.layers[str(layer)](t.x_bnc) if name == 'mlp' else y

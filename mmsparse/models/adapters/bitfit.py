@@ -1,0 +1,26 @@
+"""BitFit: train the host's biases (Ben Zaken et al., ACL 2022, arXiv 2106.10199)."""
+
+from __future__ import annotations
+
+from mmsparse.registry import MODELS
+
+from ..views.base import View
+from .base import BaseAdapter
+
+
+@MODELS.register_module()
+class BitFit(BaseAdapter):
+    """Every bias of the host trains: patch projection, norms, attention, FFN, final norm. Nothing is added, so there is nothing to fold.
+
+    Args:
+        view: the host's view.
+    """
+
+    folds = True
+
+    def __init__(self, view: View):
+        super().__init__()
+
+    def trains(self, key: str) -> bool:
+        """Every key that ends in bias, in_proj_bias of a fused attention too."""
+        return key.endswith('bias')

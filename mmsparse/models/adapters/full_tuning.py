@@ -1,0 +1,26 @@
+"""Full tuning: train the whole host, the reference that PEFT methods are measured by."""
+
+from __future__ import annotations
+
+from mmsparse.registry import MODELS
+
+from ..views.base import View
+from .base import BaseAdapter
+
+
+@MODELS.register_module()
+class FullTuning(BaseAdapter):
+    """Everything in the host trains. Recipes use a tenth of the rate of PEFT methods; layer decay works as for mmpretrain's own ViT.
+
+    Args:
+        view: the host's view.
+    """
+
+    folds = True
+
+    def __init__(self, view: View):
+        super().__init__()
+
+    def trains(self, key: str) -> bool:
+        """Every key."""
+        return True

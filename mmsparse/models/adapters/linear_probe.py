@@ -1,0 +1,22 @@
+"""Linear probe: train the head alone, the floor that PEFT methods are measured by."""
+
+from __future__ import annotations
+
+from mmsparse.registry import MODELS
+
+from ..views.base import View
+from .base import BaseAdapter
+
+
+@MODELS.register_module()
+class LinearProbe(BaseAdapter):
+    """Nothing in the backbone trains; the same as no adapter, said in the config.
+
+    Args:
+        view: the host's view.
+    """
+
+    folds = True
+
+    def __init__(self, view: View):
+        super().__init__()

@@ -1,0 +1,51 @@
+"""VPT: learned prompt rows in the sequence (Jia et al., ECCV 2022, arXiv 2203.12119). Re-derived from the paper's description."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from mmsparse.registry import MODELS
+from mmsparse.tokens import Tokens, drop_prefix, insert_prefix
+
+from ..views.base import View
+from .base import BaseAdapter, check_count
+
+
+@MODELS.register_module()
+class VPT(BaseAdapter):
+    """Put p learned rows between class token and patches, once (shallow) or anew in every layer (deep).
+
+    They are rows of the prefix: no sparsifier takes them for patches. Drawn from U(-v, v) with v = √(6 / (values of a patch + D)).
+
+    Args:
+        view: the host's view.
+        num_prompts: p, at least 1.
+        deep: each layer from the second on replaces the prompts that leave the layer before.
+
+    Raises:
+        InputError: a number below 1.
+    """
+
+    identity_at_start = False
+
+    def __init__(self, view: View, num_prompts: int = 8, deep: bool = True):
+        super().__init__()
+        check_count('VPT: received num_prompts', num_prompts, 8)
+        bound = math.sqrt(6 / (3 * view.patch[0] * view.patch[1] + view.width))
+        self.prompts = nn.Parameter(torch.empty(view.depth if deep else 1, num_prompts, view.width).uniform_(-bound, bound))
+        self.start = view.reserve_prefix(num_prompts)
+
+    def tokens(self, layer: int, t: Tokens) -> Tokens:
+        """Insert prompts before the first block; replace them before the others."""
+        if layer > len(self.prompts):
+            return t
+        rows_bpc = self._rows(layer, t.x_bnc)
+        if layer > 1:
+            t = drop_prefix(t, self.start, rows_bpc.shape[1])
+        return insert_prefix(t, rows_bpc, self.start)
+
+    def _rows(self, layer: int, like_bnc: Tensor) -> Tensor:
+        return self.prompts[layer - 1].to(like_bnc.dtype).expand(like_bnc.shape[0], -1, -1)
