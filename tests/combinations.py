@@ -1,0 +1,102 @@
+"""Every registered adapter and sparsifier on small hosts of every kind: what the tests that cross them share."""
+
+import inspect
+
+import torch
+from mmpretrain.structures import DataSample
+
+from mmsparse.models import BaseAdapter, BaseSparsifier
+from mmsparse.registry import MODELS
+
+WIDTH, DEPTH, CLASSES, SIDE = 32, 3, 3, 32
+ADAPTERS = {  # by name; one without options here fails in every test, by name
+    'AdaptFormer': dict(bottleneck=4),
+    'Adapter': dict(bottleneck=4, places=('attn', 'mlp')),
+    'BitFit': {},
+    'DenseAdapter': dict(bottleneck=4),
+    'DyTAdapter': dict(bottleneck=4),
+    'FullTuning': {},
+    'LinearProbe': {},
+    'LoRA': dict(rank=2, alpha=3, targets=('q', 'k', 'v', 'proj', 'fc1', 'fc2')),
+    'SSF': {},
+    'VPT': dict(num_prompts=2),
+}
+SPARSIFIERS = {
+    'ATS': dict(layers=(2,), keep_rate=0.7),
+    'DynamicViT': dict(layers=(2, 3), keep_rates=(0.7, 0.4)),
+    'DyTDispatcher': dict(rate=0.5),
+    'EViT': dict(layers=(2,), keep_rate=0.7),
+    'NoOp': {},
+    'PYRA': dict(r=2),
+    'RandomDrop': dict(layers=(2,), keep_rate=0.7),
+    'ToMe': dict(r=2),
+}
+
+
+def timm(**options):
+    tiny = dict(img_size=SIDE, patch_size=8, embed_dim=WIDTH, depth=DEPTH, num_heads=2)
+    return dict(type='mmsparse.TimmViT', name='vit_tiny_patch16_224', checkpoint=False) | tiny | options
+
+
+def mmpretrain(**options):
+    arch = dict(embed_dims=WIDTH, num_layers=DEPTH, num_heads=2, feedforward_channels=4 * WIDTH)
+    return dict(type='mmpretrain.VisionTransformer', arch=arch, img_size=SIDE, patch_size=8, checkpoint=False, **options)
+
+
+HOSTS = {
+    'timm': timm(),
+    'timm_layer_scale': timm(init_values=0.5),
+    'timm_registers': timm(reg_tokens=4),
+    'timm_no_class_token': timm(class_token=False, global_pool='avg'),
+    'mmpretrain': mmpretrain(),
+    'mmpretrain_pre_norm': mmpretrain(pre_norm=True, patch_cfg=dict(bias=False)),
+}
+
+
+def registered(base: type) -> list[str]:
+    """The names of the package's adapters or sparsifiers."""
+    MODELS.import_from_location()
+    kinds = [kind for kind in MODELS.module_dict.values() if inspect.isclass(kind) and issubclass(kind, base)]
+    return sorted(kind.__name__ for kind in kinds if kind.__module__.startswith('mmsparse.'))
+
+
+def adapters() -> list[str]:
+    return registered(BaseAdapter)
+
+
+def sparsifiers() -> list[str]:
+    return registered(BaseSparsifier)
+
+
+def classifier(host: str, adapter, sparsifier=None):
+    """A classifier in training mode, weights as built, from a fixed seed; `adapter` is a name, or a config or a list of them.
+
+    Raises:
+        InputError: the combination is refused.
+    """
+    torch.manual_seed(0)
+    bare = HOSTS[host].get('class_token') is False
+    more = dict(score='key_norm') if sparsifier == 'EViT' and bare else {}
+    backbone = dict(
+        type='mmsparse.SparseViT',
+        host=HOSTS[host],
+        adapter=dict(type=f'mmsparse.{adapter}', **ADAPTERS[adapter]) if isinstance(adapter, str) else adapter,
+        sparsifier=None if sparsifier is None else dict(type=f'mmsparse.{sparsifier}', **SPARSIFIERS[sparsifier], **more),
+        out_type='pooled' if bare else 'cls_token',
+    )
+    head = dict(type='mmpretrain.LinearClsHead', num_classes=CLASSES, in_channels=WIDTH, init_cfg=dict(type='TruncNormal', layer='Linear', std=0.01))
+    model = MODELS.build(dict(type='mmsparse.SparseClassifier', backbone=backbone, head=head))
+    model.head._dump_init_info = lambda: None  # MMEngine would log every parameter
+    model.head.init_weights()
+    return model
+
+
+def images(size=4, seed=0):
+    return torch.randn(size, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(seed))
+
+
+def loss(model, size=4, seed=0) -> torch.Tensor:
+    """The sum of the losses of one batch; `model` may be wrapped."""
+    torch.manual_seed(seed)
+    labels = [DataSample().set_gt_label(index % CLASSES) for index in range(size)]
+    return sum(value for name, value in model(images(size, seed), labels, mode='loss').items() if 'loss' in name)

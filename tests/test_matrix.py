@@ -1,0 +1,123 @@
+"""Every adapter under every sparsifier on every kind of host: builds, trains, saves and loads, starts where it says, folds where it says."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import combinations
+from combinations import HOSTS, adapters, classifier, images, loss, sparsifiers
+from hosts import draw
+from mmsparse.errors import InputError
+from mmsparse.models.host_weights import digest
+from mmsparse.state.agreement import merged
+from mmsparse.state.card import describe
+from mmsparse.state.files import read_state, write_state
+from mmsparse.state.kept import kept
+
+ADAPTERS, SPARSIFIERS = adapters(), sparsifiers()
+CASES = [(host, adapter, sparsifier) for host in HOSTS for adapter in ADAPTERS for sparsifier in SPARSIFIERS]
+TESTS = Path(__file__).parent
+
+DISTRIBUTED = """
+import torch
+from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
+from combinations import adapters, classifier, loss, sparsifiers
+
+distributed.init_process_group('gloo')
+rank = distributed.get_rank()
+for adapter in adapters():
+    for sparsifier in sparsifiers():
+        model = classifier('timm', adapter, sparsifier)
+        wrapped = DistributedDataParallel(model)
+        trains = [p for p in model.parameters() if p.requires_grad]
+        optimiser = torch.optim.SGD(trains, lr=0.1)
+        for step in range(2):  # a parameter that the first step did not reach would stop the second
+            optimiser.zero_grad()
+            loss(wrapped, seed=2 * step + rank).backward()
+            optimiser.step()
+        sums = torch.stack([p.detach().double().sum() for p in trains])
+        both = [torch.zeros_like(sums) for _ in range(2)]
+        distributed.all_gather(both, sums)
+        assert torch.equal(*both), (adapter, sparsifier)
+        if rank == 0:
+            print(adapter, sparsifier, flush=True)
+distributed.destroy_process_group()
+"""
+
+
+def refused(host, adapter, sparsifier):
+    """Only what a method's definition forbids: ATS samples by the class token's attention."""
+    return sparsifier == 'ATS' and HOSTS[host].get('class_token') is False
+
+
+def test_few_combinations_are_refused():
+    assert sum(refused(*case) for case in CASES) <= 0.1 * len(CASES)
+    assert len(ADAPTERS) >= 10 and len(SPARSIFIERS) >= 8 and len(HOSTS) >= 5
+
+
+def backbone_outputs(model, inputs, adapt=True):
+    """Tokens at the end as the head reads them, in evaluation."""
+    model.eval()
+    with torch.no_grad():
+        return model.backbone.outputs(model.backbone.encode(inputs, adapt=adapt))[-1]
+
+
+@pytest.mark.parametrize(('host', 'adapter', 'sparsifier'), CASES)
+def test_combination(host, adapter, sparsifier, tmp_path):
+    if refused(host, adapter, sparsifier):
+        with pytest.raises(InputError, match='has no class token'):
+            classifier(host, adapter, sparsifier)
+        return
+    model = classifier(host, adapter, sparsifier)
+    part, own = model.backbone.adapters[0], model.backbone
+
+    same = torch.equal(backbone_outputs(model, images()), backbone_outputs(model, images(), adapt=False))
+    assert same == part.identity_at_start
+
+    model.train()
+    loss(model).backward()
+    for key, parameter in model.named_parameters():
+        if key.startswith('backbone.host.'):
+            expected = part.trains(key.removeprefix('backbone.host.'))
+        else:
+            expected = key.startswith(('backbone.adapters.', 'head.')) or parameter.requires_grad
+        assert (parameter.grad is not None) == parameter.requires_grad == expected, key
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        value = loss(model, seed=1)
+    value.backward()
+    assert value.isfinite() and all(p.grad.isfinite().all() for p in model.parameters() if p.requires_grad)
+
+    trained = kept(model)
+    with torch.no_grad():
+        for tensor in trained.values():
+            tensor.add_(0.1)
+    write_state(tmp_path / 'state', trained, describe(model, digest(trained), {}, None, {}, 1, 1))
+    again = classifier(host, adapter, sparsifier)
+    again.load_state_dict(merged(again, read_state(tmp_path / 'state')))
+    assert torch.equal(backbone_outputs(again, images()), backbone_outputs(model, images()))
+
+    if part.folds:
+        draw(model.double())
+        before = backbone_outputs(model, images().double())
+        own.fold()
+        assert len(own.adapters) == 0
+        torch.testing.assert_close(backbone_outputs(model, images().double()), before, rtol=0, atol=1e-9)
+        with pytest.raises(InputError, match='Save before fold'):
+            kept(model)
+
+
+def test_two_processes_train_every_pair_without_looking_for_unused_parameters(tmp_path):
+    script = tmp_path / 'distributed.py'
+    script.write_text(DISTRIBUTED)
+    path = os.pathsep.join([str(TESTS.parent), str(TESTS)])
+    env = {**os.environ, 'PYTHONPATH': path, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
+    command = [sys.executable, '-W', 'ignore', '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', str(script)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    # Built without anything that trains but the head, a pair is a pair all the same.
+    assert done.stdout.split('\n')[:-1] == [f'{adapter} {sparsifier}' for adapter in combinations.adapters() for sparsifier in SPARSIFIERS]
