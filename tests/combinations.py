@@ -43,6 +43,11 @@ def mmpretrain(**options):
     return dict(type='mmpretrain.VisionTransformer', arch=arch, img_size=SIDE, patch_size=8, checkpoint=False, **options)
 
 
+def open_clip(**options):
+    tiny = dict(img_size=SIDE, patch_size=8, width=WIDTH, layers=DEPTH, head_width=WIDTH // 2)
+    return dict(type='mmsparse.OpenClipViT', name='ViT-B-16-quickgelu', checkpoint=False, **tiny, **options)
+
+
 HOSTS = {
     'timm': timm(),
     'timm_layer_scale': timm(init_values=0.5),
@@ -50,6 +55,7 @@ HOSTS = {
     'timm_no_class_token': timm(class_token=False, global_pool='avg'),
     'mmpretrain': mmpretrain(),
     'mmpretrain_pre_norm': mmpretrain(pre_norm=True, patch_cfg=dict(bias=False)),
+    'open_clip': open_clip(),
 }
 
 
@@ -82,9 +88,10 @@ def classifier(host: str, adapter, sparsifier=None):
         host=HOSTS[host],
         adapter=dict(type=f'mmsparse.{adapter}', **ADAPTERS[adapter]) if isinstance(adapter, str) else adapter,
         sparsifier=None if sparsifier is None else dict(type=f'mmsparse.{sparsifier}', **SPARSIFIERS[sparsifier], **more),
-        out_type='pooled' if bare else 'cls_token',
+        out_type='pooled' if bare or host == 'open_clip' else 'cls_token',  # both have parameters that only their pooling reads
     )
-    head = dict(type='mmpretrain.LinearClsHead', num_classes=CLASSES, in_channels=WIDTH, init_cfg=dict(type='TruncNormal', layer='Linear', std=0.01))
+    width = 512 if host == 'open_clip' else WIDTH
+    head = dict(type='mmpretrain.LinearClsHead', num_classes=CLASSES, in_channels=width, init_cfg=dict(type='TruncNormal', layer='Linear', std=0.01))
     model = MODELS.build(dict(type='mmsparse.SparseClassifier', backbone=backbone, head=head))
     model.head._dump_init_info = lambda: None  # MMEngine would log every parameter
     model.head.init_weights()

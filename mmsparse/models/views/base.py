@@ -39,7 +39,7 @@ class View(ABC):
         blocks: the blocks, in order.
         operators: where parameters are, up to 'weight' and 'bias': embed and norm from the host, norm1, qkv, proj, norm2, fc1 and fc2 from a
             block. A host whose rows get no final norm has no parameters there.
-        positions: the host's parameter of position embeddings, patches last.
+        position_key: the host's parameter of position embeddings, patches last.
         after_blocks: how the host's keys behind the blocks begin.
         reserved: rows that adapters add to the prefix.
     """
@@ -48,7 +48,7 @@ class View(ABC):
     block_types: tuple[str, ...] = ()
     part_types: dict[str, tuple[str, ...]] = {}
     operators: dict[str, str] = {}
-    positions: str = 'pos_embed'
+    position_key: str = 'pos_embed'
     after_blocks: tuple[str, ...] = ()
     reserved: int = 0
 
@@ -88,18 +88,18 @@ class View(ABC):
             name: embed, norm1, q, k, v, proj, norm2, fc1, fc2 or norm.
         """
         owner = self.host if name in ('embed', 'norm') else self.blocks[layer - 1]
-        found, stem = dict(owner.named_parameters()), self.operators['qkv' if name in QKV else name]
+        found, stem = dict(owner.named_parameters()), self.operators.get('qkv' if name in QKV else name)
         weight, bias = (None if value is None else value.detach() for value in (found.get(f'{stem}weight'), found.get(f'{stem}bias')))
         if weight is None:
             return None
         if name in QKV:
             weight, bias = (None if value is None else value.chunk(3)[QKV.index(name)] for value in (weight, bias))
-        table = getattr(self.host, self.positions, None) if name == 'embed' else None
+        table = getattr(self.host, self.position_key, None) if name == 'embed' else None
         return Operator(weight, bias, None if table is None else table.detach().reshape(-1, self.width)[-self.patches :])
 
     def layer_of(self, key: str) -> int:
         """Return the layer that a key of the host belongs to: 0 before the blocks, `depth` + 1 behind them."""
-        stem = next(name for name, module in self.host.named_modules() if module is self.blocks) + '.'
+        stem = next(name for name, module in self.host.named_modules() if module is self.blocks[0]).removesuffix('0')
         if key.startswith(stem):
             return int(key.removeprefix(stem).split('.')[0]) + 1
         return self.depth + 1 if key.startswith(self.after_blocks) else 0

@@ -38,6 +38,18 @@ class OpenClipView(View):
         'mlp.c_proj': LINEAR,
         'ls_2': SCALE,
     }
+    operators = dict(
+        embed='conv1.',
+        norm1='ln_1.',
+        qkv='attn.in_proj_',
+        proj='attn.out_proj.',
+        norm2='ln_2.',
+        fc1='mlp.c_fc.',
+        fc2='mlp.c_proj.',
+        norm='ln_post.',
+    )
+    position_key = 'positional_embedding'
+    after_blocks = ('ln_post.', 'proj')
 
     def __init__(self, host: nn.Module, name: str | None = None, source: str = 'as given'):
         super().__init__(host)
@@ -49,6 +61,8 @@ class OpenClipView(View):
         for index, block in enumerate(self.blocks, start=1):
             self.check_parts(index, block)
         self.heads = self.blocks[0].attn.num_heads
+        if host.final_ln_after_pool:  # the rows get no norm of their own
+            self.operators = {name: stem for name, stem in self.operators.items() if name != 'norm'}
         if host.attn_pool is not None:
             raise InputError(f'{self.name}: this tower ends in attentional pooling ({type(host.attn_pool).__name__}), which OpenClipView cannot run.')
         if not isinstance(host.patch_dropout, nn.Identity):
