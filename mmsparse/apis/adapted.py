@@ -1,0 +1,46 @@
+"""From a config and an adapter to the model, as tools/test.py makes it, without a runner."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from torch import nn
+
+from mmsparse.config_check import check_config
+from mmsparse.errors import InputError
+from mmsparse.models.backbones import SparseViT
+from mmsparse.state.agreement import merged, other_settings
+from mmsparse.state.card import plain
+from mmsparse.state.files import read_state
+from mmsparse.state.trust import refuse_foreign_types
+
+
+def build(cfg: Config) -> nn.Module:
+    """Build the classifier of a config with its host's weights, in evaluation mode.
+
+    Raises:
+        InputError: a misspelt config, or one whose backbone is no SparseViT.
+    """
+    check_config(cfg)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
+        model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')))
+    model.eval()
+    if not isinstance(getattr(model, 'backbone', None), SparseViT):
+        raise InputError(f'{cfg.filename}: received a {type(model).__name__} without mmsparse.SparseViT as its backbone, so it has no adapter.')
+    return model
+
+
+def adapted(cfg: Config, adapter: str | Path) -> nn.Module:
+    """Build the model and load an adapter into it; the config wins over the card.
+
+    Raises:
+        InputError: also a damaged adapter, or another model's.
+    """
+    model, state = build(cfg), read_state(adapter)
+    config = plain(cfg.model)
+    refuse_foreign_types(state.card, str(state.path), config)
+    other_settings(state, config)
+    model.load_state_dict(merged(model, state))
+    return model

@@ -1,0 +1,91 @@
+"""Merge an adapter into its host: one plain checkpoint that the host's own library loads strictly, proved by loading it there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from mmengine.registry import MODELS, DefaultScope
+from torch import Tensor, nn
+
+from mmsparse.errors import InputError
+from mmsparse.models.views.mmpretrain import MMPretrainView
+from mmsparse.models.views.open_clip import OpenClipView
+from mmsparse.models.views.timm import TimmView
+
+TOLERANCE = 1e-4  # of the largest output; another order of sums gives 1e-6
+
+
+def merge(model: nn.Module, cfg: Mapping) -> dict[str, Tensor]:
+    """Fold the adapters of a classifier into its host, for good, and return the host library's checkpoint.
+
+    timm: the host's keys, and the trained head as ``head.*``. mmpretrain: an ImageClassifier's. open_clip: the visual tower's alone; it has no
+    place for a head. Sparsifiers are no weights of the host: the library computes all rows.
+
+    Args:
+        model: the classifier, its adapter loaded.
+        cfg: the config of the model.
+
+    Raises:
+        InputError: an adapter that cannot merge; a head, neck or output that the library has no counterpart of.
+    """
+    backbone = model.backbone
+    stay = sorted({type(adapter).__name__ for adapter in backbone.adapters if not adapter.folds})
+    if stay:
+        raise InputError(
+            f'{", ".join(stay)} cannot merge into {backbone.view.name}: it computes what no weight of the host can (a branch of its own, '
+            'further rows, or a shift where the host has no bias). Keep the adapter as it is: mmsparse.load and tools/test.py run it. LoRA and SSF '
+            'merge.'
+        )
+    if getattr(model, 'neck', None) is not None:
+        raise InputError('received a model with a neck, which a plain checkpoint has no place for. Merge a model without one.')
+    backbone.fold()
+    height, width = (cells * pixels for cells, pixels in zip(backbone.view.grid, backbone.view.patch))
+    images = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0))
+    tensors, library, ours = _LIBRARIES[type(backbone.view)](model, cfg, images)
+    library.load_state_dict(tensors)
+    library.eval()
+    with torch.no_grad():
+        expected, found = ours(), library(images)
+    if found.shape != expected.shape or (found - expected).abs().max() > TOLERANCE * expected.abs().max():
+        raise InputError(
+            f'{type(library).__name__} would not answer as this model does: its pooling before the head is another than '
+            f"out_type={backbone.out_type!r}. Train with out_type='pooled', the host's own."
+        )
+    return {name: value.contiguous() for name, value in tensors.items()}
+
+
+def _logits(model: nn.Module, images: Tensor) -> Tensor:
+    return model.head(model.backbone.outputs(model.backbone.encode(images, sparsify=False)))
+
+
+def _timm(model: nn.Module, cfg: Mapping, images: Tensor):
+    import timm
+
+    fc = getattr(model.head, 'fc', None)
+    if not isinstance(fc, nn.Linear):
+        raise InputError(f'received the head {type(model.head).__name__}, but a timm model ends in one linear layer. Use LinearClsHead.')
+    host = {key: value for key, value in cfg['backbone']['host'].items() if key not in ('type', 'name', 'checkpoint')}
+    library = timm.create_model(cfg['backbone']['host']['name'].split('.')[0], pretrained=False, num_classes=fc.out_features, **host)
+    head = {f'head.{name}': value for name, value in fc.state_dict().items()}
+    return {**model.backbone.host.state_dict(), **head}, library, lambda: _logits(model, images)
+
+
+def _mmpretrain(model: nn.Module, cfg: Mapping, images: Tensor):
+    host = {key: value for key, value in cfg['backbone']['host'].items() if key not in ('checkpoint', 'init_cfg')}
+    if model.backbone.out_type != 'pooled':
+        host['out_type'] = model.backbone.out_type
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        library = MODELS.build(dict(type='mmpretrain.ImageClassifier', backbone=host, head=dict(cfg['head'])))
+    parts = {'backbone': model.backbone.host, 'head': model.head}
+    tensors = {f'{path}.{name}': value for path, part in parts.items() for name, value in part.state_dict().items()}
+    return tensors, library, lambda: _logits(model, images)
+
+
+def _open_clip(model: nn.Module, cfg: Mapping, images: Tensor):
+    backbone = model.backbone
+    library = MODELS.build({**cfg['backbone']['host'], 'checkpoint': False}).host
+    return backbone.host.state_dict(), library, lambda: backbone.view.pooled(backbone.forward_tokens(images, sparsify=False))
+
+
+_LIBRARIES = {TimmView: _timm, MMPretrainView: _mmpretrain, OpenClipView: _open_clip}

@@ -1,0 +1,175 @@
+"""LoRA in the format of the `peft` library, for timm hosts, both ways.
+
+`peft` knows modules, and timm's q, k and v are one module. Pairs of rank r for n of them are there one pair of rank n·r: the down-projections
+stacked, the up-projections block by block; alpha is n times ours, so that the scale stays.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from mmsparse.errors import InputError
+from mmsparse.models.adapters.lora import LoRA
+from mmsparse.models.views.base import QKV
+from mmsparse.models.views.timm import TimmView
+
+PREFIX = 'base_model.model.'
+OTHER_FORMS = dict(use_dora=False, bias='none', fan_in_fan_out=False, lora_bias=False)  # what changes the sum beyond a scaled product
+
+
+def to_peft(model: nn.Module) -> tuple[dict, dict[str, Tensor]]:
+    """Return adapter_config.json's content and the tensors of adapter_model.safetensors; the trained head goes along as a saved module.
+
+    Args:
+        model: a classifier on a timm host whose only adapter is LoRA.
+
+    Raises:
+        InputError: another host, adapter or head.
+    """
+    lora, fc = _lora_of(model), _head_of(model)
+    modules = _modules(lora)
+    tensors = {f'{PREFIX}head.{name}': value for name, value in fc.state_dict().items()}
+    for layer, pairs in lora.layers.items():
+        for module, targets in modules.items():
+            down, up = _joined([pairs[target] for target in targets], [QKV.index(target) for target in targets] if targets[0] in QKV else None)
+            stem = f'{PREFIX}blocks.{int(layer) - 1}.{module}'
+            tensors |= {f'{stem}.lora_A.weight': down, f'{stem}.lora_B.weight': up}
+    times = {module: len(targets) for module, targets in modules.items()}
+    base = times.popitem()[1] if len(times) == 1 else 1
+    config = dict(
+        peft_type='LORA',
+        task_type=None,
+        inference_mode=True,
+        base_model_name_or_path=model.backbone.view.name,
+        r=base * lora.rank,
+        lora_alpha=base * lora.alpha,
+        lora_dropout=lora.dropout.p,
+        target_modules=rf'blocks\.\d+\.({"|".join(map(re.escape, modules))})',
+        modules_to_save=['head'],
+        rank_pattern={module: n * lora.rank for module, n in times.items() if n > 1},
+        alpha_pattern={module: n * lora.alpha for module, n in times.items() if n > 1},
+        **OTHER_FORMS,
+    )
+    return config, {name: value.detach().contiguous().clone() for name, value in tensors.items()}
+
+
+def from_peft(config: Mapping, tensors: Mapping[str, Tensor], model: nn.Module, source: str) -> None:
+    """Fill the LoRA and the head of a model from `peft`'s files.
+
+    A pair on the fused module becomes one pair for each of q, k and v that it changes, of the columns that reach it.
+
+    Args:
+        config: content of adapter_config.json.
+        tensors: of adapter_model.safetensors.
+        model: a classifier on a timm host whose only adapter is LoRA; its targets and rank must have room for what the file holds.
+        source: named in errors.
+
+    Raises:
+        InputError: another form of adapter, tensors of another network, no head; or the text says which LoRA the config needs.
+    """
+    lora, fc = _lora_of(model), _head_of(model)
+    odd = [key for key, usual in OTHER_FORMS.items() if config.get(key, usual) not in (usual, None)]
+    if config.get('peft_type') != 'LORA' or odd:
+        named = ', '.join(f'{key}={config[key]!r}' for key in odd)
+        raise InputError(f'{source}: received {config.get("peft_type")} {named}, expected plain LoRA, a scaled product and nothing else.')
+    left = {name.removeprefix(PREFIX): value for name, value in tensors.items()}
+    head = {name: left.pop(f'head.{name}', None) for name in fc.state_dict()}
+    if any(value is None or value.shape != fc.state_dict()[name].shape for name, value in head.items()):
+        raise InputError(
+            f'{source}: expected a head of {fc.out_features} classes and width {fc.in_features} in the file, as head.weight and head.bias. '
+            "Train it along, with modules_to_save=['head']."
+        )
+    products = list(_products(config, left, lora, model.backbone.view, source))
+    room = {target: max((len(down) for _, found, down, _ in products if found == target), default=0) for target in _order(products)}
+    if not set(room) <= set(lora.targets) or max(room.values(), default=0) > lora.rank:
+        rank = max(room.values())
+        alpha = rank * _scale(config, '', config['r'])
+        raise InputError(
+            f"{source}: the config's LoRA has rank {lora.rank} and targets {lora.targets}, which has no room for the file. "
+            f"Set model.backbone.adapter=dict(type='mmsparse.LoRA', rank={rank}, alpha={alpha}, targets={tuple(room)})."
+        )
+    with torch.no_grad():
+        fc.load_state_dict(head)
+        for pairs in lora.layers.values():
+            for pair in pairs.values():
+                pair['up'].weight.zero_()
+        for layer, target, down, up in products:
+            pair = lora.layers[str(layer)][target]
+            pair['down'].weight[: len(down)] = down
+            pair['up'].weight[:, : len(down)] = up / lora.scale
+
+
+def _products(config: Mapping, left: dict[str, Tensor], lora: LoRA, view: TimmView, source: str):
+    """Yield layer, target, down and the scaled up of every product in the file that is not zero."""
+    targets = {stem.removesuffix('.'): name for name, stem in view.operators.items()}
+    while left:
+        name = next(iter(left))
+        match = re.fullmatch(r'(blocks\.(\d+)\.([\w.]+))\.lora_[AB]\.weight', name)
+        target = match and targets.get(match[3])
+        pair = [left.pop(f'{match[1]}.lora_{side}.weight', None) for side in 'AB'] if target else [None]
+        layer = int(match[2]) + 1 if target else 0
+        if any(value is None for value in pair) or not 1 <= layer <= view.depth:
+            raise InputError(f'{source}: received the tensor {name}, which belongs to no linear layer of {view.name}. Use the host that trained it.')
+        down, up = pair
+        up = up * _scale(config, match[1], len(down))
+        for part, rows in zip(QKV, up.chunk(3)) if target == 'qkv' else [(target, up)]:
+            used = rows.any(dim=0)
+            wanted = view.operator(layer, part).weight.shape
+            if (len(rows), down.shape[1]) != tuple(wanted):
+                raise InputError(f'{source}: {match[1]} is {len(rows)}×{down.shape[1]}, but {part} of {view.name} is {tuple(wanted)}.')
+            if used.any():
+                yield layer, part, down[used], rows[:, used]
+
+
+def _scale(config: Mapping, module: str, rank: int) -> float:
+    """Return alpha over rank, or over its root (rsLoRA); patterns name modules by the end of their path."""
+    pattern = next((key for key in config.get('alpha_pattern') or {} if re.match(rf'(.*\.)?({key})$', module)), None)
+    alpha = config['lora_alpha'] if pattern is None else config['alpha_pattern'][pattern]
+    return alpha / (math.sqrt(rank) if config.get('use_rslora') else rank)
+
+
+def _order(products) -> list[str]:
+    """Targets in the order of the block."""
+    found = {target for _, target, _, _ in products}
+    return [target for target in (*QKV, 'proj', 'fc1', 'fc2') if target in found]
+
+
+def _joined(pairs: list[nn.ModuleDict], blocks: list[int] | None) -> tuple[Tensor, Tensor]:
+    """Return one down- and one up-projection for pairs on one module; `blocks` says which third of its rows each pair writes."""
+    down, ups = torch.cat([pair['down'].weight for pair in pairs]), [pair['up'].weight for pair in pairs]
+    if blocks is None:
+        return down, ups[0]
+    width, rank = ups[0].shape
+    up = down.new_zeros(3 * width, len(down))
+    for place, (block, own) in enumerate(zip(blocks, ups)):
+        up[block * width : (block + 1) * width, place * rank : (place + 1) * rank] = own
+    return down, up
+
+
+def _modules(lora: LoRA) -> dict[str, list[str]]:
+    """Return timm's modules in a block and the targets that each of them holds, in the order of the block."""
+    modules = {}
+    for target in (*QKV, 'proj', 'fc1', 'fc2'):
+        if target in lora.targets:
+            modules.setdefault(TimmView.operators['qkv' if target in QKV else target].removesuffix('.'), []).append(target)
+    return modules
+
+
+def _lora_of(model: nn.Module) -> LoRA:
+    adapters, view = model.backbone.adapters, model.backbone.view
+    if not isinstance(view, TimmView) or len(adapters) != 1 or not isinstance(adapters[0], LoRA):
+        found = ', '.join(type(adapter).__name__ for adapter in adapters) or 'no adapter'
+        raise InputError(f"received {found} on {view.name}, expected mmsparse.LoRA alone on a timm host: peft's format knows nothing else of it.")
+    return adapters[0]
+
+
+def _head_of(model: nn.Module) -> nn.Linear:
+    fc = getattr(model.head, 'fc', None)
+    if not isinstance(fc, nn.Linear):
+        raise InputError(f'received the head {type(model.head).__name__}, but a timm model ends in one linear layer. Use LinearClsHead.')
+    return fc

@@ -1,0 +1,134 @@
+"""Merging: a checkpoint that the host's own library loads strictly and that answers as the adapted model."""
+
+import runpy
+import sys
+
+import open_clip
+import pytest
+import timm
+import torch
+from mmengine.config import Config
+from mmpretrain.registry import MODELS as MMPRETRAIN
+from safetensors.torch import load_file
+
+from combinations import CLASSES, HOSTS, SIDE, WIDTH, images
+from hosts import draw
+from mmsparse.apis.adapted import build
+from mmsparse.errors import InputError
+from mmsparse.models.host_weights import digest
+from mmsparse.state.card import describe
+from mmsparse.state.files import write_state
+from mmsparse.state.kept import kept
+from small_run import ROOT
+
+LORA = dict(type='mmsparse.LoRA', rank=2, alpha=3, targets=('q', 'k', 'v', 'proj', 'fc1', 'fc2'))
+BOTH = [LORA, dict(type='mmsparse.SSF')]
+PIXELS = dict(mean=[127.5] * 3, std=[127.5] * 3, to_rgb=True)
+
+
+def write_config(folder, host, adapter, sparsifier=None, out_type='cls_token', width=WIDTH):
+    """A config file and a state of its model with all trained parameters drawn; returns both and the model."""
+    backbone = dict(type='mmsparse.SparseViT', host=host, adapter=adapter, sparsifier=sparsifier, out_type=out_type)
+    head = dict(type='LinearClsHead', num_classes=CLASSES, in_channels=width)
+    cfg = Config(dict(default_scope='mmpretrain', model=dict(type='ImageClassifier', backbone=backbone, head=head), data_preprocessor=PIXELS))
+    cfg.dump(folder / 'config.py')
+    model = build(Config.fromfile(folder / 'config.py'))
+    frozen = {key: value.clone() for key, value in model.state_dict().items() if key not in kept(model)}
+    draw(model)
+    model.load_state_dict(frozen, strict=False)
+    tensors = kept(model)
+    write_state(folder / 'state', tensors, describe(model, digest(tensors), cfg.to_dict(), None, {}, 1, 1))
+    return folder / 'config.py', folder / 'state', model
+
+
+def run(tool, *args) -> int:
+    before, sys.argv = sys.argv, [tool, *map(str, args)]
+    try:
+        runpy.run_path(str(ROOT / 'tools/model_converters' / tool), run_name='__main__')
+    except SystemExit as end:
+        return end.code
+    finally:
+        sys.argv = before
+    return 0
+
+
+def merged(folder, *args, suffix='.safetensors', **options):
+    """The adapted model's logits on all rows, and what the tool wrote."""
+    config, state, model = write_config(folder, *args, **options)
+    assert run('merge_adapter.py', config, state, folder / f'out{suffix}') == 0
+    out = folder / f'out{suffix}'
+    with torch.no_grad():
+        expected = model.head(model.backbone.outputs(model.backbone.encode(images(), sparsify=False)))
+    return expected, model, load_file(out) if suffix == '.safetensors' else torch.load(out, weights_only=True)
+
+
+@pytest.mark.parametrize('adapter', [LORA, BOTH, BOTH[::-1], dict(type='mmsparse.BitFit'), dict(type='mmsparse.FullTuning'), None])
+@pytest.mark.parametrize('host', ['timm_layer_scale', 'timm_registers', 'timm_no_class_token'])
+def test_timm_loads_it_strictly_with_the_head_and_answers_the_same(host, adapter, tmp_path):
+    out_type = 'pooled' if host == 'timm_no_class_token' else 'cls_token'
+    expected, _, tensors = merged(tmp_path, HOSTS[host], adapter, out_type=out_type)
+    options = {key: value for key, value in HOSTS[host].items() if key not in ('type', 'name', 'checkpoint')}
+    model = timm.create_model('vit_tiny_patch16_224', num_classes=CLASSES, **options)
+    model.load_state_dict(tensors)
+    torch.testing.assert_close(model.eval()(images()), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize('host', ['mmpretrain', 'mmpretrain_pre_norm'])
+def test_mmpretrain_loads_it_strictly_as_an_image_classifier(host, tmp_path):
+    expected, _, tensors = merged(tmp_path, HOSTS[host], BOTH, suffix='.pth')
+    backbone = {key: value for key, value in HOSTS[host].items() if key != 'checkpoint'}
+    head = dict(type='LinearClsHead', num_classes=CLASSES, in_channels=WIDTH)
+    model = MMPRETRAIN.build(dict(type='mmpretrain.ImageClassifier', backbone=backbone, head=dict(head, type='mmpretrain.LinearClsHead')))
+    model.load_state_dict(tensors)
+    model.eval()
+    torch.testing.assert_close(model(images()), expected, rtol=0, atol=1e-5)
+
+
+def test_open_clips_visual_tower_loads_it_strictly(tmp_path):
+    _, adapted, tensors = merged(tmp_path, HOSTS['open_clip'], BOTH, out_type='pooled', width=512)
+    vision = dict(image_size=SIDE, patch_size=8, width=WIDTH, layers=3, head_width=WIDTH // 2)
+    text = dict(context_length=8, vocab_size=8, width=8, heads=1, layers=1)
+    tower = open_clip.CLIP(512, vision, text, quick_gelu=True).visual
+    tower.load_state_dict(tensors)
+    torch.testing.assert_close(tower.eval()(images()), adapted.backbone(images())[-1], rtol=0, atol=1e-5)
+
+
+def test_a_sparsifier_is_no_weight_and_the_tool_says_so(tmp_path, capsys):
+    merged(tmp_path, HOSTS['timm'], LORA, sparsifier=dict(type='mmsparse.EViT', layers=(2,)))
+    said = capsys.readouterr().out
+    assert 'Without EViT: a plain checkpoint computes all rows' in said and 'mean [127.5, 127.5, 127.5]' in said
+
+
+@pytest.mark.parametrize(
+    ('host', 'adapter', 'out_type', 'message'),
+    [
+        ('timm', dict(type='mmsparse.AdaptFormer', bottleneck=4), 'cls_token', 'AdaptFormer cannot merge into vit_tiny_patch16_224'),
+        ('timm', [LORA, dict(type='mmsparse.VPT'), dict(type='mmsparse.DenseAdapter', bottleneck=4)], 'cls_token', 'DenseAdapter, VPT cannot merge'),
+        ('timm', LORA, 'avg_featmap', "its pooling before the head is another than out_type='avg_featmap'"),
+    ],
+)
+def test_what_has_no_counterpart_in_the_library_is_refused(host, adapter, out_type, message, tmp_path, capsys):
+    config, state, _ = write_config(tmp_path, HOSTS[host], adapter, out_type=out_type)
+    assert run('merge_adapter.py', config, state, tmp_path / 'out.safetensors') == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / 'out.safetensors').exists()
+
+
+def test_a_shift_without_a_bias_to_take_it_is_refused(tmp_path, capsys):
+    config, state, model = write_config(tmp_path, HOSTS['timm'] | dict(qkv_bias=False), dict(type='mmsparse.SSF'))
+    assert not model.backbone.adapters[0].folds
+    assert run('merge_adapter.py', config, state, tmp_path / 'out.safetensors') == 2
+    assert 'a shift where the host has no bias' in capsys.readouterr().err
+
+
+def test_a_name_that_says_no_format_is_refused_before_anything_is_read(tmp_path, capsys):
+    assert run('merge_adapter.py', tmp_path / 'config.py', tmp_path / 'state', tmp_path / 'out.bin') == 2
+    assert 'expected a name ending in .safetensors or .pth' in capsys.readouterr().err
+
+
+def test_nothing_is_saved_or_loaded_after_fold(tmp_path):
+    _, _, model = write_config(tmp_path, HOSTS['timm'], BOTH)
+    model.backbone.fold()
+    with pytest.raises(InputError, match='no adapter left to save or load. Save before fold'):
+        kept(model)
+    assert not any(parameter.requires_grad for parameter in model.backbone.parameters())

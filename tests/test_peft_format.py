@@ -1,0 +1,140 @@
+"""LoRA beside the peft library: the same sum, the same gradients, and files that both read."""
+
+import json
+
+import peft
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file, save_file
+
+from combinations import CLASSES, HOSTS, images
+from mmsparse.apis.adapted import adapted, build
+from mmsparse.apis.peft_format import from_peft, to_peft
+from mmsparse.engine.launch import read_config
+from mmsparse.errors import InputError
+from test_merge import run, write_config
+
+TARGETS = [('q', 'v'), ('v',), ('q', 'k', 'v'), ('fc2', 'k', 'proj'), ('q', 'k', 'v', 'proj', 'fc1', 'fc2')]
+
+
+def timm_model():
+    options = {key: value for key, value in HOSTS['timm_layer_scale'].items() if key not in ('type', 'name', 'checkpoint')}
+    return timm.create_model('vit_tiny_patch16_224', num_classes=CLASSES, **options)
+
+
+def lora(rank=2, alpha=3, targets=('q', 'v')):
+    return dict(type='mmsparse.LoRA', rank=rank, alpha=alpha, targets=targets)
+
+
+def theirs(model, folder):
+    """The same network under peft, with the host's weights of `model`."""
+    base = timm_model()
+    base.load_state_dict({**model.backbone.host.state_dict(), 'head.weight': model.head.fc.weight, 'head.bias': model.head.fc.bias})
+    return peft.PeftModel.from_pretrained(base, folder, is_trainable=True).eval()
+
+
+@pytest.mark.parametrize('targets', TARGETS, ids='-'.join)
+def test_what_the_tool_writes_gives_peft_the_same_logits_and_gradients(targets, tmp_path):
+    config, state, model = write_config(tmp_path, HOSTS['timm_layer_scale'], lora(targets=targets))
+    assert run('lora_to_peft.py', config, state, tmp_path / 'peft') == 0
+    other = theirs(model, tmp_path / 'peft')
+    labels = torch.tensor([0, 1, 2, 0])
+    found, expected = other(images()), model(images())
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    assert expected.std() > 0.1
+    for logits in (found, expected):
+        torch.nn.functional.cross_entropy(logits, labels).backward()
+    own = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
+    gradients = {name: parameter.grad for name, parameter in other.named_parameters() if parameter.grad is not None}
+    fused, width = [target for target in ('q', 'k', 'v') if target in targets], model.backbone.view.width
+    compared = 0
+    for name, gradient in own.items():
+        if 'adapters' not in name:
+            continue
+        layer, target, side = name.removeprefix('backbone.adapters.0.layers.').split('.')[:3]
+        module = {'proj': 'attn.proj', 'fc1': 'mlp.fc1', 'fc2': 'mlp.fc2'}.get(target, 'attn.qkv')
+        key = f'base_model.model.blocks.{int(layer) - 1}.{module}.lora_{"A" if side == "down" else "B"}.default.weight'
+        rows = gradients[key]
+        if target in fused:
+            place = slice(2 * fused.index(target), 2 * fused.index(target) + 2)
+            third = slice(width * 'qkv'.index(target), width * ('qkv'.index(target) + 1))
+            rows = rows[place] if side == 'down' else rows[third, place]
+        torch.testing.assert_close(rows, gradient, rtol=0, atol=1e-5)
+        compared += 1
+    assert compared == 2 * len(targets) * 3
+
+
+def test_q_and_v_become_one_pair_of_twice_the_rank_and_alpha(tmp_path):
+    _, _, model = write_config(tmp_path, HOSTS['timm_layer_scale'], lora(rank=4, alpha=6))
+    config, tensors = to_peft(model)
+    assert (config['r'], config['lora_alpha']) == (8, 12)
+    up = tensors['base_model.model.blocks.0.attn.qkv.lora_B.weight']
+    assert up[:32, :4].all() and up[64:, 4:].all()
+    assert not up[32:64].any() and not up[:32, 4:].any() and not up[64:, :4].any()
+
+
+@pytest.mark.parametrize('targets', TARGETS, ids='-'.join)
+def test_there_and_back_is_the_same(targets, tmp_path):
+    config, state, model = write_config(tmp_path, HOSTS['timm_layer_scale'], lora(targets=targets))
+    assert run('lora_to_peft.py', config, state, tmp_path / 'peft') == 0
+    assert run('peft_to_lora.py', config, tmp_path / 'peft', tmp_path / 'back') == 0
+    again = adapted(read_config(config), tmp_path / 'back')
+    torch.testing.assert_close(again(images()), model(images()), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize('rslora', [False, True])
+@pytest.mark.parametrize('modules', [['qkv'], ['qkv', 'fc1'], ['attn.proj', 'fc2']], ids='-'.join)
+def test_what_peft_saved_runs_here(modules, rslora, tmp_path):
+    """A pair on the fused module reaches q, k and v, which then share what they read."""
+    options = dict(r=3, lora_alpha=5, alpha_pattern={'fc1': 7}, use_rslora=rslora)
+    other = peft.get_peft_model(timm_model(), peft.LoraConfig(target_modules=modules, modules_to_save=['head'], init_lora_weights=False, **options))
+    other.save_pretrained(tmp_path / 'peft')
+    targets = [target for module in modules for target in (['q', 'k', 'v'] if module == 'qkv' else [module.split('.')[-1]])]
+    config, _, model = write_config(tmp_path, HOSTS['timm_layer_scale'], lora(rank=4, targets=targets))
+    weights = {key.replace('.base_layer', ''): value for key, value in other.base_model.model.state_dict().items()}
+    host = {key: value for key, value in weights.items() if 'lora_' not in key and not key.startswith('head.')}
+    save_file(host, tmp_path / 'host.safetensors')
+    options = ('--cfg-options', f'model.backbone.host.checkpoint={tmp_path}/host.safetensors')
+    assert run('peft_to_lora.py', config, tmp_path / 'peft', tmp_path / 'state', *options) == 0
+    here = adapted(read_config(config, {'model.backbone.host.checkpoint': f'{tmp_path}/host.safetensors'}), tmp_path / 'state')
+    torch.testing.assert_close(here(images()), other.eval()(images()), rtol=0, atol=1e-5)
+
+
+def changed(folder, change):
+    """Files of a LoRA on q and v, edited by `change(config, tensors)`, and the model that is to take them."""
+    config, state, _ = write_config(folder, HOSTS['timm_layer_scale'], lora(rank=4))
+    run('lora_to_peft.py', config, state, folder / 'peft')
+    card, tensors = json.loads((folder / 'peft/adapter_config.json').read_text()), load_file(folder / 'peft/adapter_model.safetensors')
+    change(card, tensors)
+    return card, tensors, build(read_config(config))
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda card, _: card.update(use_dora=True), 'use_dora=True, expected plain LoRA'),
+        (lambda card, _: card.update(peft_type='LOHA'), 'received LOHA'),
+        (lambda _, tensors: tensors.pop('base_model.model.head.bias'), 'expected a head of 3 classes and width 32'),
+        (
+            lambda _, tensors: tensors.update({'base_model.model.blocks.9.attn.qkv.lora_A.weight': torch.ones(2)}),
+            'blocks.9.attn.*no linear layer',
+        ),
+        (lambda _, tensors: tensors.pop('base_model.model.blocks.0.attn.qkv.lora_B.weight'), 'belongs to no linear layer'),
+        (
+            lambda _, tensors: tensors['base_model.model.blocks.0.attn.qkv.lora_B.weight'].add_(1),
+            r"no room for the file. Set model.backbone.adapter=dict\(type='mmsparse.LoRA', rank=8, alpha=6.0, targets=\('q', 'k', 'v'\)\)",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_words(change, message, tmp_path):
+    card, tensors, model = changed(tmp_path, change)
+    with pytest.raises(InputError, match=message):
+        from_peft(card, tensors, model, 'lora_peft')
+
+
+def test_other_adapters_and_hosts_have_no_place_in_the_format(tmp_path):
+    for host, adapter in (('timm', dict(type='mmsparse.AdaptFormer', bottleneck=4)), ('mmpretrain', lora())):
+        (tmp_path / host).mkdir()
+        with pytest.raises(InputError, match='expected mmsparse.LoRA alone on a timm host'):
+            to_peft(write_config(tmp_path / host, HOSTS[host], adapter)[2])

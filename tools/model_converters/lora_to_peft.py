@@ -1,0 +1,37 @@
+"""Write a LoRA on a timm host in the format of the peft library.
+
+    python tools/model_converters/lora_to_peft.py configs/peft/tiny_lora_digits.py work_dirs/tiny_lora_digits/epoch_10 lora_peft
+
+``peft.PeftModel.from_pretrained(timm.create_model(NAME, num_classes=CLASSES), 'lora_peft')`` then answers as the model without its sparsifier.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from mmengine.config import DictAction
+from safetensors.torch import save_file
+
+from mmsparse.apis.adapted import adapted
+from mmsparse.apis.peft_format import to_peft
+from mmsparse.engine.launch import parse, read_config
+from mmsparse.engine.reporting import reporting
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument('config')
+    options.add_argument('adapter', help='folder of a state, or the adapter.safetensors in it')
+    options.add_argument('out', type=Path, help='folder to write')
+    options.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change entries of the config: a.b=1 c="[1,2]"')
+    args = parse(options)
+    with reporting(lambda: 'Nothing was written.'):
+        config, tensors = to_peft(adapted(read_config(args.config, args.cfg_options), args.adapter))
+        args.out.mkdir(parents=True, exist_ok=True)
+        (args.out / 'adapter_config.json').write_text(json.dumps(config, indent=2))
+        save_file(tensors, args.out / 'adapter_model.safetensors')
+        print(f'{args.out}: rank {config["r"]}, alpha {config["lora_alpha"]}, {len(tensors)} tensors.')
+
+
+if __name__ == '__main__':
+    main()

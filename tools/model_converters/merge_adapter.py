@@ -1,0 +1,51 @@
+"""Merge an adapter into its host: a plain checkpoint that the host's own library loads strictly.
+
+    python tools/model_converters/merge_adapter.py configs/peft/tiny_lora_digits.py work_dirs/tiny_lora_digits/epoch_10 merged.safetensors
+
+timm: the host's keys, and the trained head as head.*. mmpretrain: those of an ImageClassifier. open_clip: those of the visual tower.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+from mmengine.config import DictAction
+from safetensors.torch import save_file
+
+from mmsparse.apis.adapted import adapted
+from mmsparse.apis.merge import merge
+from mmsparse.engine.launch import parse, read_config
+from mmsparse.engine.reporting import reporting
+from mmsparse.errors import InputError
+from mmsparse.state.kept import normalisation
+
+SUFFIXES = ('.safetensors', '.pth')
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument('config')
+    options.add_argument('adapter', help='folder of a state, or the adapter.safetensors in it')
+    options.add_argument('out', type=Path, help='file to write, .safetensors or .pth')
+    options.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change entries of the config: a.b=1 c="[1,2]"')
+    args = parse(options)
+    with reporting(lambda: 'Nothing was written.'):
+        if args.out.suffix not in SUFFIXES:
+            raise InputError(f'{args.out}: expected a name ending in {" or ".join(SUFFIXES)}.')
+        cfg = read_config(args.config, args.cfg_options)
+        model = adapted(cfg, args.adapter)
+        left_out = ', '.join(type(part).__name__ for part in model.backbone.sparsifiers)
+        pixels = normalisation(model)
+        tensors = merge(model, cfg.model)
+        if args.out.suffix == '.pth':
+            torch.save(tensors, args.out)
+        else:
+            save_file(tensors, args.out)
+        print(f'{args.out}: {len(tensors)} tensors, {sum(value.numel() for value in tensors.values()):,} numbers, loaded strictly and compared.')
+        print(f'Its pixels: mean {pixels["mean"]}, std {pixels["std"]}, of 0 to 255.')
+        if left_out:
+            print(f'Without {left_out}: a plain checkpoint computes all rows, so its answers may differ from those of the reduced model.')
+
+
+if __name__ == '__main__':
+    main()

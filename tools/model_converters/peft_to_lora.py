@@ -1,0 +1,49 @@
+"""Take over a LoRA that the peft library trained on a timm host: a state that tools/test.py, tools/infer.py and resume-free training accept.
+
+    python tools/model_converters/peft_to_lora.py configs/peft/tiny_lora_digits.py lora_peft lora_state
+
+CONFIG says host, data, head and a LoRA with room for the file; where it has none, the message says which LoRA it needs.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+from mmsparse.apis.adapted import build
+from mmsparse.apis.peft_format import from_peft
+from mmsparse.engine.launch import parse, read_config
+from mmsparse.engine.reporting import reporting
+from mmsparse.errors import InputError
+from mmsparse.models.host_weights import digest, read_tensors
+from mmsparse.state.card import describe
+from mmsparse.state.files import write_state
+from mmsparse.state.kept import kept
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument('config')
+    options.add_argument('peft', type=Path, help='folder with adapter_config.json and adapter_model.safetensors')
+    options.add_argument('out', type=Path, help='folder of the state to write')
+    options.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change entries of the config: a.b=1 c="[1,2]"')
+    args = parse(options)
+    with reporting(lambda: 'Nothing was written.'):
+        card, file = args.peft / 'adapter_config.json', args.peft / 'adapter_model.safetensors'
+        try:
+            config = json.loads(card.read_text())
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{card}: cannot be read ({type(error).__name__}: {error}). Expected the folder that peft's save_pretrained wrote."
+            ) from error
+        cfg = read_config(args.config, args.cfg_options)
+        model = build(cfg)
+        from_peft(config, read_tensors(str(file)), model, str(args.peft))
+        tensors = kept(model)
+        write_state(args.out, tensors, describe(model, digest(tensors), cfg.to_dict(), None, {}, 0, 0))
+        print(f'{args.out}: {sum(value.numel() for value in tensors.values()):,} numbers.')
+
+
+if __name__ == '__main__':
+    main()
