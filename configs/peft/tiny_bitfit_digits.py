@@ -1,0 +1,14 @@
+"""BitFit (arXiv 2106.10199), every bias: the small host, scikit-learn's digits.
+
+Expected: clearly above chance (10 %), minutes on two CPU cores; 0.168 GFLOPs,
+17,152 trainable in the backbone.
+Run: python tools/train.py configs/peft/tiny_bitfit_digits.py
+"""
+
+_base_ = [
+    '../_base_/models/tiny_sparse_tuning.py',
+    '../_base_/datasets/digits.py',
+    '../_base_/schedules/adamw_short.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(backbone=dict(adapter=dict(_delete_=True, type='mmsparse.BitFit'), sparsifier=None), head=dict(num_classes=10))

@@ -1,0 +1,14 @@
+"""AdaptFormer (arXiv 2205.13535), width 64: ViT-B/16 IN-21k, CIFAR-100.
+
+Expected: 92.03 % by the paper (Table I), not measured here; 17.81 GFLOPs, 1.19 M trainable in the backbone
+(paper: 17.81, 1.19 M).
+Run: python tools/train.py configs/peft/vitb_adaptformer_cifar100.py --auto-scale-lr
+"""
+
+_base_ = [
+    '../_base_/models/vitb_sparse_tuning.py',
+    '../_base_/datasets/cifar100.py',
+    '../_base_/schedules/adamw_100e.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(backbone=dict(adapter=dict(_delete_=True, type='mmsparse.AdaptFormer', bottleneck=64), sparsifier=None), head=dict(num_classes=100))

@@ -1,0 +1,15 @@
+"""SSF (arXiv 2210.08823), scale and shift behind every operator: ViT-B/16 IN-21k, CIFAR-100.
+
+Expected: not measured here; 17.58 GFLOPs, 0.21 M trainable in the backbone
+(paper: 17.58, 0.20 M).
+Run: python tools/train.py configs/peft/vitb_ssf_cifar100.py --auto-scale-lr
+"""
+
+_base_ = [
+    '../_base_/models/vitb_sparse_tuning.py',
+    '../_base_/datasets/cifar100.py',
+    '../_base_/schedules/adamw_100e.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(backbone=dict(adapter=dict(_delete_=True, type='mmsparse.SSF'), sparsifier=None), head=dict(num_classes=100))
+optim_wrapper = dict(paramwise_cfg=dict(flat_decay_mult=0.0))
