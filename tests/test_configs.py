@@ -59,16 +59,19 @@ def decided_by_image(cfg: Config) -> bool:
 
 
 def written_down(cfg: Config) -> int:
-    """The cost of EViT and Dense Adapter on a ViT of 224 px and 16 px patches, from the config alone: what a tracer may not get wrong unseen."""
+    """The cost of EViT and an adapter on a ViT of 224 px and 16 px patches, from the config alone: what a tracer may not get wrong unseen."""
     width, depth = {'b': (768, 12), 'l': (1024, 24)}[cfg.model.backbone.host.name[4]]
     adapter, evit = dict(cfg.model.backbone.adapter or {}), dict(cfg.model.backbone.sparsifier or {}, type=None)
     d, inputs, fusion = adapter.get('bottleneck', 0), adapter.get('inputs', ('x', 'prev', 'skip')), adapter.get('fusion', 'inner')
-    rows, macs = 197, 196 * 16 * 16 * 3 * width + width * cfg.model.head.num_classes
+    kind, places = adapter.get('type', '').split('.')[-1], adapter.get('places', ('mlp',))
+    thin = 2 * adapter.get('rank', 0) * len(adapter.get('targets', ('q', 'v'))) + 2 * d * (kind == 'Adapter' and 'attn' in places)
+    prompts = adapter.get('num_prompts', 0)
+    rows, macs = 197 + prompts, 196 * 16 * 16 * 3 * width + width * cfg.model.head.num_classes
     for layer in range(1, depth + 1):
-        macs += 4 * rows * width**2 + 2 * rows**2 * width + 5 * rows * width
+        macs += 4 * rows * width**2 + 2 * rows**2 * width + 5 * rows * width + rows * width * thin
         if layer in evit.get('layers', ()):
             rows = 1 + math.ceil(evit['keep_rate'] * (rows - 1)) + (evit['fuse'] != 'drop')
-        links = 1 + ('prev' in inputs and layer > 1) + ('skip' in inputs and layer > adapter.get('skip', 3))
+        links = 1 + ('prev' in inputs and layer > 1) + ('skip' in inputs and layer > adapter.get('skip', 3)) if kind == 'DenseAdapter' else 1
         matrices = {'inner': links + 1, 'early': 2, 'late': 2 * links}[fusion]
         macs += 8 * rows * width**2 + 5 * rows * width + rows * width * d * matrices
     return macs + 5 * rows * width

@@ -11,4 +11,7 @@ _base_ = [
     '../_base_/schedules/adamw_short.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(backbone=dict(adapter=dict(_delete_=True, type='mmsparse.Adapter', bottleneck=32, places=('attn', 'mlp')), sparsifier=None), head=dict(num_classes=10))
+model = dict(
+    backbone=dict(adapter=dict(_delete_=True, type='mmsparse.Adapter', bottleneck=32, places=('attn', 'mlp')), sparsifier=None),
+    head=dict(num_classes=10),
+)

@@ -11,4 +11,11 @@ _base_ = [
     '../_base_/schedules/adamw_short.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(type='mmsparse.SparseClassifier', backbone=dict(adapter=dict(_delete_=True, type='mmsparse.DyTAdapter', bottleneck=32), sparsifier=dict(_delete_=True, type='mmsparse.DyTDispatcher', rate=0.5)), head=dict(num_classes=10))
+model = dict(
+    type='mmsparse.SparseClassifier',
+    backbone=dict(
+        adapter=dict(_delete_=True, type='mmsparse.DyTAdapter', bottleneck=32),
+        sparsifier=dict(_delete_=True, type='mmsparse.DyTDispatcher', rate=0.5),
+    ),
+    head=dict(num_classes=10),
+)

@@ -11,4 +11,6 @@ _base_ = [
     '../_base_/schedules/adamw_short.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(backbone=dict(adapter=dict(_delete_=True, type='mmsparse.LoRA', rank=8), sparsifier=None), head=dict(num_classes=10))
+model = dict(
+    backbone=dict(adapter=dict(_delete_=True, type='mmsparse.LoRA', rank=8, alpha=8, targets=('q', 'v')), sparsifier=None), head=dict(num_classes=10)
+)

@@ -10,4 +10,7 @@ _base_ = [
     '../_base_/schedules/adamw_100e.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(backbone=dict(adapter=dict(_delete_=True, type='mmsparse.Adapter', bottleneck=64, places=('attn', 'mlp')), sparsifier=None), head=dict(num_classes=100))
+model = dict(
+    backbone=dict(adapter=dict(_delete_=True, type='mmsparse.Adapter', bottleneck=64, places=('attn', 'mlp')), sparsifier=None),
+    head=dict(num_classes=100),
+)

@@ -11,4 +11,11 @@ _base_ = [
     '../_base_/schedules/adamw_100e.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(type='mmsparse.SparseClassifier', backbone=dict(adapter=dict(_delete_=True, type='mmsparse.DyTAdapter', bottleneck=64), sparsifier=dict(_delete_=True, type='mmsparse.DyTDispatcher', rate=0.5)), head=dict(num_classes=100))
+model = dict(
+    type='mmsparse.SparseClassifier',
+    backbone=dict(
+        adapter=dict(_delete_=True, type='mmsparse.DyTAdapter', bottleneck=64),
+        sparsifier=dict(_delete_=True, type='mmsparse.DyTDispatcher', rate=0.5),
+    ),
+    head=dict(num_classes=100),
+)

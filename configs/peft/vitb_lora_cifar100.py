@@ -11,4 +11,7 @@ _base_ = [
     '../_base_/schedules/adamw_100e.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(backbone=dict(adapter=dict(_delete_=True, type='mmsparse.LoRA', rank=32), sparsifier=None), head=dict(num_classes=100))
+model = dict(
+    backbone=dict(adapter=dict(_delete_=True, type='mmsparse.LoRA', rank=32, alpha=32, targets=('q', 'v')), sparsifier=None),
+    head=dict(num_classes=100),
+)

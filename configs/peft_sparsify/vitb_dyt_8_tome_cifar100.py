@@ -11,4 +11,11 @@ _base_ = [
     '../_base_/schedules/adamw_100e.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(type='mmsparse.SparseClassifier', backbone=dict(adapter=dict(_delete_=True, type='mmsparse.DyTAdapter', bottleneck=8, scale=1.0, dropout=0.1), sparsifier=[dict(type='mmsparse.ToMe', r=6), dict(type='mmsparse.DyTDispatcher', rate=0.5)]), head=dict(num_classes=100))
+model = dict(
+    type='mmsparse.SparseClassifier',
+    backbone=dict(
+        adapter=dict(_delete_=True, type='mmsparse.DyTAdapter', bottleneck=8, scale=1.0),
+        sparsifier=[dict(type='mmsparse.ToMe', r=6), dict(type='mmsparse.DyTDispatcher', rate=0.5)],
+    ),
+    head=dict(num_classes=100),
+)

@@ -11,4 +11,11 @@ _base_ = [
     '../_base_/schedules/adamw_100e.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(type='mmsparse.SparseClassifier', backbone=dict(adapter=dict(_delete_=True, type='mmsparse.LoRA', rank=8), sparsifier=dict(_delete_=True, type='mmsparse.DynamicViT', layers=(4, 7, 10), keep_rates=(0.7, 0.5, 0.3))), head=dict(num_classes=100))
+model = dict(
+    type='mmsparse.SparseClassifier',
+    backbone=dict(
+        adapter=dict(_delete_=True, type='mmsparse.LoRA', rank=8),
+        sparsifier=dict(_delete_=True, type='mmsparse.DynamicViT', layers=(4, 7, 10), keep_rates=(0.7, 0.5, 0.3)),
+    ),
+    head=dict(num_classes=100),
+)

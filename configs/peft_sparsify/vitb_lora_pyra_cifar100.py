@@ -11,4 +11,10 @@ _base_ = [
     '../_base_/schedules/adamw_100e.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(backbone=dict(adapter=dict(_delete_=True, type='mmsparse.LoRA', rank=8, dropout=0.1), sparsifier=dict(_delete_=True, type='mmsparse.PYRA', r=[16] * 11 + [10])), head=dict(num_classes=100))
+model = dict(
+    backbone=dict(
+        adapter=dict(_delete_=True, type='mmsparse.LoRA', rank=8, dropout=0.1),
+        sparsifier=dict(_delete_=True, type='mmsparse.PYRA', r=[16] * 11 + [10]),
+    ),
+    head=dict(num_classes=100),
+)

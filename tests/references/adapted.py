@@ -1,0 +1,75 @@
+"""A Vision Transformer on timm's parameter names under PEFT methods, one image at a time in float64, without reduction.
+
+`methods` are (name, options, state) with state the method's own parameters; they act in order at every place.
+"""
+
+import torch
+
+from .parts import gelu, linear, normalise, relu, softmax
+
+
+def adapted(state, images, heads, methods):
+    """All rows after the final norm, one tensor per image."""
+    state = {key: value.double() for key, value in state.items()}
+    methods = [(name, options, {key: value.double() for key, value in own.items()}) for name, options, own in methods]
+    return [one(state, image.double(), heads, methods) for image in images]
+
+
+def one(state, image, heads, methods):
+    depth = 1 + max(int(key.split('.')[1]) for key in state if key.startswith('blocks.'))
+    kernel = state['patch_embed.proj.weight']
+    side = kernel.shape[-1]
+    tiles = [image[:, i : i + side, j : j + side].flatten() for i in range(0, image.shape[1], side) for j in range(0, image.shape[2], side)]
+    x = torch.stack(tiles) @ kernel.flatten(1).T + state['patch_embed.proj.bias']
+    x = after(methods, 'embed', 0, torch.stack(tiles), x)
+    x = torch.cat([state['cls_token'][0], x]) + state['pos_embed'][0]
+    prompts = [[] for _ in methods]  # rows of each VPT, behind the class token in the order of the list
+    for layer in range(1, depth + 1):
+        start = 1
+        for index, (name, _, own) in enumerate(methods):
+            if name == 'VPT' and layer <= len(own['prompts']):
+                x = torch.cat([x[:start], own['prompts'][layer - 1], x[start + len(prompts[index]) :]])
+                prompts[index] = own['prompts'][layer - 1]
+            start += len(prompts[index])
+        x = block(state, f'blocks.{layer - 1}.', layer, x, heads, methods)
+    return after(methods, 'norm', depth, x, normalise(x, state['norm.weight'], state['norm.bias']))
+
+
+def block(state, stem, layer, x, heads, methods):
+    own = {key.removeprefix(stem): value for key, value in state.items() if key.startswith(stem)}
+    h = after(methods, 'norm1', layer, x, normalise(x, own['norm1.weight'], own['norm1.bias']))
+    width = h.shape[1]
+    qkv = linear(h, own, 'attn.qkv')
+    q, k, v = (after(methods, part, layer, h, qkv[:, i * width : (i + 1) * width]) for i, part in enumerate('qkv'))
+    size, mixed = width // heads, []
+    for head in range(heads):
+        part = slice(head * size, (head + 1) * size)
+        mixed.append(softmax(q[:, part] @ k[:, part].T / size**0.5) @ v[:, part])
+    mixed = torch.cat(mixed, 1)
+    y = after(methods, 'proj', layer, mixed, linear(mixed, own, 'attn.proj'))
+    x = x + beside(methods, 'attn', layer, x, y)
+    h = after(methods, 'norm2', layer, x, normalise(x, own['norm2.weight'], own['norm2.bias']))
+    z = gelu(after(methods, 'fc1', layer, h, linear(h, own, 'mlp.fc1')))
+    y = after(methods, 'fc2', layer, z, linear(z, own, 'mlp.fc2'))
+    return x + beside(methods, 'mlp', layer, x, y)
+
+
+def after(methods, place, layer, x, y):
+    """What follows an operator: LoRA's product, SSF's scale and shift."""
+    for name, options, own in methods:
+        stem = f'layers.{layer}.{place}'
+        if name == 'LoRA' and f'{stem}.up.weight' in own:
+            y = y + options['alpha'] / options['rank'] * (own[f'{stem}.up.weight'] @ own[f'{stem}.down.weight'] @ x.T).T
+        if name == 'SSF' and f'{stem}.weight' in own:
+            y = y * own[f'{stem}.weight'] + own[f'{stem}.bias']
+    return y
+
+
+def beside(methods, place, layer, x, y):
+    """What a branch gives to the residual sum: Adapter behind it, AdaptFormer and DyT's adapter beside the FFN."""
+    for name, options, own in methods:
+        if name == 'Adapter' and f'layers.{layer}.{place}.up.weight' in own:
+            y = y + linear(gelu(linear(y, own, f'layers.{layer}.{place}.down')), own, f'layers.{layer}.{place}.up')
+        if name in ('AdaptFormer', 'DyTAdapter') and place == 'mlp':
+            y = y + options['scale'] * linear(relu(linear(x, own, f'layers.{layer}.down')), own, f'layers.{layer}.up')
+    return y

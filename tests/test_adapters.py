@@ -1,0 +1,287 @@
+"""The PEFT methods: placement against float64 loops, published counts and starts, what they train, and what is refused."""
+
+import math
+
+import pytest
+import torch
+from mmengine.optim import build_optim_wrapper
+from mmpretrain.models import ImageClassifier
+
+from combinations import ADAPTERS, HOSTS, SPARSIFIERS, adapters, classifier, loss
+from hosts import HEADS, build, images_for, mmpretrain_host, timm_host
+from hosts import HOSTS as DEEPER
+from mmsparse.errors import InputError
+from mmsparse.registry import MODELS
+from mmsparse.tokens import Tokens, drop_prefix, insert_prefix, restore
+from references.adapted import adapted
+
+ALL = ('q', 'k', 'v', 'proj', 'fc1', 'fc2')
+LISTS = {
+    'Adapter': [dict(type='Adapter', bottleneck=4)],
+    'Adapter, two per block': [dict(type='Adapter', bottleneck=4, places=('attn', 'mlp'))],
+    'AdaptFormer': [dict(type='AdaptFormer', bottleneck=4, scale=0.7)],
+    'DyTAdapter': [dict(type='DyTAdapter', bottleneck=4, scale=0.7)],
+    'LoRA': [dict(type='LoRA', rank=3, alpha=2, targets=ALL)],
+    'LoRA on q and v': [dict(type='LoRA', rank=2, alpha=2)],
+    'SSF': [dict(type='SSF')],
+    'VPT, deep': [dict(type='VPT', num_prompts=3)],
+    'VPT, shallow': [dict(type='VPT', num_prompts=3, deep=False)],
+    'LoRA, AdaptFormer': [dict(type='LoRA', rank=2, alpha=3), dict(type='AdaptFormer', bottleneck=4, scale=0.7)],
+    'SSF, LoRA': [dict(type='SSF'), dict(type='LoRA', rank=2, alpha=3, targets=ALL)],
+    'three VPT and LoRA': [
+        dict(type='VPT', num_prompts=2, deep=False),
+        dict(type='VPT', num_prompts=3),
+        dict(type='LoRA', rank=2, alpha=3),
+        dict(type='VPT', num_prompts=1),
+    ],
+}
+VITB = dict(type='mmsparse.TimmViT', name='vit_base_patch16_224', checkpoint=False)
+
+
+def named(configs):
+    return [dict(config, type=f'mmsparse.{config["type"]}') for config in configs]
+
+
+@pytest.mark.parametrize('name', LISTS)
+def test_the_method_is_where_its_paper_puts_it(name):
+    backbone, images = build('timm', named(LISTS[name])), images_for(batch=2)
+    methods = [(config['type'], config, part.state_dict()) for config, part in zip(LISTS[name], backbone.adapters)]
+    expected = adapted(backbone.host.state_dict(), images, HEADS, methods)
+    plain = adapted(backbone.host.state_dict(), images, HEADS, [])
+    with torch.no_grad():
+        found, wide = backbone(images)[-1], backbone.double()(images.double())[-1]
+    for item in range(2):
+        torch.testing.assert_close(found[item].double(), expected[item], rtol=0, atol=2e-5)
+        torch.testing.assert_close(wide[item], expected[item], rtol=0, atol=1e-9)
+        assert (expected[item][0] - plain[item][0]).abs().max() > 0.05, 'the method changes the answer'
+
+
+@pytest.mark.parametrize('sparsifier', SPARSIFIERS)
+def test_adaptformer_reads_the_rows_that_are_left(sparsifier):
+    """It is the Dense Adapter without its links, whose place under every reduction has a reference of its own."""
+    one = classifier('timm', dict(type='mmsparse.AdaptFormer', bottleneck=4, scale=0.7), sparsifier).eval().double()
+    other = classifier('timm', dict(type='mmsparse.DenseAdapter', bottleneck=4, scale=0.7, inputs=('x',)), sparsifier).eval().double()
+    other.load_state_dict({key: value for key, value in one.state_dict().items() if 'adapters' not in key}, strict=False)
+    for ours, theirs in zip(one.backbone.adapters[0].layers.values(), other.backbone.adapters[0].layers.values()):
+        torch.nn.init.normal_(ours.up.weight, std=0.1)
+        for kind in ('down', 'up'):
+            target = theirs[kind]['x'] if kind == 'down' else theirs['up']
+            target = target['x'] if isinstance(target, torch.nn.ModuleDict) else target
+            target.load_state_dict(getattr(ours, kind).state_dict())
+    images = images_for(batch=2).double()
+    with torch.no_grad():
+        torch.testing.assert_close(one.backbone(images)[-1], other.backbone(images)[-1], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ('config', 'count'),
+    [
+        (dict(type='mmsparse.Adapter', bottleneck=8), 156_768),
+        (dict(type='mmsparse.Adapter', bottleneck=64), 1_189_632),
+        (dict(type='mmsparse.Adapter', bottleneck=8, places=('attn', 'mlp')), 313_536),
+        (dict(type='mmsparse.AdaptFormer', bottleneck=8), 156_768),
+        (dict(type='mmsparse.AdaptFormer', bottleneck=64), 1_189_632),
+        (dict(type='mmsparse.BitFit'), 102_912),
+        (dict(type='mmsparse.LoRA', rank=8), 294_912),
+        (dict(type='mmsparse.LoRA', rank=32), 1_179_648),
+        (dict(type='mmsparse.VPT', num_prompts=8), 73_728),
+        (dict(type='mmsparse.VPT', num_prompts=8, deep=False), 6_144),
+        (dict(type='mmsparse.SSF'), 205_824),
+        (dict(type='mmsparse.FullTuning'), 85_798_656),
+        (dict(type='mmsparse.LinearProbe'), 0),
+    ],
+)
+def test_trainable_parameters_of_vit_b(config, count):
+    with torch.device('meta'):
+        backbone = MODELS.build(dict(type='mmsparse.SparseViT', host=VITB, adapter=config))
+    assert sum(parameter.numel() for parameter in backbone.parameters() if parameter.requires_grad) == count
+
+
+def test_dyt_has_its_dispatchers_beside_the_adapter():
+    parts = dict(adapter=dict(type='mmsparse.DyTAdapter', bottleneck=8), sparsifier=dict(type='mmsparse.DyTDispatcher'))
+    with torch.device('meta'):
+        backbone = MODELS.build(dict(type='mmsparse.SparseViT', host=VITB, **parts))
+    assert sum(parameter.numel() for parameter in backbone.parameters() if parameter.requires_grad) == 165_996
+
+
+def drawn_at_start(config):
+    torch.manual_seed(0)
+    backbone = MODELS.build(dict(type='mmsparse.SparseViT', host=timm_host(embed_dim=192, patch_size=4), adapter=config))
+    state = backbone.adapters[0].state_dict()
+    return lambda end: torch.cat([value.flatten() for key, value in state.items() if key.endswith(end)])
+
+
+def test_the_published_starts():
+    for config in (dict(type='mmsparse.AdaptFormer', bottleneck=16), dict(type='mmsparse.LoRA', rank=16)):
+        draw = drawn_at_start(config)
+        bound = 1 / math.sqrt(192)  # Kaiming-uniform with a=√5
+        assert 0.98 * bound < draw('down.weight').abs().max() <= bound and not draw('up.weight').any()
+    assert not drawn_at_start(dict(type='mmsparse.AdaptFormer'))('bias').any()
+    adapter = drawn_at_start(dict(type='mmsparse.Adapter', bottleneck=16))
+    for kind in ('down.weight', 'up.weight'):
+        assert 0.8e-3 < adapter(kind).std() < 0.95e-3 and adapter(kind).abs().max() <= 2e-3
+    assert not adapter('bias').any()
+    ssf = drawn_at_start(dict(type='mmsparse.SSF'))
+    for kind, mean in (('weight', 1), ('bias', 0)):
+        assert abs(ssf(kind).mean() - mean) < 0.001 and abs(ssf(kind).std() - 0.02) < 0.001
+    bound = math.sqrt(6 / (3 * 4 * 4 + 192))
+    prompts = drawn_at_start(dict(type='mmsparse.VPT', num_prompts=8))('prompts')
+    assert 0.98 * bound < prompts.abs().max() <= bound
+
+
+@pytest.mark.parametrize('name', adapters())
+def test_the_class_row_alone_is_that_of_the_full_last_block(name):
+    config = dict(type=f'mmsparse.{name}', **ADAPTERS[name])
+    images = images_for().double()
+    with torch.no_grad():
+        short, full = (build('timm', config, None, out_type).double()(images)[-1] for out_type in ('cls_token', 'raw'))
+    torch.testing.assert_close(short, full[:, 0], rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize('sparsifier', SPARSIFIERS)
+def test_prompts_stay_in_the_prefix_and_patches_keep_their_source(sparsifier):
+    lists = [dict(type='mmsparse.VPT', num_prompts=3), dict(type='mmsparse.DenseAdapter', bottleneck=4)]
+    model = classifier('timm_registers', lists, sparsifier).eval()
+    t = model.backbone.forward_tokens(images_for(batch=2))
+    assert t.prefix == 5 + 3
+    assert ((t.source_bm >= t.prefix) | (t.source_bm < 0)).all() and (t.source_bm < t.x_bnc.shape[1]).all()
+    assert restore(t).isfinite().all()
+    if sparsifier == 'NoOp':
+        assert t.source_bm[0].tolist() == list(range(8, 24))
+
+
+def test_rows_of_the_prefix_come_and_go_with_every_field():
+    generator = torch.Generator().manual_seed(0)
+    x_bnc, carry, size_bn, mask_bn = (torch.rand(2, 7, *more, generator=generator) for more in ((4,), (3,), (), ()))
+    source_bm = torch.tensor([[2, 3, -1, 5], [6, 4, 3, 2]])
+    t = Tokens(x_bnc, 2, (2, 2), source_bm, size_bn=size_bn, mask_bn=mask_bn, carry=dict(history=carry))
+    rows_bpc = torch.rand(2, 3, 4, generator=generator)
+    more = insert_prefix(t, rows_bpc, 1)
+    assert more.prefix == 5 and more.source_bm.tolist() == [[5, 6, -1, 8], [9, 7, 6, 5]]
+    for found, before, new in (
+        (more.x_bnc, x_bnc, rows_bpc),
+        (more.size_bn, size_bn, torch.ones(2, 3)),
+        (more.mask_bn, mask_bn, torch.ones(2, 3)),
+        (more.carry['history'], carry, torch.zeros(2, 3, 3)),
+    ):
+        assert torch.equal(found, torch.cat([before[:, :1], new, before[:, 1:]], dim=1))
+    back = drop_prefix(more, 1, 3)
+    assert back.prefix == 2 and torch.equal(back.source_bm, t.source_bm)
+    for name in ('x_bnc', 'size_bn', 'mask_bn'):
+        assert torch.equal(getattr(back, name), getattr(t, name))
+    assert torch.equal(back.carry['history'], carry)
+
+
+@pytest.mark.parametrize('host', DEEPER)
+def test_bitfit_trains_every_bias_and_nothing_else(host):
+    backbone = MODELS.build(dict(type='mmsparse.SparseViT', host=DEEPER[host], adapter=dict(type='mmsparse.BitFit'), out_type='pooled'))
+    trains = {key for key, parameter in backbone.host.named_parameters() if parameter.requires_grad}
+    assert trains == {key for key, _ in backbone.host.named_parameters() if key.endswith('bias')}
+    assert len(trains) >= 11 * 6 / 2
+
+
+@pytest.mark.parametrize(('name', 'trains'), [('FullTuning', True), ('BitFit', True), ('LoRA', False), ('LinearProbe', False)])
+def test_a_host_of_which_something_trains_is_in_training_mode(name, trains):
+    config = dict(type=f'mmsparse.{name}', **ADAPTERS[name])
+    backbone = MODELS.build(dict(type='mmsparse.SparseViT', host=timm_host(drop_path_rate=0.9), adapter=config))
+    torch.manual_seed(0)
+    assert backbone.host.training == trains
+    one, two = (backbone(images_for())[-1] for _ in range(2))
+    assert torch.equal(one, two) != trains
+    backbone.eval()
+    assert not backbone.host.training and torch.equal(backbone(images_for())[-1], backbone(images_for())[-1])
+
+
+@pytest.mark.parametrize('host', ['timm_no_class_token', 'mmpretrain_no_class_token', 'open_clip'])
+def test_what_only_the_hosts_own_pooling_reads_trains_with_that_output_alone(host):
+    sets = []
+    for out_type in ('pooled', 'avg_featmap'):
+        config = DEEPER[host] | (dict(out_type='avg_featmap') if host.startswith('mmpretrain') else {})
+        backbone = MODELS.build(dict(type='mmsparse.SparseViT', host=config, adapter=dict(type='mmsparse.FullTuning'), out_type=out_type))
+        backbone(images_for(host))[-1].square().sum().backward()
+        trains = {key for key, parameter in backbone.host.named_parameters() if parameter.requires_grad}
+        assert trains == {key for key, parameter in backbone.host.named_parameters() if parameter.grad is not None}
+        sets.append(trains)
+    assert sets[0] - sets[1] and not sets[1] - sets[0]
+
+
+def test_layer_decay_counts_as_mmpretrain_does():
+    backbone = MODELS.build(dict(type='mmsparse.SparseViT', host=mmpretrain_host(), adapter=dict(type='mmsparse.FullTuning')))
+    for key, _ in backbone.host.named_parameters():
+        assert backbone.get_layer_depth(f'backbone.host.{key}', 'backbone.') == backbone.host.get_layer_depth(f'backbone.{key}', 'backbone.')
+
+
+@pytest.mark.parametrize('host', HOSTS)
+def test_layer_decay_lowers_the_rate_from_head_to_patches(host):
+    model = classifier(host, [dict(type='mmsparse.FullTuning'), dict(type='mmsparse.AdaptFormer', bottleneck=4)])
+    assert isinstance(model, ImageClassifier)
+    wrapper = build_optim_wrapper(
+        model,
+        dict(
+            optimizer=dict(type='AdamW', lr=1.0, weight_decay=0.1),
+            constructor='mmpretrain.LearningRateDecayOptimWrapperConstructor',
+            paramwise_cfg=dict(layer_decay_rate=0.5),
+        ),
+    )
+    rates = {name: group['lr'] for group in wrapper.optimizer.param_groups for name in [group['param_name']]}
+    view = model.backbone.view
+    stem = next(name for name, module in view.host.named_modules() if module is view.blocks[0])[:-1]
+    first, last = (next(rate for name, rate in rates.items() if f'host.{stem}{index}.' in name) for index in (0, view.depth - 1))
+    assert (first, last) == (0.5**view.depth, 0.5)
+    assert min(rates.values()) == 0.5 ** (view.depth + 1) == rates[f'backbone.host.{view.operators["embed"]}weight']
+    assert (
+        rates['head.fc.weight'] == rates['backbone.adapters.0.layers.1.down.weight' if False else 'backbone.adapters.1.layers.1.down.weight'] == 1.0
+    )
+
+
+def test_folding_leaves_what_cannot_fold_where_it_is():
+    lists = named(LISTS['LoRA, AdaptFormer'] + LISTS['SSF'] + LISTS['VPT, deep'])
+    backbone, images = build('timm', lists, dict(type='mmsparse.EViT', layers=(2, 4))), images_for().double()
+    backbone.double()
+    with torch.no_grad():
+        before = backbone(images)[-1]
+        backbone.fold()
+        assert [type(adapter).__name__ for adapter in backbone.adapters] == ['AdaptFormer', 'VPT']
+        torch.testing.assert_close(backbone(images)[-1], before, rtol=0, atol=1e-9)
+        backbone.fold()
+        torch.testing.assert_close(backbone(images)[-1], before, rtol=0, atol=1e-9)
+
+
+def test_a_list_trains_all_its_parts():
+    model = classifier('mmpretrain', [dict(type='mmsparse.LoRA', rank=2), dict(type='mmsparse.AdaptFormer', bottleneck=4)], 'ToMe')
+    loss(model).backward()
+    for adapter in model.backbone.adapters:
+        assert all(parameter.grad is not None for parameter in adapter.parameters())
+
+
+@pytest.mark.parametrize(
+    ('adapter', 'message'),
+    [
+        (
+            dict(type='LoRA', targets=('q', 'value')),
+            r"LoRA: received targets=\('q', 'value'\), expected some of \('q', 'k', 'v', 'proj', 'fc1', 'fc2'\)",
+        ),
+        (dict(type='LoRA', targets=('q', 'q')), 'each once'),
+        (dict(type='LoRA', targets=()), 'expected some of'),
+        (dict(type='LoRA', rank=49), 'rank=49, but q in layer 1 of vit_tiny_patch16_224 is a matrix of 48×48, of rank 48 at most. Choose a smaller'),
+        (dict(type='LoRA', rank=0), 'LoRA: received rank=0, expected an integer of at least 1'),
+        (dict(type='LoRA', dropout=1.0), r'LoRA: dropout must lie in \[0, 1\), received 1.0'),
+        (dict(type='Adapter', places=('norm1',)), r"Adapter: received places=\('norm1',\), expected one or both of \('attn', 'mlp'\)"),
+        (dict(type='Adapter', bottleneck=0), 'Adapter: received bottleneck=0'),
+        (dict(type='AdaptFormer', bottleneck=True), 'AdaptFormer: received bottleneck=True'),
+        (dict(type='DyTAdapter', dropout='x'), r'DyTAdapter: dropout must lie in \[0, 1\)'),
+        (dict(type='VPT', num_prompts=0), 'VPT: received num_prompts=0'),
+        ([dict(type='FullTuning'), dict(type='BitFit')], "FullTuning and BitFit both train the host parameter '.*bias'. Leave one of them out"),
+    ],
+)
+def test_bad_input_is_refused_when_it_is_built(adapter, message):
+    with pytest.raises(InputError, match=message):
+        MODELS.build(dict(type='mmsparse.SparseViT', host=timm_host(), adapter=named(adapter if isinstance(adapter, list) else [adapter])))
+
+
+@pytest.mark.parametrize('name', ['swin_tiny_patch4_window7_224', 'beit_base_patch16_224'])
+def test_a_host_that_has_no_place_for_prompts_is_no_host(name):
+    """Windows and tables of relative positions fix the rows of a sequence; such networks have no view at all."""
+    with torch.device('meta'), pytest.raises(InputError, match='a model of type timm.models'):
+        host = dict(type='mmsparse.TimmViT', name=name, checkpoint=False)
+        MODELS.build(dict(type='mmsparse.SparseViT', host=host, adapter=dict(type='mmsparse.VPT'), out_type='pooled'))
