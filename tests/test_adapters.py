@@ -1,6 +1,9 @@
 """The PEFT methods: placement against float64 loops, published counts and starts, what they train, and what is refused."""
 
+import inspect
 import math
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -285,3 +288,13 @@ def test_a_host_that_has_no_place_for_prompts_is_no_host(name):
     with torch.device('meta'), pytest.raises(InputError, match='a model of type timm.models'):
         host = dict(type='mmsparse.TimmViT', name=name, checkpoint=False)
         MODELS.build(dict(type='mmsparse.SparseViT', host=host, adapter=dict(type='mmsparse.VPT'), out_type='pooled'))
+
+
+@pytest.mark.parametrize('name', adapters())
+def test_the_screen_of_adapters_names_each_with_its_arguments_and_whether_it_merges(name):
+    text = (Path(__file__).parents[1] / 'docs/adapters.md').read_text()
+    found = re.search(rf'^\| `{name}\(([^)]*)\)` \|.*?\|.*?\| (.*?) \| (.*?) \|', text, re.MULTILINE)
+    kind = MODELS.get(f'mmsparse.{name}')
+    assert re.findall(r'\w+', found[1]) == [argument for argument in inspect.signature(kind).parameters if argument != 'view']
+    assert (found[2] == 'same') == kind.identity_at_start
+    assert (found[3] != 'no') == (kind.folds or name == 'SSF')  # SSF knows it by host

@@ -31,6 +31,21 @@ def test_the_sparsifier_keeps_the_centre_with_a_dense_adapter_on_top(host):
     assert (t.source_bm >= 0).sum() == 3 * 4
 
 
+@pytest.mark.parametrize('host', ['timm_layer_scale', 'mmpretrain', 'open_clip'])
+def test_the_adapter_folds_into_every_kind_of_host(host):
+    backbone = build(host, dict(type='mmsparse.AttentionGain'), dict(type='mmsparse.ToMe', r=2)).double()
+    images = images_for(host).double()
+    with torch.no_grad():
+        before = backbone(images)[-1]
+        backbone.fold()
+        torch.testing.assert_close(backbone(images)[-1], before, rtol=0, atol=1e-9)
+    assert len(backbone.adapters) == 0
+
+
+def test_the_examples_are_short():
+    assert [len(block.splitlines()) <= 30 for block in BLOCKS] == [True] * 4
+
+
 def test_the_adapter_is_neutral_at_its_start_and_trains():
     plain, gained = (build('timm', adapter) for adapter in (None, dict(type='mmsparse.AttentionGain')))
     torch.nn.init.ones_(gained.adapters[0].gain)
