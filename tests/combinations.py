@@ -53,10 +53,13 @@ HOSTS = {
     'timm_layer_scale': timm(init_values=0.5),
     'timm_registers': timm(reg_tokens=4),
     'timm_no_class_token': timm(class_token=False, global_pool='avg'),
+    'timm_siglip': timm(name='vit_base_patch16_siglip_224'),
+    'timm_dinov3': timm(name='vit_small_patch16_dinov3'),
     'mmpretrain': mmpretrain(),
     'mmpretrain_pre_norm': mmpretrain(pre_norm=True, patch_cfg=dict(bias=False)),
     'open_clip': open_clip(),
 }
+WITHOUT_CLASS_TOKEN = ('timm_no_class_token', 'timm_siglip')
 
 
 def registered(base: type) -> list[str]:
@@ -81,7 +84,7 @@ def classifier(host: str, adapter, sparsifier=None):
         InputError: the combination is refused.
     """
     torch.manual_seed(0)
-    bare = HOSTS[host].get('class_token') is False
+    bare = host in WITHOUT_CLASS_TOKEN
     more = dict(score='key_norm') if sparsifier == 'EViT' and bare else {}
     backbone = dict(
         type='mmsparse.SparseViT',

@@ -89,7 +89,9 @@ class Encoder:
         q_bnc = site('q', layer, hq_bnc, q_bnc, t)
         k_bnc = site('k', layer, h_bnc, k_bnc, t)
         v_bnc = site('v', layer, h_bnc, v_bnc, t)
-        o_bnc, probe = parts.attend(*view.heads_of(block, q_bnc, k_bnc, v_bnc), view.scale(block), view.attention_dropout(block), t)
+        q_bhqd, k_bhnd, v_bhnd = view.heads_of(block, q_bnc, k_bnc, v_bnc)
+        q_bhqd, k_bhnd = view.turn(block, q_bhqd, t), view.turn(block, k_bhnd, t)
+        o_bnc, probe = parts.attend(q_bhqd, k_bhnd, v_bhnd, view.scale(block), view.attention_dropout(block), t)
         if class_row_only:
             t, parts = t.first_row(), replace(parts, sparsifiers=())  # nothing is left to reduce, and the class token sees no other row again
         y_bnc = site('proj', layer, o_bnc, view.proj(block, o_bnc), t)

@@ -10,6 +10,7 @@ import pickle
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -139,8 +140,7 @@ def load_strictly(host: nn.Module, state: dict[str, Tensor], path: str) -> None:
 
 def load_timm(host: nn.Module, name: str, path: str) -> None:
     """Load a timm host from a file; position embeddings are resized by timm's own rule."""
-    from timm.models.vision_transformer import checkpoint_filter_fn
-
+    checkpoint_filter_fn = import_module(type(host).__module__).checkpoint_filter_fn
     path = shipped(path)
     if not path.endswith('.npz') or not Path(path).is_file():
         load_strictly(host, checkpoint_filter_fn(read_tensors(path), host), path)

@@ -128,6 +128,10 @@ class View(ABC):
     def heads_of(self, block: nn.Module, q_bnc: Tensor, k_bnc: Tensor, v_bnc: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Split heads (B×H×N×d) and apply q/k norms."""
 
+    def turn(self, block: nn.Module, x_bhnd: Tensor, t: Tokens) -> Tensor:
+        """Rotate queries or keys of the first rows of `t`, where the host's positions are rotary."""
+        return x_bhnd
+
     @abstractmethod
     def scale(self, block: nn.Module) -> float:
         """Factor of the attention logits."""

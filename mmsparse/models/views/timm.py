@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from difflib import get_close_matches
 
+import torch
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
@@ -13,9 +14,10 @@ from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens
 
 from ..host_weights import load_timm, pretrained_timm, seeded
-from .base import View, fused_qkv, mean_of_patches, split_heads
+from .base import View, fused_qkv, mean_of_patches, resolve, split_heads
 
 IDENTITY = 'torch.nn.modules.linear.Identity'
+LINEAR = ('torch.nn.modules.linear.Linear',)
 SCALE = (IDENTITY, 'timm.layers.layer_scale.LayerScale')
 
 
@@ -28,15 +30,15 @@ class TimmView(View):
         'attn': ('timm.layers.attention.Attention',),
         'mlp': ('timm.layers.mlp.Mlp',),
         'attn.norm': (IDENTITY,),
-        'mlp.fc1': ('torch.nn.modules.linear.Linear',),
-        'mlp.fc2': ('torch.nn.modules.linear.Linear',),
+        'mlp.fc1': LINEAR,
+        'mlp.fc2': LINEAR,
         'ls1': SCALE,
         'ls2': SCALE,
     }
     operators = dict(
         embed='patch_embed.proj.', norm1='norm1.', qkv='attn.qkv.', proj='attn.proj.', norm2='norm2.', fc1='mlp.fc1.', fc2='mlp.fc2.', norm='norm.'
     )
-    after_blocks = ('norm.', 'fc_norm.')
+    after_blocks = ('norm.', 'fc_norm.', 'attn_pool.')
 
     def __init__(self, host: nn.Module, name: str | None = None, source: str = 'as given'):
         super().__init__(host)
@@ -105,18 +107,33 @@ class TimmView(View):
         return self.host.norm(x_bnc)
 
     def pooled(self, t: Tokens) -> Tensor:
-        pool = self.host.global_pool
-        if pool == 'token':
-            x_bc = t.x_bnc[:, 0]
-        elif pool == 'avg' and not self.host.pool_include_prefix:
-            x_bc = mean_of_patches(t)
-        else:
-            raise InputError(f"{self.name}: out_type='pooled' cannot run the host's pooling {pool!r}. Known: 'token', 'avg'.")
-        return self.host.fc_norm(x_bc)
+        return timm_pooled(self, t, self.prefix if self.host.pool_include_prefix else 0)
+
+
+def timm_pooled(view: View, t: Tokens, own: int) -> Tensor:
+    """Pool as a timm host does, B×C: class token, mean, or the attention of a latent (SigLIP), where a row counts for the patches behind it.
+
+    Args:
+        view: of the host.
+        t: after the final norm.
+        own: rows of the host's prefix that attention reads too; prompts are never read.
+    """
+    host, pool = view.host, view.host.global_pool
+    if pool == 'token':
+        x_bc = t.x_bnc[:, 0]
+    elif pool == 'avg' and not getattr(host, 'pool_include_prefix', False):
+        x_bc = mean_of_patches(t)
+    elif pool == 'map' and host.attn_pool.pos_embed is None:
+        weight_bn = t.sizes_bn if t.mask_bn is None else t.sizes_bn * (t.mask_bn > 0)
+        x_bnc, weight_bn = (torch.cat([value[:, :own], value[:, t.prefix :]], dim=1) for value in (t.x_bnc, weight_bn))
+        x_bc = host.attn_pool(x_bnc, attn_mask=weight_bn.log()[:, None, None, :].to(x_bnc.dtype))
+    else:
+        raise InputError(f"{view.name}: out_type='pooled' cannot run the host's pooling {pool!r}. Known: 'token', 'avg', 'map'.")
+    return host.fc_norm(x_bc)
 
 
 @MODELS.register_module(name='TimmViT')
-def timm_vit(name: str, checkpoint: str | bool | None = None, **kwargs) -> TimmView:
+def timm_vit(name: str, checkpoint: str | bool | None = None, **kwargs) -> View:
     """Build a timm host by name, without its classifier.
 
     Args:
@@ -146,7 +163,8 @@ def timm_vit(name: str, checkpoint: str | bool | None = None, **kwargs) -> TimmV
         close = [match for key in kwargs if key not in known for match in get_close_matches(key, known, n=1)]
         hint = f' Did you mean {" or ".join(close)}?' if close else ''
         raise InputError(f'TimmViT: {error}. Arguments other than name and checkpoint go to timm.create_model({name!r}).{hint}') from error
-    view = TimmView(host, name, {None: 'pretrained, from the hub', False: 'random, seed 0'}.get(checkpoint, checkpoint))
+    view = resolve(host)
+    view.name, view.source = name, {None: 'pretrained, from the hub', False: 'random, seed 0'}.get(checkpoint, checkpoint)
     if isinstance(checkpoint, str):
         load_timm(host, name, checkpoint)
     return view

@@ -1,0 +1,150 @@
+"""timm's Eva family: rotary positions (DINOv3, EVA-02 tiny and small, ViTs with RoPE) or learned ones, plain FFNs or packed gated ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmsparse.errors import InputError
+from mmsparse.tokens import Tokens
+
+from .base import QKV, View, packed_qkv, qualified, split_heads
+from .operators import Operator
+from .timm import IDENTITY, LINEAR, timm_pooled
+
+PHASE = 'phase'
+GATED = 'timm.layers.mlp.GluMlp'
+KNOWN_ROPE = ('RotaryEmbeddingCat', 'RotaryEmbeddingDinoV3')
+
+
+class EvaView(View):
+    """A ``timm.models.eva.Eva``, pre-norm.
+
+    Phases are a matter of rows, so they ride every plan in ``Tokens.carry``, as sine and cosine − 1: a row without position (class token,
+    registers, prompts) holds zeros. A merged row has the mean of the phases behind it.
+    """
+
+    model_types = ('timm.models.eva.Eva',)
+    part_types = {
+        '': ('timm.models.eva.EvaBlock',),
+        'attn': ('timm.models.eva.EvaAttention', 'timm.layers.attention.AttentionRope'),
+        'attn.norm': (IDENTITY,),
+        'mlp': ('timm.layers.mlp.Mlp', GATED),
+        'mlp.norm': (IDENTITY,),
+        'mlp.fc1': LINEAR,
+        'mlp.fc2': LINEAR,
+    }
+    operators = dict(embed='patch_embed.proj.', norm1='norm1.', proj='attn.proj.', norm2='norm2.', fc1='mlp.fc1.', fc2='mlp.fc2.', norm='norm.')
+    after_blocks = ('norm.', 'fc_norm.', 'attn_pool.')
+
+    def __init__(self, host: nn.Module, name: str | None = None, source: str = 'as given'):
+        super().__init__(host)
+        self.name, self.source = name or 'timm Eva', source
+        self.width, self.depth, self.blocks = host.embed_dim, len(host.blocks), host.blocks
+        self.class_token, self.prefix = host.cls_token is not None, host.num_prefix_tokens
+        self.patch, self.any_size = host.patch_embed.patch_size, host.dynamic_img_size
+        self.grid = self.divide(*host.patch_embed.img_size)
+        for index, block in enumerate(host.blocks, start=1):
+            self.check_parts(index, block)
+            if block.attn.gate is not None or getattr(block.attn, 'num_kv_groups', 1) > 1:
+                raise InputError(
+                    f'{self.name}: block {index} gates its attention or shares keys among heads, which EvaView cannot run. Use another host.'
+                )
+        self.heads = host.blocks[0].attn.num_heads
+        self.operators = self.operators | (dict(qkv='attn.qkv.') if host.blocks[0].attn.qkv is not None else {})
+        if host.rope is not None and type(host.rope).__name__ not in KNOWN_ROPE:
+            raise InputError(
+                f'{self.name}: its rotary positions are {type(host.rope).__name__}, with phases of their own for every head or layer; EvaView keeps '
+                f'one phase per row. Known: {", ".join(KNOWN_ROPE)}.'
+            )
+        if host.patch_drop is not None:
+            raise InputError(f'{self.name}: received patch_drop_rate, which loses track of rows. Leave it out and use a sparsifier.')
+
+    def embed(self, images: Tensor, site: Callable[[Tensor], Tensor]) -> Tokens:
+        grid = self.grid_of(images)
+        x_bnc, phase_nd = self.host._pos_embed(site(self.host.patch_embed(images)))
+        t = Tokens.start(self.host.norm_pre(x_bnc), self.prefix, grid)
+        if phase_nd is not None:
+            sin_nd, cos_nd = phase_nd.chunk(2, dim=-1)
+            phase_nd = F.pad(torch.cat([sin_nd, cos_nd - 1], dim=-1), (0, 0, self.prefix, 0))
+            t.carry[PHASE] = phase_nd.expand(len(x_bnc), -1, -1)
+        return t
+
+    def norm1(self, block: nn.Module, x_bnc: Tensor) -> Tensor:
+        return block.norm1(x_bnc)
+
+    def qkv(self, block: nn.Module, hq_bnc: Tensor, h_bnc: Tensor) -> tuple[Tensor, ...]:
+        attn = block.attn
+        if attn.qkv is None:
+            return attn.q_proj(hq_bnc), attn.k_proj(h_bnc), attn.v_proj(h_bnc)
+        bias = attn.qkv.bias if getattr(attn, 'q_bias', None) is None else torch.cat((attn.q_bias, attn.k_bias, attn.v_bias))
+        return packed_qkv(attn.qkv.weight, bias, hq_bnc, h_bnc)
+
+    def heads_of(self, block: nn.Module, q_bnc: Tensor, k_bnc: Tensor, v_bnc: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        attn = block.attn
+        q_bhnd, k_bhnd, v_bhnd = (split_heads(x_bnc, attn.num_heads) for x_bnc in (q_bnc, k_bnc, v_bnc))
+        return attn.q_norm(q_bhnd), attn.k_norm(k_bhnd), v_bhnd
+
+    def turn(self, block: nn.Module, x_bhnd: Tensor, t: Tokens) -> Tensor:
+        """Rotate queries or keys of the first rows by their phases."""
+        if PHASE not in t.carry:
+            return x_bhnd
+        from timm.layers import apply_rot_embed_cat
+
+        sin_b1nd, cos_b1nd = t.carry[PHASE][:, None, : x_bhnd.shape[2]].chunk(2, dim=-1)
+        return apply_rot_embed_cat(x_bhnd, torch.cat([sin_b1nd, cos_b1nd + 1], dim=-1), half=block.attn.rotate_half).to(x_bhnd.dtype)
+
+    def scale(self, block: nn.Module) -> float:
+        return block.attn.scale
+
+    def attention_dropout(self, block: nn.Module) -> float:
+        return block.attn.attn_drop.p if block.training else 0.0
+
+    def proj(self, block: nn.Module, o_bnc: Tensor) -> Tensor:
+        return block.attn.proj(o_bnc)
+
+    def attention_branch(self, block: nn.Module, y_bnc: Tensor) -> Tensor:
+        y_bnc = block.attn.proj_drop(y_bnc)
+        return block.drop_path1(y_bnc if block.gamma_1 is None else block.gamma_1 * y_bnc)
+
+    def norm2(self, block: nn.Module, x_bnc: Tensor) -> Tensor:
+        return block.norm2(x_bnc)
+
+    def fc1(self, block: nn.Module, h_bnc: Tensor) -> Tensor:
+        return block.mlp.fc1(h_bnc)
+
+    def activation(self, block: nn.Module, z_bnc: Tensor) -> Tensor:
+        if qualified(block.mlp) != GATED:
+            return block.mlp.drop1(block.mlp.act(z_bnc))
+        one_bnc, two_bnc = z_bnc.chunk(2, dim=-1)
+        return block.mlp.drop1(one_bnc * block.mlp.act(two_bnc) if block.mlp.gate_last else block.mlp.act(one_bnc) * two_bnc)
+
+    def fc2(self, block: nn.Module, z_bnc: Tensor) -> Tensor:
+        return block.mlp.fc2(z_bnc)
+
+    def mlp_branch(self, block: nn.Module, y_bnc: Tensor) -> Tensor:
+        y_bnc = block.mlp.drop2(y_bnc)
+        return block.drop_path2(y_bnc if block.gamma_2 is None else block.gamma_2 * y_bnc)
+
+    def norm(self, x_bnc: Tensor) -> Tensor:
+        return self.host.norm(x_bnc)
+
+    def pooled(self, t: Tokens) -> Tensor:
+        return timm_pooled(self, t, self.prefix)
+
+    def operator(self, layer: int, name: str) -> Operator | None:
+        """As for every host, but q, k and v may be modules of their own, or keep their biases apart, with none for k."""
+        if name not in QKV:
+            return super().operator(layer, name)
+        attn = self.blocks[layer - 1].attn
+        if attn.qkv is None:
+            linear = getattr(attn, f'{name}_proj')
+            weight, bias = linear.weight, linear.bias
+        elif (apart := getattr(attn, 'q_bias', None)) is None:
+            return super().operator(layer, name)
+        else:
+            weight, bias = attn.qkv.weight.chunk(3)[QKV.index(name)], {'q': apart, 'k': None, 'v': attn.v_bias}[name]
+        return Operator(weight.detach(), None if bias is None else bias.detach())

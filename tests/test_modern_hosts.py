@@ -1,0 +1,137 @@
+"""Rotary positions and attention pooling: the hosts' own forward, phases that follow their rows, and refusals by name."""
+
+from dataclasses import replace
+
+import pytest
+import timm
+import torch
+
+from hosts import build, timm_host
+from mmsparse.errors import InputError
+from mmsparse.models.views.eva import PHASE
+from mmsparse.registry import MODELS
+from mmsparse.tokens import Plan, reduce
+
+ROTARY = {
+    'dinov3': timm_host(name='vit_small_patch16_dinov3'),
+    'dinov3, any size': timm_host(name='vit_small_patch16_dinov3', dynamic_img_size=True),
+    'eva02': timm_host(name='eva02_tiny_patch14_224'),
+    'rope': timm_host(name='vit_small_patch16_rope_224'),
+    'perception encoder': timm_host(name='vit_pe_core_tiny_patch16_384'),
+}
+MODERN = {
+    **ROTARY,
+    'eva, learned positions': timm_host(name='eva_giant_patch14_224'),
+    'siglip': timm_host(name='vit_base_patch16_siglip_224'),
+    'siglip, mean': timm_host(name='vit_base_patch16_siglip_gap_224'),
+}
+
+
+def pictures(batch=3):
+    return torch.randn(batch, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+def sparsifiers(view):
+    """Each one that can rest on this host, set to reduce nothing or to reduce."""
+    class_token = view.class_token
+    score = 'class' if class_token else 'shift'
+    kinds = {
+        'EViT': [dict(layers=(2, 4), keep_rate=rate, score=score) for rate in (1.0, 0.6)],
+        'DynamicViT': [dict(layers=(2, 4), keep_rates=rates) for rates in ((1.0, 1.0), (0.7, 0.4))],
+        'ToMe': [dict(r=0), dict(r=2)],
+        'PYRA': [dict(r=0), dict(r=2)],
+        'RandomDrop': [dict(layers=(2, 4), keep_rate=rate) for rate in (1.0, 0.6)],
+        'ATS': [dict(layers=(2, 4), keep_rate=rate) for rate in (1.0, 0.6)],
+    }
+    return {name: options for name, options in kinds.items() if class_token or name != 'ATS'}
+
+
+@pytest.mark.parametrize('name', MODERN)
+def test_the_network_equals_the_hosts_own_forward(name):
+    raw, pooled = (build(MODERN[name], out_type=out_type) for out_type in ('raw', 'pooled'))
+    with torch.no_grad():
+        torch.testing.assert_close(raw(pictures())[-1], raw.host.forward_features(pictures()), rtol=0, atol=1e-5)
+        expected = pooled.host(pictures())
+        torch.testing.assert_close(pooled(pictures())[-1], expected, rtol=0, atol=1e-5)
+    assert expected.std() > 0.1
+
+
+@pytest.mark.parametrize('name', MODERN)
+def test_every_sparsifier_runs_and_is_neutral_where_it_reduces_nothing(name):
+    dense = build(MODERN[name], out_type='pooled')
+    with torch.no_grad():
+        expected = dense(pictures())[-1]
+        for kind, (neutral, reducing) in sparsifiers(dense.view).items():
+            for options, same in ((neutral, True), (reducing, False)):
+                backbone = build(MODERN[name], sparsifier=dict(type=f'mmsparse.{kind}', **options), out_type='pooled')
+                backbone.host.load_state_dict(dense.host.state_dict())
+                found = backbone(pictures())[-1]
+                assert found.isfinite().all()
+                assert ((found - expected).abs().max() < 1e-5) == same, kind
+
+
+@pytest.mark.parametrize('name', ROTARY)
+def test_the_rows_that_stay_keep_their_phases(name):
+    """As timm's own blocks compute on those rows with their rotary embeddings picked beside them."""
+    backbone = build(ROTARY[name], sparsifier=dict(type='mmsparse.EViT', layers=(2,), keep_rate=0.5, fuse='drop')).double()
+    host, images = backbone.host, pictures(1).double()
+    with torch.no_grad():
+        tokens = backbone.forward_tokens(images)
+        kept_k = (tokens.source_bm[0] >= 0).nonzero().flatten()
+        x_bnc, phase_md = host._pos_embed(host.patch_embed(images))
+        x_bnc = host.blocks[0](host.norm_pre(x_bnc), rope=phase_md)
+        block = host.blocks[1]
+        y_bnc = block.attn(block.norm1(x_bnc), rope=phase_md)
+        x_bnc = x_bnc + (y_bnc if block.gamma_1 is None else block.gamma_1 * y_bnc)
+        x_bnc = torch.cat([x_bnc[:, : backbone.view.prefix], x_bnc[:, backbone.view.prefix + kept_k]], dim=1)
+        y_bnc = block.mlp(block.norm2(x_bnc))
+        x_bnc = x_bnc + (y_bnc if block.gamma_2 is None else block.gamma_2 * y_bnc)
+        for block in host.blocks[2:]:
+            x_bnc = block(x_bnc, rope=phase_md[kept_k])
+        torch.testing.assert_close(tokens.x_bnc, host.norm(x_bnc), rtol=0, atol=1e-9)
+
+
+def test_a_merged_row_has_the_mean_of_the_phases_behind_it_and_a_prompt_has_none():
+    backbone = build(ROTARY['dinov3'], dict(type='mmsparse.VPT', num_prompts=2), dict(type='mmsparse.ToMe', r=2))
+    tokens = backbone.forward_tokens(pictures())
+    phase_bnd = tokens.carry[PHASE]
+    assert not phase_bnd[:, : tokens.prefix].any() and tokens.prefix == 5 + 2
+    fresh = build(ROTARY['dinov3']).view.embed(pictures(1), lambda patches: patches).carry[PHASE][0, 5:]
+    for row in tokens.source_bm[0].unique().tolist():
+        behind = fresh[tokens.source_bm[0] == row]
+        torch.testing.assert_close(phase_bnd[0, row], behind.mean(0), rtol=0, atol=1e-6)
+
+
+def test_attention_pooling_counts_a_row_as_the_patches_behind_it_and_padding_not_at_all():
+    backbone = build(MODERN['siglip'], out_type='pooled').double()
+    view, t = backbone.view, backbone.forward_tokens(pictures(2).double())
+    x_bnc = t.x_bnc.clone()
+    x_bnc[:, 1] = x_bnc[:, 0]
+    expected = view.pooled(replace(t, x_bnc=x_bnc))
+    index_bn = torch.tensor([0, 0, *range(1, 15)]).expand(2, -1)
+    merged = reduce(replace(t, x_bnc=x_bnc), Plan(index_bn, 15, torch.tensor([0.5, 0.5] + [1.0] * 14).double().expand(2, -1)))
+    torch.testing.assert_close(view.pooled(merged), expected, rtol=0, atol=1e-9)
+    mask_bn = torch.ones(2, 17).double().index_fill(1, torch.tensor([16]), 0.0)
+    padded = replace(t, x_bnc=torch.cat([x_bnc, torch.randn(2, 1, 48).double()], dim=1), mask_bn=mask_bn)
+    torch.testing.assert_close(view.pooled(padded), expected, rtol=0, atol=1e-9)
+
+
+def test_weights_of_a_rotary_host_are_read_by_its_own_rules(tmp_path):
+    options = {key: value for key, value in ROTARY['dinov3'].items() if key not in ('type', 'name', 'checkpoint')}
+    host = timm.create_model('vit_small_patch16_dinov3', num_classes=0, **options)
+    torch.save(host.state_dict(), tmp_path / 'host.pth')
+    backbone = MODELS.build(dict(type='mmsparse.SparseViT', host=ROTARY['dinov3'] | dict(checkpoint=str(tmp_path / 'host.pth'))))
+    assert all(torch.equal(value, backbone.host.state_dict()[key]) for key, value in host.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ('name', 'message'),
+    [
+        ('vit_small_patch16_rope_mixed_224', 'rotary positions are RotaryEmbeddingMixed, with phases of their own for every head or layer'),
+        ('vit_small_plus_patch16_dinov3', 'block 1 of timm Eva has a mlp of timm.layers.mlp.SwiGLU, which this view cannot run'),
+        ('beitv2_base_patch16_224', 'received a host of type timm.models.beit.Beit, which no view knows'),
+    ],
+)
+def test_what_has_no_view_is_refused_by_name(name, message):
+    with pytest.raises(InputError, match=message):
+        MODELS.build(dict(type='mmsparse.SparseViT', host=timm_host(name=name)))
