@@ -66,8 +66,8 @@ def page() -> str:
     lines = [
         '# Which adapter meets which sparsifier on which host',
         '',
-        'Written by `python tools/analysis_tools/combinations.py --out docs/combinations.md` from the registry: every combination is built on a small',
-        f'host of each of {len(HOSTS)} families. `tests/test_matrix.py` also trains, saves, loads and folds them.',
+        'Written by `python tools/analysis_tools/combinations.py --out docs/combinations.md` from the registry: every combination is built on a',
+        f'small host of each of {len(HOSTS)} families. `tests/test_matrix.py` also trains, saves, loads and folds them.',
         '',
         *(f'- {host}' for host in HOSTS),
         '',
