@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from mmengine.registry import MODELS, DefaultScope
@@ -13,6 +13,7 @@ from mmsparse.models.views.mmpretrain import MMPretrainView
 from mmsparse.models.views.open_clip import OpenClipView
 from mmsparse.models.views.timm import TimmView
 
+Library = tuple[dict[str, Tensor], nn.Module, Callable[[], Tensor]]  # its checkpoint, its model, what that is to answer
 TOLERANCE = 1e-4  # of the largest output; another order of sums gives 1e-6
 
 
@@ -59,7 +60,7 @@ def _logits(model: nn.Module, images: Tensor) -> Tensor:
     return model.head(model.backbone.outputs(model.backbone.encode(images, sparsify=False)))
 
 
-def _timm(model: nn.Module, cfg: Mapping, images: Tensor):
+def _timm(model: nn.Module, cfg: Mapping, images: Tensor) -> Library:
     import timm
 
     fc = getattr(model.head, 'fc', None)
@@ -71,7 +72,7 @@ def _timm(model: nn.Module, cfg: Mapping, images: Tensor):
     return {**model.backbone.host.state_dict(), **head}, library, lambda: _logits(model, images)
 
 
-def _mmpretrain(model: nn.Module, cfg: Mapping, images: Tensor):
+def _mmpretrain(model: nn.Module, cfg: Mapping, images: Tensor) -> Library:
     host = {key: value for key, value in cfg['backbone']['host'].items() if key not in ('checkpoint', 'init_cfg')}
     if model.backbone.out_type != 'pooled':
         host['out_type'] = model.backbone.out_type
@@ -82,7 +83,7 @@ def _mmpretrain(model: nn.Module, cfg: Mapping, images: Tensor):
     return tensors, library, lambda: _logits(model, images)
 
 
-def _open_clip(model: nn.Module, cfg: Mapping, images: Tensor):
+def _open_clip(model: nn.Module, cfg: Mapping, images: Tensor) -> Library:
     backbone = model.backbone
     library = MODELS.build({**cfg['backbone']['host'], 'checkpoint': False}).host
     return backbone.host.state_dict(), library, lambda: backbone.view.pooled(backbone.forward_tokens(images, sparsify=False))

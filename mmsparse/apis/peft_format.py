@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -84,7 +84,7 @@ def from_peft(config: Mapping, tensors: Mapping[str, Tensor], model: nn.Module, 
             f'{source}: expected a head of {fc.out_features} classes and width {fc.in_features} in the file, as head.weight and head.bias. '
             "Train it along, with modules_to_save=['head']."
         )
-    products = list(_products(config, left, lora, model.backbone.view, source))
+    products = list(_products(config, left, model.backbone.view, source))
     room = {target: max((len(down) for _, found, down, _ in products if found == target), default=0) for target in _order(products)}
     if not set(room) <= set(lora.targets) or max(room.values(), default=0) > lora.rank:
         rank = max(room.values())
@@ -104,7 +104,7 @@ def from_peft(config: Mapping, tensors: Mapping[str, Tensor], model: nn.Module, 
             pair['up'].weight[:, : len(down)] = up / lora.scale
 
 
-def _products(config: Mapping, left: dict[str, Tensor], lora: LoRA, view: TimmView, source: str):
+def _products(config: Mapping, left: dict[str, Tensor], view: TimmView, source: str) -> Iterator[tuple[int, str, Tensor, Tensor]]:
     """Yield layer, target, down and the scaled up of every product in the file that is not zero."""
     targets = {stem.removesuffix('.'): name for name, stem in view.operators.items()}
     while left:

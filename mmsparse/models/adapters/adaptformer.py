@@ -33,8 +33,8 @@ class AdaptFormer(BaseAdapter):
         name, self.scale = type(self).__name__, scale
         # A linear's own initialisation is that of the down-projection.
         self.layers = nn.ModuleDict({str(i): Bottleneck(name, view.width, bottleneck, nn.ReLU(), dropout) for i in range(1, view.depth + 1)})
-        for bottleneck in self.layers.values():
-            nn.init.zeros_(bottleneck.up.weight)
+        for part in self.layers.values():
+            nn.init.zeros_(part.up.weight)
 
     def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor:
         """Add the bottleneck of the residual stream, all rows, also those that skip the FFN."""
