@@ -167,7 +167,8 @@ def merge(x_bnc: Tensor, plan: Plan) -> Tensor:
     # Rows that leave are sent to one row past the end, which is cut off: shapes stay independent of the data.
     target_bnc = torch.where(plan.index_bn < 0, plan.length, plan.index_bn).unsqueeze(-1).expand_as(shared_bnc)
     out_bnc = shared_bnc.new_zeros(x_bnc.shape[0], plan.length + 1, x_bnc.shape[2])
-    return out_bnc.scatter_add(1, target_bnc, shared_bnc)[:, : plan.length].to(x_bnc.dtype)
+    # Contiguous: otherwise every linear that reads the rows would copy them, and keep its copy for the backward pass.
+    return out_bnc.scatter_add(1, target_bnc, shared_bnc)[:, : plan.length].to(x_bnc.dtype).contiguous()
 
 
 def reduce(tokens: Tokens, plan: Plan) -> Tokens:

@@ -77,12 +77,18 @@ class Encoder:
 
     def _block(self, layer: int, block, t: Tokens, parts: _Parts, class_row_only: bool) -> Tokens:
         """Run one pre-norm block: attention, reduction, FFN (Sparse-Tuning, fig. 2)."""
-        view, site = self.view, parts.site
         for adapter in parts.adapters:
             t = adapter.tokens(layer, t)
         t = replace(t, carry=dict(t.carry))  # a site writes to this layer's copy: the tokens handed out earlier stay as they were
         t, _ = parts.reduce('before', layer, t, None)
+        t, parts, probe = self._attention(layer, block, t, parts, class_row_only)
+        t, ffn_bn = parts.reduce('after', layer, t, probe)
+        del probe  # queries, keys and values are released before the FFN, where memory peaks
+        return self._ffn(layer, block, t, parts, ffn_bn)
 
+    def _attention(self, layer: int, block, t: Tokens, parts: _Parts, class_row_only: bool) -> tuple[Tokens, _Parts, Probe]:
+        """Add the attention branch; return also who is asked from here on, and what may be asked."""
+        view, site = self.view, parts.site
         h_bnc = site('norm1', layer, t.x_bnc, view.norm1(block, t.x_bnc), t)
         hq_bnc = h_bnc[:, :1] if class_row_only else h_bnc
         q_bnc, k_bnc, v_bnc = view.qkv(block, hq_bnc, h_bnc)
@@ -96,8 +102,11 @@ class Encoder:
             t, parts = t.first_row(), replace(parts, sparsifiers=())  # nothing is left to reduce, and the class token sees no other row again
         y_bnc = site('proj', layer, o_bnc, view.proj(block, o_bnc), t)
         y_bnc = site('attn', layer, h_bnc, view.attention_branch(block, y_bnc), t)
-        t, ffn_bn = parts.reduce('after', layer, replace(t, x_bnc=t.x_bnc + y_bnc), probe)
+        return replace(t, x_bnc=t.x_bnc + y_bnc), parts, probe
 
+    def _ffn(self, layer: int, block, t: Tokens, parts: _Parts, ffn_bn: Tensor | None) -> Tokens:
+        """Add the FFN's branch, run on the rows in ffn_bn (None: all)."""
+        view, site = self.view, parts.site
         x_bnc = take(t.x_bnc, ffn_bn)
         h_bnc = site('norm2', layer, x_bnc, view.norm2(block, x_bnc), t)
         z_bnc = view.activation(block, site('fc1', layer, h_bnc, view.fc1(block, h_bnc), t))
