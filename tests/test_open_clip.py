@@ -1,14 +1,19 @@
 """open_clip's visual towers through the view: encode_image comes out, at any size, and what the view does not know is refused by name."""
 
+from pathlib import Path
+
 import open_clip
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
+import mmsparse
 from hosts import WIDTH, build, draw, images_for, open_clip_host
 from mmsparse.errors import InputError
 from mmsparse.models.host_weights import fingerprint
 from mmsparse.registry import MODELS
+from small_run import write_run
+from small_state import change_card, copy_of, train
 
 
 def real(name, **options):
@@ -103,3 +108,27 @@ def test_unreachable_weights_are_one_message_with_the_ways_to_provide_them(monke
     monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path))
     with pytest.raises(InputError, match=r'ViT-B-16-quickgelu.*host\.checkpoint=FILE.*host\.checkpoint=False'):
         MODELS.build(open_clip_host(checkpoint=None))
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    """A run on an open_clip host, kept as an adapter."""
+    config = write_run(tmp_path_factory.mktemp('open_clip'))
+    host = dict(open_clip_host(width=32, layers=4, head_width=16), _delete_=True)
+    return train(config, 'run', **{'model.backbone.host': host})
+
+
+def test_an_adapter_on_a_clip_tower_is_kept_without_the_tower_and_loads_from_its_card(trained):
+    state = f'{trained.work_dir}/epoch_3'
+    assert not [key for key in load_file(f'{state}/adapter.safetensors') if 'host' in key]
+    loaded, images = mmsparse.load(state), torch.randn(2, 3, 32, 32)
+    trained.model.eval()
+    assert torch.equal(loaded(images), trained.model(images))
+    assert loaded.card.frozen['backbone.host']['name'] == 'ViT-B-16-quickgelu'
+
+
+def test_an_adapter_of_another_tower_is_refused(trained, tmp_path):
+    state = copy_of(Path(f'{trained.work_dir}/epoch_3'), tmp_path / 'epoch_3')
+    change_card(state, lambda card: card['config']['model']['backbone']['host'].update(mlp_ratio=2.0))
+    with pytest.raises(InputError, match='belongs to another host'):
+        mmsparse.load(state)
