@@ -33,6 +33,10 @@ def find_type(name, scope: str, where: str = 'type'):
         return known[bare]
     if prefix and callable(target := get_object_from_string(name)):
         return target
+    from mmsparse.registry import register_segmentation  # that module imports this one
+
+    if 'mmsparse' in (prefix, scope) and register_segmentation():
+        return find_type(name, scope, where)
     spelled = {f'mmsparse.{key}': key for key in _registered('mmsparse')}
     if prefix != 'mmsparse':
         spelled |= {f'{prefix}.{key}' if prefix else key: key for key in known}

@@ -35,5 +35,12 @@ def refuse_lost_losses(target, cfg: Mapping, scope: str, where: str) -> None:
             if has_losses(found := find_type(part['type'], scope, f'{where}.{key}')):
                 raise InputError(
                     f'{where}.{key}: {found.__name__} has losses of its own, and {target.__name__} does not collect them, so it would not learn. '
-                    "Use type='mmsparse.SparseClassifier' for the model; it takes ImageClassifier's arguments."
+                    f'Use {_collector(cfg)}.'
                 )
+
+
+def _collector(cfg: Mapping) -> str:
+    """Say which model collects: the kind of head tells the task."""
+    if 'decode_head' in cfg:
+        return "type='mmsparse.SparseSegmentor' for the model; it takes EncoderDecoder's arguments"
+    return "type='mmsparse.SparseClassifier' for the model; it takes ImageClassifier's arguments"

@@ -15,15 +15,34 @@ from mmsparse.errors import InputError
 from mmsparse.hints import check_arguments, find_type
 from mmsparse.loss_check import refuse_lost_losses
 
+SEGMENTATION = ['mmsparse.models.segmentors', 'mmsparse.datasets.segmentation']  # packages still to be imported
+
 
 def import_all(package: str) -> None:
-    """Import every module below a package, so that its classes register themselves and no list has to be kept.
+    """Import every module of a package, so that its classes register themselves and no list has to be kept.
 
     Args:
         package: dotted name, e.g. ``__name__`` in an ``__init__.py``.
     """
-    for module in pkgutil.walk_packages(import_module(package).__path__, package + '.'):
+    for module in pkgutil.iter_modules(import_module(package).__path__, package + '.'):
         import_module(module.name)
+
+
+def register_segmentation() -> bool:
+    """Import what rests on mmseg, once; tell whether there was something to import."""
+    new = bool(SEGMENTATION)
+    while SEGMENTATION:
+        import_all(SEGMENTATION.pop())
+    return new
+
+
+class ChildRegistry(Registry):
+    """Looks for a name without mmseg first: importing it would cost every other run two seconds."""
+
+    def get(self, key: str):
+        """Return what is registered under a name, or None."""
+        found = super().get(key)
+        return super().get(key) if found is None and register_segmentation() else found
 
 
 def _build(cfg, default_args=None, *, registry: Registry):
@@ -42,7 +61,7 @@ def _build(cfg, default_args=None, *, registry: Registry):
 
 
 def _child(parent: Registry, location: str) -> Registry:
-    return Registry(parent.name, build_func=_build, parent=parent, scope='mmsparse', locations=[location])
+    return ChildRegistry(parent.name, build_func=_build, parent=parent, scope='mmsparse', locations=[location])
 
 
 MODELS = _child(MMENGINE_MODELS, 'mmsparse.models')

@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
+from mmengine.registry import DefaultScope, init_default_scope
 from mmpretrain.registry import DATASETS, MODELS, TRANSFORMS
 from modelindex.load_model_index import load
 from PIL import Image
@@ -29,7 +29,7 @@ def by_name(path: Path) -> str:
 def read(path: Path) -> Config:
     """The config with random host weights, since the pretrained ones are not here."""
     cfg = Config.fromfile(path)
-    init_default_scope(cfg.default_scope)
+    init_default_scope('mmpretrain')
     if cfg.model.get('backbone'):
         cfg.model.backbone.host.checkpoint = False
     return cfg
@@ -37,12 +37,14 @@ def read(path: Path) -> Config:
 
 def light(cfg: Config) -> torch.nn.Module:
     """The config's model without memory behind its weights."""
-    with torch.device('meta'):
+    with torch.device('meta'), DefaultScope.overwrite_default_scope(cfg.default_scope):
         return MODELS.build(cfg.model).eval()
 
 
 def images(path: Path) -> torch.Tensor:
-    return torch.zeros(1, 3, *[32 if path.stem.startswith('tiny') else 224] * 2, device='meta')
+    """What the config's network is fed: crops of a segmentor, else the host's own size."""
+    crop = read(path).data_preprocessor.get('size') if path.is_file() else None
+    return torch.zeros(1, 3, *crop or [32 if path.stem.startswith('tiny') else 224] * 2, device='meta')
 
 
 @pytest.mark.parametrize('path', LEAVES, ids=by_name)
@@ -51,6 +53,11 @@ def test_a_config_is_sound_and_survives_being_stored(path, tmp_path):
     check_config(cfg)
     cfg.dump(tmp_path / 'stored.py')
     assert Config.fromfile(tmp_path / 'stored.py').to_dict() == cfg.to_dict()
+    if 'decode_head' in cfg.model:
+        with DefaultScope.overwrite_default_scope(cfg.default_scope):
+            classes = DATASETS.build(dict(cfg.val_dataloader.dataset, lazy_init=True)).metainfo['classes']
+        assert cfg.model.decode_head.num_classes == len(classes)
+        return
     assert cfg.model.get('num_classes', cfg.model.get('head', {}).get('num_classes')) == cfg.data_preprocessor.num_classes
 
 

@@ -48,7 +48,11 @@ def build_config(args) -> Config:
         hook = cfg.default_hooks.get('visualization')
         if hook is None:
             raise InputError("--show-dir: the config has no default_hooks.visualization; set it to dict(type='VisualizationHook').")
-        hook.update(enable=True, out_dir=args.show_dir, interval=args.interval or hook.get('interval', 1))
+        if hook.type.endswith('SegVisualizationHook'):  # mmseg's draws where the visualizer writes, one image in 50
+            hook.update(draw=True, interval=args.interval or 1)
+            cfg.visualizer.save_dir = args.show_dir
+        else:
+            hook.update(enable=True, out_dir=args.show_dir, interval=args.interval or hook.get('interval', 1))
     if args.tta:
         use_tta(cfg)
     return cfg

@@ -48,6 +48,11 @@ class Classifier:
 
     def __init__(self, adapter: str | Path, device: str = 'cpu', host_checkpoint: str | None = None):
         self.model = load(adapter, device, host_checkpoint)
+        if not hasattr(self.model, 'head'):
+            raise InputError(
+                f'{adapter}: this adapter belongs to a {type(self.model).__name__}, which does not classify images. '
+                'To draw the predictions of a segmentor use tools/test.py CONFIG ADAPTER --show-dir FOLDER.'
+            )
         card, file = self.model.card, str(Path(adapter) / CARD)
         steps = [step for step in pipeline_config(card, file) if not step['type'].split('.')[-1].startswith('LoadImage')]
         with DefaultScope.overwrite_default_scope(scope_of(card, file)):

@@ -1,5 +1,6 @@
 """Two cards: what is about to be trained, and what came out."""
 
+import math
 import re
 import time
 from collections.abc import Iterable, Sequence
@@ -55,16 +56,23 @@ def describe(model: torch.nn.Module) -> dict[str, str]:
     if not isinstance(backbone, SparseViT):
         return rows
     view = backbone.view
-    height, width = (cells * pixels for cells, pixels in zip(view.grid, view.patch, strict=True))
+    height, width = image_size(model)
+    grid = view.divide(height, width)
     image = next(model.parameters()).new_zeros(1, 3, height, width)
     dense, sparse = (published_macs(model, image, dense=dense) / 1e9 for dense in (True, False))
     return {
         'host': f'{view.name}, {sum(p.numel() for p in backbone.host.parameters()):,} parameters, weights: {view.source}',
         **rows,
-        'cost': f'{sparse:.4g} GFLOPs per image, dense host {dense:.4g} (multiply-adds, as papers count)',
-        'tokens': stages(view.prefix + view.patches, rows_per_layer(model, image)),
-        **cut_counts(backbone.sparsifiers),
+        'cost': f'{sparse:.4g} GFLOPs per image of {height}×{width} pixels, dense host {dense:.4g} (multiply-adds, as papers count)',
+        'tokens': stages(view.prefix + math.prod(grid), rows_per_layer(model, image)),
+        **(cut_counts(backbone.sparsifiers) if grid == view.grid else {}),
     }
+
+
+def image_size(model: torch.nn.Module) -> tuple[int, int]:
+    """Return height and width of the images that a model is fed: the crops of a segmentor, else what its host is built for."""
+    view, crop = model.backbone.view, getattr(model.data_preprocessor, 'size', None)
+    return tuple(crop) if crop else tuple(cells * pixels for cells, pixels in zip(view.grid, view.patch, strict=True))
 
 
 def cut_counts(sparsifiers: Iterable[BaseSparsifier]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from mmsparse.tokens import Tokens
 
@@ -48,6 +49,15 @@ class LossContext:
         """The frozen host alone, without adapters and without gradient (DynamicViT's token targets)."""
         with torch.no_grad():
             return self._run(False, False)
+
+
+def divergence(logits: Tensor, teacher: Tensor) -> Tensor:
+    """Return KL(teacher‖logits) over the classes, mean over images and, in segmentation, pixels; the teacher gets no gradient.
+
+    Args:
+        logits, teacher: B×classes or B×classes×h×w.
+    """
+    return F.kl_div(logits.log_softmax(1), teacher.detach().log_softmax(1), log_target=True, reduction='none').sum(1).mean()
 
 
 def collect(task: dict[str, Tensor], parts, ctx: LossContext) -> dict[str, Tensor]:

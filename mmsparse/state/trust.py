@@ -17,6 +17,7 @@ from mmengine.model.weight_init import WEIGHT_INITIALIZERS
 from torch import nn
 
 from mmsparse.errors import InputError
+from mmsparse.registry import register_segmentation
 
 from .card import PACKAGES, Card
 
@@ -136,7 +137,7 @@ def _judge_type(name: Any, place: str, kind: str, scope: str, file: str) -> None
         raise InputError(_foreign(file, place, name))
     # Looked up in the tables alone: `Registry.get` would go on to import what it does not find.
     packages = [match[1]] if match[1] else [scope, 'mmengine']
-    package, target = next(((one, found) for one in packages if (found := _table(kind, one).get(match[2])) is not None), (None, None))
+    package, target = next(((one, found) for one in packages if (found := _registered(kind, one, match[2])) is not None), (None, None))
     if target is None:
         raise InputError(f'{file}: {place}.type is {name!r} on the card, which is not registered in {" or ".join(packages)} ({kind}). {REMEDY}')
     home = getattr(target, '__module__', '')
@@ -179,10 +180,12 @@ def _weights(host: dict, file: str, given: str | None) -> str | bool | None:
     return checkpoint
 
 
-def _table(kind: str, package: str) -> Mapping[str, Any]:
+def _registered(kind: str, package: str, name: str) -> Any:
     registry = getattr(import_module(f'{package}.registry'), kind)
     registry.import_from_location()
-    return registry.module_dict
+    if package == 'mmsparse' and name not in registry.module_dict:
+        register_segmentation()
+    return registry.module_dict.get(name)
 
 
 def _types(node: Any, place: str) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from mmsparse.registry import MODELS
 from mmsparse.tokens import Plan, Tokens
 
 from ..attention import Probe
-from ..losses import LossContext
+from ..losses import LossContext, divergence
 from ..views.base import View
 from .base import BaseSparsifier, check_layers, check_rate
 
@@ -103,7 +103,7 @@ class DynamicViT(BaseSparsifier):
         """Ratio loss (eq. 13), distillation of logits and of the tokens that are kept to the end (eq. 11, 12)."""
         t, teacher, host = ctx.sparse.tokens, ctx.complete, ctx.host.tokens
         ratios = [(t.notes[f'dynamicvit.{layer}'].mean(1) - rate).square().mean() for layer, rate in self.rates.items()]
-        kl = F.kl_div(ctx.sparse.logits.log_softmax(-1), teacher.logits.detach().log_softmax(-1), log_target=True, reduction='batchmean')
+        kl = divergence(ctx.sparse.logits, teacher.logits)
         kept_bm = t.mask_bn[:, t.prefix :].detach()
         far_bm = (t.x_bnc[:, t.prefix :] - host.x_bnc[:, host.prefix :]).square().mean(-1)
         return {

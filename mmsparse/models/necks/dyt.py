@@ -10,7 +10,7 @@ from mmsparse.registry import MODELS
 from mmsparse.tokens import Plan, Tokens
 
 from ..attention import Probe
-from ..losses import LossContext
+from ..losses import LossContext, divergence
 from ..views.base import View
 from .base import BaseSparsifier, check_rate
 
@@ -64,7 +64,7 @@ class DyTDispatcher(BaseSparsifier):
     def losses(self, ctx: LossContext) -> dict[str, Tensor]:
         """Complete-model losses, KL(complete‖dynamic) and rate loss (eq. 5–7)."""
         complete = ctx.complete
-        kl = F.kl_div(ctx.sparse.logits.log_softmax(-1), complete.logits.detach().log_softmax(-1), log_target=True, reduction='batchmean')
+        kl = divergence(ctx.sparse.logits, complete.logits)
         rate = self._active(ctx.sparse.tokens).mean()
         task = {f'{name}_complete': value for name, value in complete.task_losses().items() if 'loss' in name}
         return task | {'loss_dyt_distill': kl, 'loss_dyt_rate': self.rate_weight * (rate - self.rate).square(), 'dyt_rate': rate.detach()}

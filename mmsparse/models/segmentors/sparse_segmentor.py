@@ -1,0 +1,61 @@
+"""mmseg's segmentor with the losses of a SparseViT's parts."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.structures import SegDataSample
+from mmseg.utils import add_prefix
+from torch import Tensor
+
+from mmsparse.errors import InputError
+from mmsparse.registry import MODELS
+
+from ..losses import LossContext, Run, collect
+
+
+@MODELS.register_module()
+class SparseSegmentor(EncoderDecoder):
+    """An EncoderDecoder on a SparseViT whose parts have losses (DynamicViT, DyT). Arguments are EncoderDecoder's.
+
+    Attributes:
+        collects_losses: a model without it is refused where a part has losses.
+
+    Raises:
+        InputError: a decode head with a loss of its own (Mask2Former, EncHead).
+    """
+
+    collects_losses = True
+
+    def __init__(self, backbone: dict, decode_head: dict, **kwargs):
+        super().__init__(backbone, decode_head, **kwargs)
+        kind = type(self.decode_head)
+        if (kind.loss, kind.loss_by_feat) != (BaseDecodeHead.loss, BaseDecodeHead.loss_by_feat):
+            raise InputError(
+                f'SparseSegmentor: {kind.__name__} has a loss of its own, and distillation needs one logit per class and pixel. '
+                "Use another decode_head, or a sparsifier without losses under type='mmseg.EncoderDecoder'."
+            )
+
+    def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
+        """Return the heads' losses and those of all parts.
+
+        Args:
+            inputs: B×3×H×W, normalised.
+            data_samples: with `gt_sem_seg`.
+        """
+        run = partial(self._run, inputs, data_samples)
+        sparse = run(True, True)
+        return collect(sparse.task_losses(), [*self.backbone.adapters, *self.backbone.sparsifiers], LossContext(sparse, run))
+
+    def _run(self, inputs: Tensor, data_samples: list[SegDataSample], sparsify: bool, adapt: bool) -> Run:
+        layers = self.backbone.encode(inputs, sparsify, adapt)
+        feats = self.backbone.outputs(layers)
+        feats = self.neck(feats) if self.with_neck else feats
+        logits = self.decode_head(feats)
+        return Run(layers[-1], logits, partial(self._task_losses, logits, feats, data_samples))
+
+    def _task_losses(self, logits: Tensor, feats: tuple[Tensor, ...], data_samples: list[SegDataSample]) -> dict[str, Tensor]:
+        losses = add_prefix(self.decode_head.loss_by_feat(logits, data_samples), 'decode')
+        return losses | (self._auxiliary_head_forward_train(feats, data_samples) if self.with_auxiliary_head else {})

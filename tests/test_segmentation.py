@@ -1,0 +1,136 @@
+"""The same backbone under mmseg's segmentors: losses, maps, restoring, and CamVid as it lies on the disk."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+from hosts import HOSTS, WIDTH
+from mmsparse.config_check import check_config
+from mmsparse.errors import InputError
+from mmsparse.models.losses import divergence
+from mmsparse.registry import DATASETS
+from small_segmentation import CLASSES, batch, segmentor, write_camvid
+
+DYT = dict(type='mmsparse.DyTDispatcher', rate=0.5)
+EVIT = dict(type='mmsparse.EViT', layers=(2, 4), keep_rate=0.7)
+DYNAMICVIT = dict(type='mmsparse.DynamicViT', layers=(2, 4), keep_rates=(0.7, 0.4))
+ADAPTER = dict(type='mmsparse.DenseAdapter', bottleneck=4)
+
+
+@pytest.mark.parametrize('sparsifier', [None, EVIT], ids=['dense', 'evit'])
+def test_without_losses_of_parts_it_is_mmsegs_own(sparsifier):
+    ours, theirs = segmentor(sparsifier, adapter=ADAPTER), segmentor(sparsifier, 'mmseg.EncoderDecoder', adapter=ADAPTER)
+    theirs.load_state_dict(ours.state_dict())
+    found, expected = ours(*batch(), mode='loss'), theirs(*batch(), mode='loss')
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in found)
+
+
+@pytest.mark.parametrize(('sparsifier', 'names'), [(DYT, ('dyt_distill', 'dyt_rate')), (DYNAMICVIT, ('dynamicvit_ratio', 'dynamicvit_tokens'))])
+def test_the_losses_of_a_part_join_those_of_the_heads(sparsifier, names):
+    model = segmentor(sparsifier, adapter=ADAPTER)
+    model.decode_head.conv_seg.weight.data.normal_()
+    losses = model(*batch(), mode='loss')
+    assert {'decode.loss_ce', *(f'loss_{name}' for name in names)} <= losses.keys()
+    sum(value for name, value in losses.items() if 'loss' in name).backward()
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in model.backbone.sparsifiers.parameters())
+    assert all(torch.isfinite(value).all() for value in losses.values())
+
+
+def test_batch_statistics_of_the_head_see_a_training_pass_once():
+    head = dict(type='mmseg.FCNHead', in_channels=WIDTH, channels=8, num_convs=1, concat_input=False, num_classes=CLASSES, norm_cfg=dict(type='BN'))
+    model = segmentor(EVIT, head=head)
+    model(*batch(), mode='loss')
+    assert model.decode_head.convs[0].bn.num_batches_tracked == 1
+
+
+@pytest.mark.parametrize('shape', [(4, 3), (2, 3, 4, 5)])
+def test_the_divergence_of_two_predictions_equals_a_plain_loop(shape):
+    generator = torch.Generator().manual_seed(0)
+    student, teacher = (torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    rows = [values.movedim(1, -1).reshape(-1, shape[1]).softmax(1).tolist() for values in (student, teacher)]
+    expected = sum(t * np.log(t / s) for ours, theirs in zip(*rows) for s, t in zip(ours, theirs)) / len(rows[0])
+    found = divergence(student, teacher)
+    assert float(found) == pytest.approx(expected, abs=1e-12)
+    found.backward()
+    assert teacher.grad is None and student.grad.any()
+
+
+def test_the_losses_of_parts_are_not_lost_under_mmsegs_own_segmentor():
+    with pytest.raises(InputError, match=r"DyTDispatcher has losses of its own.*type='mmsparse\.SparseSegmentor'"):
+        cfg = dict(type='mmseg.EncoderDecoder', backbone=dict(type='mmsparse.SparseViT', sparsifier=DYT, host=HOSTS['timm']), decode_head={})
+        check_config(Config(dict(default_scope='mmseg', model=cfg)))
+
+
+def test_a_head_without_one_logit_per_pixel_is_refused():
+    head = dict(type='mmseg.EncHead', in_channels=[WIDTH], in_index=[0], channels=8, num_classes=CLASSES)
+    with pytest.raises(InputError, match='EncHead has a loss of its own'):
+        segmentor(DYT, head=head)
+
+
+UPER = dict(type='mmseg.UPerHead', in_channels=[16] * 2, in_index=[0, 1], channels=8, pool_scales=(1, 2), num_classes=CLASSES)
+LEVELS = dict(type='mmseg.MultiLevelNeck', in_channels=[WIDTH] * 2, out_channels=16, scales=[2, 1])
+
+
+@pytest.mark.parametrize('sparsifier', [None, EVIT], ids=['dense', 'evit'])
+def test_maps_of_several_layers_equal_tokens_restored_by_gather(sparsifier):
+    common = dict(sparsifier=sparsifier, head=UPER, adapter=ADAPTER, out_indices=(2, 5))
+    maps = segmentor(neck=LEVELS, **common).eval()
+    tokens = segmentor(neck=dict(type='mmsparse.Restore', mode='gather', then=LEVELS), out_type='tokens', **common).eval()
+    tokens.load_state_dict({re.sub('^neck', 'neck.then', key): value for key, value in maps.state_dict().items()})
+    images, _ = batch()
+    torch.testing.assert_close(tokens(images), maps(images), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize('host', ['timm_registers', 'mmpretrain', 'open_clip'])
+@pytest.mark.parametrize('mode', ['gather', 'stale', 'delta'])
+def test_every_restore_mode_segments_on_every_kind_of_host(host, mode):
+    neck = dict(type='mmsparse.Restore', mode=mode)
+    model = segmentor(EVIT, 'mmseg.EncoderDecoder', host=HOSTS[host], neck=neck, out_type='tokens', stash=True).eval()
+    images, samples = batch()
+    with torch.no_grad():
+        together = model.inference(images, [dict(img_shape=(32, 32), ori_shape=(32, 32))] * 3)
+        alone = model.inference(images[1:2], [dict(img_shape=(32, 32), ori_shape=(32, 32))])
+    assert together.shape == (3, CLASSES, 32, 32)
+    torch.testing.assert_close(together[1:2], alone, atol=1e-5, rtol=0)
+
+
+@pytest.fixture(scope='module')
+def camvid(tmp_path_factory):
+    return write_camvid(tmp_path_factory.mktemp('data') / 'camvid')
+
+
+def labels_of(camvid, **options):
+    pipeline = [dict(type='mmseg.LoadAnnotations')]
+    return DATASETS.build(dict(type='mmsparse.CamVid', split='val', data_root=str(camvid), pipeline=pipeline, **options))[0]['gt_seg_map']
+
+
+def test_void_is_ignored_and_the_other_ids_stay(camvid):
+    assert np.unique(labels_of(camvid)).tolist() == [0, 3, 8, 255]
+    assert (labels_of(camvid)[:40, :40] == 255).all()
+
+
+def test_classes_may_be_chosen(camvid):
+    label = labels_of(camvid, metainfo=dict(classes=('car', 'road')))
+    assert np.unique(label).tolist() == [0, 1, 255]
+    assert (label[200:300, 100:220] == 0).all() and (label[:100] == 255).all()
+
+
+def test_data_that_is_not_there_is_named(camvid, tmp_path):
+    with pytest.raises(InputError, match=r'images/val: no such folder.*images/\{train,val\}'):
+        labels_of(tmp_path)
+    broken = shutil.copytree(camvid, tmp_path / 'camvid')
+    (broken / 'annotations/val/1.png').unlink()
+    with pytest.raises(InputError, match=r'3 pictures \(\*\.jpg\), 1 of them without a label map, such as .*1\.png'):
+        labels_of(broken)
+
+
+def test_heavy_libraries_are_imported_only_when_they_are_asked_for():
+    code = "import sys, mmsparse.models, mmsparse.datasets; assert not {'mmseg', 'timm', 'open_clip'} & sys.modules.keys()"
+    subprocess.run([sys.executable, '-c', code], check=True, capture_output=True)
