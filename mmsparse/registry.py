@@ -19,13 +19,14 @@ SEGMENTATION = ['mmsparse.models.segmentors', 'mmsparse.datasets.segmentation'] 
 
 
 def import_all(package: str) -> None:
-    """Import every module of a package, so that its classes register themselves and no list has to be kept.
+    """Import every module below a package, so that its classes register themselves and no list has to be kept; what rests on mmseg comes later.
 
     Args:
         package: dotted name, e.g. ``__name__`` in an ``__init__.py``.
     """
-    for module in pkgutil.iter_modules(import_module(package).__path__, package + '.'):
-        import_module(module.name)
+    for module in pkgutil.walk_packages(import_module(package).__path__, package + '.'):
+        if not module.name.startswith(tuple(SEGMENTATION)):
+            import_module(module.name)
 
 
 def register_segmentation() -> bool:
