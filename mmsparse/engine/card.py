@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 from mmengine.hooks import Hook
+from mmengine.runner import IterBasedTrainLoop
 
 from mmsparse.evaluation import published_macs, rows_per_layer
 from mmsparse.models.backbones import SparseViT
@@ -111,9 +112,10 @@ def recipe(runner) -> str:
     group = wrapper.param_groups[0]
     dtype = getattr(wrapper, 'dtype', None) or getattr(wrapper, 'cast_dtype', None) or 'float32'
     batch = runner.train_dataloader.batch_size
+    length = f'{runner.max_iters} iterations' if isinstance(runner.train_loop, IterBasedTrainLoop) else f'{runner.max_epochs} epochs'
     processes = f' ({runner.world_size} × {batch})' if runner.world_size > 1 else ''
     return (
-        f'{type(wrapper.optimizer).__name__}, learning rate {group.get("initial_lr", group["lr"]):.2e}, {runner.max_epochs} epochs, '
+        f'{type(wrapper.optimizer).__name__}, learning rate {group.get("initial_lr", group["lr"]):.2e}, {length}, '
         f'batch {batch * runner.world_size}{processes}, {str(dtype).removeprefix("torch.")}, seed {runner.seed}'
     )
 
