@@ -132,3 +132,12 @@ def test_an_adapter_of_another_tower_is_refused(trained, tmp_path):
     change_card(state, lambda card: card['config']['model']['backbone']['host'].update(mlp_ratio=2.0))
     with pytest.raises(InputError, match='belongs to another host'):
         mmsparse.load(state)
+
+
+def test_a_card_may_name_open_clips_tag_of_the_weights_but_no_other(trained, tmp_path):
+    state = copy_of(Path(f'{trained.work_dir}/epoch_3'), tmp_path / 'epoch_3')
+    change_card(state, lambda card: card['config']['model']['backbone']['host'].update(pretrained='dfn2b'))
+    assert mmsparse.load(state).backbone.view.name == 'ViT-B-16-quickgelu'
+    change_card(state, lambda card: card['config']['model']['backbone']['host'].update(pretrained='/tmp/own.pth', checkpoint=None))
+    with pytest.raises(InputError, match="has no weights '/tmp/own.pth'"):
+        mmsparse.load(state)

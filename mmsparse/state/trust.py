@@ -56,9 +56,11 @@ def model_config(card: Card, file: str, host_checkpoint: str | None = None) -> d
             part.pop(key, None)
     hosts = [_host(model, path, file) for path in card.frozen]
     weights = [_weights(host, file, host_checkpoint) for host in hosts]
+    # A word that open_clip's own list must hold, no place: as harmless as the name of the host.
+    tags = [host.pop('pretrained', None) if host.get('type') == 'mmsparse.OpenClipViT' else None for host in hosts]
     _judge(model, 'model', 'MODELS', scope_of(card, file), file)
-    for host, checkpoint in zip(hosts, weights):
-        host['checkpoint'] = checkpoint
+    for host, checkpoint, tag in zip(hosts, weights, tags):
+        host.update(dict(checkpoint=checkpoint) | ({} if tag is None else dict(pretrained=tag)))
     return model
 
 
