@@ -1,0 +1,34 @@
+"""mmseg's EncoderDecoder: the small host that ships under a Dense Adapter, no reduction, FCN head. Images of any size that patches of 4 px divide."""
+
+model = dict(
+    type='EncoderDecoder',
+    backbone=dict(
+        type='mmsparse.SparseViT',
+        host=dict(
+            type='mmsparse.TimmViT',
+            name='vit_tiny_patch16_224',
+            checkpoint='mmsparse://tiny_vit',
+            img_size=32,
+            patch_size=4,
+            embed_dim=128,
+            depth=12,
+            num_heads=4,
+            dynamic_img_size=True,
+        ),
+        adapter=dict(type='mmsparse.DenseAdapter', bottleneck=32),
+        out_type='tokens',
+    ),
+    neck=dict(type='mmsparse.Restore', mode='gather'),
+    decode_head=dict(
+        type='FCNHead',
+        in_channels=128,
+        channels=64,
+        num_convs=1,
+        concat_input=False,
+        dropout_ratio=0.1,
+        num_classes=11,
+        norm_cfg=dict(type='BN'),
+        loss_decode=dict(type='CrossEntropyLoss'),
+    ),
+    test_cfg=dict(mode='slide', crop_size=(64, 64), stride=(48, 48)),
+)

@@ -1,0 +1,16 @@
+"""EViT (arXiv 2202.07800) at .7 under the Dense Adapter, grid restored by the rows that left, FCN head: the small host, CamVid.
+
+Expected: the mIoU of this row in configs/segmentation/README.md.
+Run: python tools/train.py configs/segmentation/tiny_evit_stale_fcn_camvid.py
+"""
+
+_base_ = [
+    '../_base_/models/tiny_fcn.py',
+    '../_base_/datasets/camvid_64.py',
+    '../_base_/schedules/adamw_camvid.py',
+    '../_base_/segmentation_runtime.py',
+]
+model = dict(
+    backbone=dict(sparsifier=dict(type='mmsparse.EViT', layers=(4, 7, 10), keep_rate=0.7), stash=True),
+    neck=dict(mode='stale'),
+)
