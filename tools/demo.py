@@ -3,7 +3,8 @@
     python tools/demo.py                  # scikit-learn's handwritten digits
     python tools/demo.py --data photos    # cats, deer and frogs, which the shipped host has never seen
 
-Each row trains through the project's runner on the same frozen host, with the same data, recipe and seed; only adapter and sparsifier differ.
+Each row trains through the project's runner on the same frozen host, with the same data and seeds, by its config in configs/sparsify. Only adapter
+and sparsifier differ, and where there is no adapter, the head's learning rate.
 """
 
 import argparse
@@ -23,29 +24,24 @@ from mmsparse.engine.reporting import reporting
 from mmsparse.evaluation.trials import SMALL, Ledger, trial, trial_config
 from mmsparse.registry import DATASETS
 
+ROWS = {
+    'linear probe': 'noop_frozen',
+    'reduction only': 'evit_frozen',
+    'Dense Adapter only': 'noop_dense_adapter',
+    'Sparse-Tuning': 'evit_dense_adapter',
+}
 COLUMNS = ('accuracy', 'trainable', 'gflops', 'train img/s', 'test img/s')
 
 
-def variants(base: Config) -> dict[str, Config]:
+def variants() -> dict[str, Config]:
     """Return each row's config."""
-    rows = {}
-    for name, change in changes(base.model.backbone.to_dict()).items():
-        rows[name] = deepcopy(base)
-        rows[name].model.backbone = {**base.model.backbone, **change}
-    return rows
-
-
-def changes(backbone: dict) -> dict[str, dict]:
-    """Return the changes to the Sparse-Tuning backbone that make each row."""
-    only_x = dict(backbone['adapter'], inputs=('x',))
-    return {
-        'linear probe': dict(adapter=None, sparsifier=None),
-        'reduction only': dict(adapter=None),
-        'Dense Adapter only': dict(sparsifier=None),
-        'AdaptFormer-style, reduction': dict(adapter=only_x),
-        'Sparse-Tuning': {},
-        'Sparse-Tuning, random host': dict(host=dict(backbone['host'], checkpoint=False)),
-    }
+    rows = {name: Config.fromfile(f'configs/sparsify/tiny_{stem}_digits.py') for name, stem in ROWS.items()}
+    ours = rows['Sparse-Tuning']
+    only_x, random_host = deepcopy(ours), deepcopy(ours)
+    only_x.model.backbone.adapter.inputs = ('x',)
+    random_host.model.backbone.host.checkpoint = False
+    rows.pop('Sparse-Tuning')
+    return {**rows, 'AdaptFormer-style, reduction': only_x, 'Sparse-Tuning': ours, 'Sparse-Tuning, random host': random_host}
 
 
 def raw_pixels(cfg: Config) -> dict[str, float]:
@@ -92,7 +88,7 @@ def main() -> None:
     work_dir = args.work_dir / args.data
     work_dir.mkdir(parents=True, exist_ok=True)
     base = Config.fromfile(SMALL[args.data])
-    rows = variants(base)
+    rows = variants()
     if not args.random_host:
         rows.pop('Sparse-Tuning, random host')
     with reporting(lambda: 'Finished runs are in the ledger.' if args.ledger else 'Nothing was saved.'):

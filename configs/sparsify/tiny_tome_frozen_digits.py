@@ -6,3 +6,5 @@ Run: python tools/train.py configs/sparsify/tiny_tome_frozen_digits.py
 
 _base_ = ['tiny_tome_dense_adapter_digits.py']
 model = dict(backbone=dict(adapter=None))
+# With nothing to adapt, the shared rate leaves the head undertrained.
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=10))))
