@@ -107,6 +107,34 @@ def test_compare_puts_means_and_ranges_between_the_markers_of_a_page(short, tmp_
     assert end.value.code == 2 and 'expected a line' in capsys.readouterr().err
 
 
+def test_the_claim_prints_paired_differences_with_their_intervals(tmp_path, monkeypatch, capsys):
+    claim = program('analysis_tools/claim')
+    scores = {'mmsparse.DenseAdapter': (60.0, 64.0), 'mmsparse.LoRA': (58.0, 60.0)}
+
+    def fake(cfg):
+        adapter = cfg.model.backbone.adapter
+        return RESULT | {'accuracy': scores.get(adapter.type if adapter else None, (10.0, 11.0))[cfg.randomness.seed]}
+
+    monkeypatch.setattr(trials, 'trial', fake)
+    args = ['claim.py', '--data', 'photos', '--seeds', 2, '--ledger', tmp_path / 'l.jsonl', '--out', tmp_path / 'page.md']
+    monkeypatch.setattr(sys, 'argv', [str(arg) for arg in args])
+    claim.main()
+    text = (tmp_path / 'page.md').read_text()
+    # Differences of -2 and -4: mean -3, standard error 1, and t(1 degree, 97.5 %) = 12.706.
+    assert '| LoRA, EViT | 59.0 | -3.00 | -15.71 to +9.71 | 10 | 0.100 |' in text
+    assert text.count('2 paired seeds') == 2 and '## photos, keep 0.5' in text
+    # Rows without a reduction are the same at both keep rates, and run once.
+    assert len((tmp_path / 'l.jsonl').read_text().splitlines()) == 2 * (2 * len(claim.ROWS) - 2)
+
+
+def test_the_keep_rates_of_the_claim_reach_every_sparsifier():
+    claim = program('analysis_tools/claim')
+    parts = {keep: {name: dict(cfg.model.backbone.sparsifier) for name, cfg in claim.configs(keep)} for keep in claim.KEEP}
+    assert parts[0.5]['LoRA, EViT']['keep_rate'] == 0.5 and parts[0.7]['LoRA, EViT']['keep_rate'] == 0.7
+    assert parts[0.7]['Dense Adapter, DynamicViT']['keep_rates'] == (0.7, 0.49, 0.343)
+    assert [parts[keep]['Dense Adapter, ToMe']['r'] for keep in (0.7, 0.5)] == [3, 5]
+
+
 def test_the_demo_trains_all_rows_and_ends_with_the_table(short, tmp_path, monkeypatch, capsys):
     demo = program('demo')
     monkeypatch.setitem(demo.SMALL, 'digits', str(short))
