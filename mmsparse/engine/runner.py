@@ -145,7 +145,7 @@ class SparseRunner(Runner):
             config = config['module']
         refuse_foreign_types(state.card, str(state.path), config)
         lines = other_settings(state, config) if config else []
-        full = merged(model, state, self._classes())
+        full = merged(model, state, None if getattr(model, 'open_vocabulary', False) else self._classes())
         if lines:
             self.logger.warning('\n    '.join([f'{state.path}: the config wins over the card where they differ:', *lines]))
         if not self._resume:

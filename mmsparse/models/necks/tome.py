@@ -11,11 +11,13 @@ from torch.nn import functional as F
 
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
-from mmsparse.tokens import Plan, Tokens
+from mmsparse.tokens import Plan, Tokens, present
 
 from ..attention import Probe, without_autocast
 from ..views.base import View
 from .base import BaseSparsifier, asked
+
+METRICS = ('key', 'context')
 
 
 @dataclass(frozen=True)
@@ -65,20 +67,25 @@ class ToMe(BaseSparsifier):
         view: the host's view.
         r: pairs merged per layer: the mean, shaped by `inflect`; or a list with one count per layer.
         inflect: -1: from 2r falling to 0; 1: from 0 rising to 2r; 0: constant. Counts are truncated to integers.
+        metric: what similarity is measured on: 'key', the keys of this layer, mean over heads (ToMe); 'context', the feature map of another
+            network that the caller hands in (ProxyCLIP's), mean over the patches behind a row.
 
     Attributes:
         counts: pairs wanted, per layer.
         merged: pairs that do merge at the host's input size.
 
     Raises:
-        InputError: a negative count, or a list whose length is not the host's depth.
+        InputError: a negative count, a list whose length is not the host's depth, an unknown metric, or a context that nobody hands in.
     """
 
     proportional = True
 
-    def __init__(self, view: View, r: int | Sequence[int] = 8, inflect: float = 0.0):
+    def __init__(self, view: View, r: int | Sequence[int] = 8, inflect: float = 0.0, metric: str = 'key'):
         nn.Module.__init__(self)  # counts, and no keep rate
         name = type(self).__name__
+        if metric not in METRICS:
+            raise InputError(f'{name}: received metric={metric!r}, expected one of {METRICS}.')
+        self.metric = metric
         if isinstance(r, int):
             if not -1 <= inflect <= 1:
                 raise InputError(f'{name}: inflect must lie in [-1, 1], received {inflect}.')
@@ -98,7 +105,7 @@ class ToMe(BaseSparsifier):
         self.match = BipartiteMatching()
 
     def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
-        """Merge by the similarity of keys, mean over heads."""
+        """Merge by the similarity that `metric` names."""
         edges = self.edges(layer, tokens, probe)
         return None if edges is None else merging(tokens, edges)
 
@@ -107,7 +114,19 @@ class ToMe(BaseSparsifier):
         count = self._pairs(layer, tokens.patches, tokens.prefix)
         if count == 0:
             return None
-        return self.match(asked(type(self).__name__, layer, probe).k_bhnd.mean(1), tokens.prefix, count)
+        probe = asked(type(self).__name__, layer, probe)
+        metric_bnd = probe.k_bhnd.mean(1) if self.metric == 'key' else self._context(tokens, probe)
+        return self.match(metric_bnd, tokens.prefix, count)
+
+    @staticmethod
+    def _context(tokens: Tokens, probe: Probe) -> Tensor:
+        """The sum of the features behind each row, B×N×c: as good as their mean, because only directions are compared."""
+        if probe.context is None:
+            raise InputError("ToMe: metric='context' needs a feature map beside the images, and none was handed in. Use metric='key'.")
+        context_bmc = F.adaptive_avg_pool2d(probe.context, tokens.grid).flatten(2).transpose(1, 2)
+        context_bmc = context_bmc * present(tokens).unsqueeze(-1)
+        rows_bmc = tokens.source_bm.clamp(min=0).unsqueeze(-1).expand_as(context_bmc)
+        return context_bmc.new_zeros(*tokens.x_bnc.shape[:2], context_bmc.shape[2]).scatter_add(1, rows_bmc, context_bmc)
 
     def _pairs(self, layer: int, patches: int, prefix: int) -> int:
         evens, odds = ((prefix + patches - parity + 1) // 2 - (prefix - parity + 1) // 2 for parity in (0, 1))

@@ -1,0 +1,11 @@
+"""COCO-Stuff 164k, 5,000 validation images, 171 classes. Label maps (_labelTrainIds) as mmseg's converter writes them."""
+
+_base_ = ['short_side_336.py']
+test_dataloader = dict(
+    dataset=dict(
+        type='COCOStuffDataset',
+        data_root='data/coco_stuff164k',
+        data_prefix=dict(img_path='images/val2017', seg_map_path='annotations/val2017'),
+    ),
+)
+model = dict(classes='coco_stuff')

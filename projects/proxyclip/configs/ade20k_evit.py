@@ -1,0 +1,8 @@
+"""ProxyCLIP, CLIP-B/16 and DINO-B/16, ADE20K; EViT keeps .7 at layers 4, 7 and 10.
+
+Expected: no published figure, not measured here; cost unknown.
+Run: PYTHONPATH=. python tools/test.py projects/proxyclip/configs/ade20k_evit.py none
+"""
+
+_base_ = ['_base_/ade20k.py', '_base_/evit.py']
+model = dict(backbone=_base_.reduction)

@@ -1,0 +1,8 @@
+"""Sparse-Tuning on ProxyCLIP, CLIP-B/16 and DINO-B/16, ADE20K, with adapters trained on COCO-Stuff.
+
+Expected: not measured here; cost unknown.
+Run: PYTHONPATH=. python tools/test.py projects/proxyclip/configs/ade20k_sparse_tuning.py work_dirs/coco_stuff_sparse_tuning/iter_40000
+"""
+
+_base_ = ['_base_/ade20k.py', '_base_/sparse_tuning.py']
+model = dict(backbone=_base_.reduction)

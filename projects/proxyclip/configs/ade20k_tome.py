@@ -1,0 +1,8 @@
+"""ProxyCLIP, CLIP-B/16 and DINO-B/16, ADE20K; ToMe merges 25 pairs in every layer.
+
+Expected: no published figure, not measured here; cost unknown.
+Run: PYTHONPATH=. python tools/test.py projects/proxyclip/configs/ade20k_tome.py none
+"""
+
+_base_ = ['_base_/ade20k.py', '_base_/tome.py']
+model = dict(backbone=_base_.reduction)

@@ -1,0 +1,8 @@
+"""ProxyCLIP, CLIP-B/16 and DINO-B/16, Cityscapes; ToMe merges 25 pairs in every layer.
+
+Expected: no published figure, not measured here; cost unknown.
+Run: PYTHONPATH=. python tools/test.py projects/proxyclip/configs/cityscapes_tome.py none
+"""
+
+_base_ = ['_base_/cityscapes.py', '_base_/tome.py']
+model = dict(backbone=_base_.reduction)

@@ -1,0 +1,7 @@
+"""ProxyCLIP, CLIP-B/16 and DINO-B/16, COCO-Stuff 164k.
+
+Expected: 26.2 mIoU as published for this pair of networks, not measured here; cost unknown.
+Run: PYTHONPATH=. python tools/test.py projects/proxyclip/configs/coco_stuff_dense.py none
+"""
+
+_base_ = ['_base_/coco_stuff.py']

@@ -1,0 +1,7 @@
+"""ProxyCLIP, CLIP-B/16 and DINO-B/16, PASCAL Context, 59 classes.
+
+Expected: 38.8 mIoU as published for this pair of networks, not measured here; cost unknown.
+Run: PYTHONPATH=. python tools/test.py projects/proxyclip/configs/context59_dense.py none
+"""
+
+_base_ = ['_base_/context59.py']

@@ -1,0 +1,9 @@
+"""ProxyCLIP, CLIP-B/16 and DINOv2-B/14 with registers, PASCAL VOC, 20 classes.
+
+Expected: no figure at hand, not measured here; cost unknown.
+Run: PYTHONPATH=. python tools/test.py projects/proxyclip/configs/voc20_dinov2.py none
+"""
+
+_base_ = ['_base_/voc20.py']
+dinov2 = dict(_delete_=True, type='mmsparse.TimmViT', name='vit_base_patch14_reg4_dinov2.lvd142m', dynamic_img_size=True)
+model = dict(vfm=dict(host=dinov2))

@@ -1,0 +1,9 @@
+"""ProxyCLIP, CLIP-B/16 and DINOv3-B/16, PASCAL VOC, 20 classes.
+
+Expected: no published figure, not measured here; cost unknown.
+Run: PYTHONPATH=. python tools/test.py projects/proxyclip/configs/voc20_dinov3.py none
+"""
+
+_base_ = ['_base_/voc20.py']
+dinov3 = dict(_delete_=True, type='mmsparse.TimmFeatures', host=dict(name='vit_base_patch16_dinov3.lvd1689m'))
+model = dict(vfm=dinov3)

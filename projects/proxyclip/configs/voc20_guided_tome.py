@@ -1,0 +1,8 @@
+"""ProxyCLIP, CLIP-B/16 and DINO-B/16; ToMe merges what DINO finds alike, PASCAL VOC, 20 classes.
+
+Expected: no published figure, not measured here; cost unknown.
+Run: PYTHONPATH=. python tools/test.py projects/proxyclip/configs/voc20_guided_tome.py none
+"""
+
+_base_ = ['voc20_tome.py']
+model = dict(backbone=dict(sparsifier=dict(metric='context')))

@@ -1,0 +1,9 @@
+"""ProxyCLIP, CLIP-B/16 and SAM-B at 1024 px, PASCAL VOC, 20 classes.
+
+Expected: no figure at hand, not measured here; cost unknown.
+Run: PYTHONPATH=. python tools/test.py projects/proxyclip/configs/voc20_sam.py none
+"""
+
+_base_ = ['_base_/voc20.py']
+sam = dict(_delete_=True, type='mmsparse.TimmFeatures', host=dict(name='samvit_base_patch16.sa1b'))
+model = dict(vfm=sam, vfm_size=(1024, 1024), window_batch=2)

@@ -1,0 +1,8 @@
+"""ProxyCLIP, CLIP-B/16 and DINO-B/16; EViT, patches that left keep the row they left with, PASCAL VOC, 20 classes.
+
+Expected: no published figure, not measured here; cost unknown.
+Run: PYTHONPATH=. python tools/test.py projects/proxyclip/configs/voc20_stale.py none
+"""
+
+_base_ = ['voc20_evit.py']
+model = dict(backbone=dict(readout=dict(restore='stale')))

@@ -1,0 +1,7 @@
+"""ProxyCLIP, CLIP-B/16 and DINO-B/16, PASCAL VOC with background.
+
+Expected: 59.1 mIoU as published for this pair of networks, not measured here; cost unknown.
+Run: PYTHONPATH=. python tools/test.py projects/proxyclip/configs/voc21_dense.py none
+"""
+
+_base_ = ['_base_/voc21.py']
