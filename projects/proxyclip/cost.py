@@ -1,15 +1,18 @@
 """Print what a window costs: CLIP alone, and end to end.
 
-    PYTHONPATH=. python projects/proxyclip/cost.py projects/proxyclip/configs/voc20_dense.py projects/proxyclip/configs/voc20_evit.py
+    python projects/proxyclip/cost.py projects/proxyclip/configs/voc20_dense.py projects/proxyclip/configs/voc20_evit.py
 
 Multiply-adds in units of 10^9, as papers print them. No weights are needed.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the configs import this project by its path from the root
 
 from mmsparse.engine.launch import load_config
 from mmsparse.engine.reporting import reporting
