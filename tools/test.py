@@ -20,7 +20,7 @@ FORMATS = {'pred': ('.pkl', '.pickle'), 'metrics': ('.json', '.yaml', '.yml', '.
 
 def parse_args():
     options = parser('Test a checkpoint.')
-    options.add_argument('checkpoint', help='an adapter (its folder or its adapter.safetensors), or a file of weights')
+    options.add_argument('checkpoint', help="an adapter (its folder or its adapter.safetensors), a file of weights, or 'none' if nothing was trained")
     options.add_argument('--out', help='file for the results')
     options.add_argument(
         '--out-item', choices=list(FORMATS), help="what --out gets: every image's prediction in the order of the data (default), or the metrics"
@@ -41,7 +41,7 @@ def build_config(args) -> Config:
         item = args.out_item or 'pred'
         raise InputError(f'--out {args.out}: for --out-item {item} expected a name ending in {" or ".join(FORMATS[item])}.')
     cfg = load_config(args, ('test_dataloader',))
-    cfg.load_from, cfg.resume = existing(args.checkpoint), False
+    cfg.load_from, cfg.resume = None if args.checkpoint == 'none' else existing(args.checkpoint), False
     if args.amp:
         cfg.test_cfg.fp16 = True
     if args.show_dir:

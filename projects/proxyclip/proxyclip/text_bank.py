@@ -39,7 +39,7 @@ def text_bank(queries: Sequence[str], name: str, checkpoint: str | bool | None =
     import open_clip
 
     config = open_clip.get_model_config(name)
-    if config is None or not {'context_length', 'layers'} <= config['text_cfg'].keys():
+    if config is None or config.get('custom_text') or 'hf_model_name' in config['text_cfg']:
         raise InputError(f"text: {name!r} has no text tower of CLIP's own kind. Name another open_clip model, such as 'ViT-B-16-quickgelu'.")
     if checkpoint is False:
         with seeded():

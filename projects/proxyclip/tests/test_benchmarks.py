@@ -1,0 +1,149 @@
+"""The eight benchmarks from files on disk to mIoU, on generated stand-ins: layout, label maps, what is ignored, order of classes."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.structures import PixelData
+from PIL import Image
+
+from mmsparse.engine.launch import build_runner
+from mmsparse.errors import InputError
+from projects.proxyclip import convert_coco_object
+from small_proxyclip import config as small_config
+
+CONFIGS = Path(__file__).parents[1] / 'configs'
+# Benchmark: image, label map, list (or None), and by hand: what a number in the file means to the metric.
+LAYOUTS = {
+    'voc20': ('JPEGImages/2007_000033.jpg', 'SegmentationClass/2007_000033.png', 'ImageSets/Segmentation/val.txt', {0: 255, 1: 0, 20: 19, 255: 255}),
+    'voc21': ('JPEGImages/2007_000033.jpg', 'SegmentationClass/2007_000033.png', 'ImageSets/Segmentation/val.txt', {0: 0, 1: 1, 20: 20, 255: 255}),
+    'context59': (
+        'JPEGImages/2008_000002.jpg', 'SegmentationClassContext/2008_000002.png', 'ImageSets/SegmentationContext/val.txt', {0: 255, 1: 0, 59: 58}
+    ),
+    'context60': (
+        'JPEGImages/2008_000002.jpg', 'SegmentationClassContext/2008_000002.png', 'ImageSets/SegmentationContext/val.txt', {0: 0, 1: 1, 59: 59}
+    ),
+    'coco_object': (
+        'images/val2017/000000000139.jpg', 'annotations/val2017/000000000139.png', None, {0: 1, 12: 12, 89: 80, 91: 0, 181: 0, 255: 0}
+    ),
+    'coco_stuff': (
+        'images/val2017/000000000139.jpg', 'annotations/val2017/000000000139_labelTrainIds.png', None, {0: 0, 80: 80, 170: 170, 255: 255}
+    ),
+    'ade20k': ('images/validation/ADE_val_00000001.jpg', 'annotations/validation/ADE_val_00000001.png', None, {0: 255, 1: 0, 150: 149}),
+    'cityscapes': (
+        'leftImg8bit/val/ulm/ulm_0_0_leftImg8bit.png', 'gtFine/val/ulm/ulm_0_0_gtFine_labelTrainIds.png', None, {0: 0, 10: 10, 18: 18, 255: 255}
+    ),
+}  # fmt: skip
+
+
+def stand_in(root, name, size=(60, 90)):
+    """Write one image and its map, stripes of every number; return what the metric should see."""
+    image, labels, listed, meaning = LAYOUTS[name]
+    for path in (image, labels, listed or image):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+    Image.effect_noise(size[::-1], 80).convert('RGB').save(root / image)
+    stripes = np.repeat(np.array(list(meaning), np.uint8), size[1] // len(meaning) + 1)[: size[1]]
+    on_disk = Image.fromarray(np.tile(stripes, (size[0], 1)))
+    if name.startswith('voc'):  # indexed colours, as VOC has them
+        on_disk.putpalette([value for index in range(256) for value in (index, 255 - index, 7)])
+    on_disk.save(root / labels)
+    if listed:
+        (root / listed).write_text(f'{Path(image).stem}\n')
+    return np.tile(np.array([meaning[number] for number in stripes.tolist()]), (size[0], 1))
+
+
+def read(name, kind='dense'):
+    cfg = Config.fromfile(CONFIGS / f'{name}_{kind}.py')
+    cfg.launcher = 'none'
+    small = small_config()
+    for part in ('backbone', 'vfm'):
+        cfg.model[part].host = small[part]['host']
+    return cfg
+
+
+@pytest.fixture
+def runner(tmp_path):
+    """Build the runner of a config on a stand-in, small towers in it."""
+
+    def make(name, change=lambda cfg: None):
+        root = tmp_path / name
+        expected = stand_in(root, name)
+        if name == 'coco_object':
+            convert_coco_object.convert_file(root / LAYOUTS[name][1], force=False)
+        cfg = read(name)
+        cfg.test_dataloader.update(num_workers=0)
+        cfg.test_dataloader.dataset.data_root = str(root)
+        cfg.work_dir = str(tmp_path / 'work')
+        change(cfg)
+        return build_runner(cfg), expected
+
+    return make
+
+
+@pytest.mark.parametrize('name', LAYOUTS)
+def test_labels_mean_what_the_benchmark_says(name, runner):
+    made, expected = runner(name)
+    item = made.test_loop.dataloader.dataset[0]
+    assert np.array_equal(item['data_samples'].gt_sem_seg.data[0], expected)
+    assert item['data_samples'].ori_shape == (60, 90)
+    assert min(item['inputs'].shape[1:]) == (448 if name in ('ade20k', 'cityscapes') else 336)
+
+
+@pytest.mark.parametrize('name', LAYOUTS)
+def test_the_right_answer_scores_100_whatever_is_said_of_ignored_pixels(name, runner):
+    made, expected = runner(name)
+    classes = len(made.model.vocabulary.classes)
+
+    def answer(labels):
+        def predict(inputs, samples):
+            samples[0].set_data(dict(pred_sem_seg=PixelData(data=torch.from_numpy(labels)[None])))
+            return samples
+
+        return predict
+
+    made.model.predict = answer(np.where(expected == 255, 3 % classes, expected))
+    assert made.test()['mIoU'] == 100
+    made.model.predict = answer(np.where(expected == 255, 0, (expected + 1) % classes))
+    assert made.test()['mIoU'] < 40
+
+
+@pytest.mark.parametrize('name', LAYOUTS)
+def test_a_benchmark_runs_from_its_config_to_miou(name, runner):
+    made, expected = runner(name)
+    seen = []
+    predict = made.model.predict
+    made.model.predict = lambda *given: seen.append(predict(*given)) or seen[-1]
+    assert 0 <= made.test()['mIoU'] <= 100
+    sample = seen[0][0]
+    assert sample.pred_sem_seg.data.shape == (1, *expected.shape)
+    score = sample.seg_logits.data
+    assert score.shape == (len(made.model.vocabulary.classes), *expected.shape) and score.isfinite().all()
+    best, label = score.max(0)
+    assert torch.equal(sample.pred_sem_seg.data[0], torch.where(best < made.model.prob_thd, 0, label))
+
+
+def test_words_that_do_not_fit_the_data_stop_before_the_first_image(runner, tmp_path):
+    (tmp_path / 'mine.txt').write_text('cat\nsofa\n')
+    made, _ = runner('voc20', lambda cfg: cfg.model.update(classes=str(tmp_path / 'mine.txt')))
+    made.model.predict = None
+    with pytest.raises(InputError, match=r'names 2 classes \(cat, sofa\), but the test data \(PascalVOC20Dataset\) has 20'):
+        made.test()
+
+
+def test_the_command_needs_no_checkpoint(tmp_path, monkeypatch, capsys):
+    from importlib import util
+
+    stand_in(tmp_path / 'voc', 'voc20')
+    cfg = read('voc20', 'tome')
+    cfg.test_dataloader.update(num_workers=0)
+    cfg.test_dataloader.dataset.data_root = str(tmp_path / 'voc')
+    cfg.dump(tmp_path / 'small.py')
+    spec = util.spec_from_file_location('tools_test', CONFIGS.parents[2] / 'tools' / 'test.py')
+    tool = util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    monkeypatch.setattr(sys, 'argv', ['test.py', str(tmp_path / 'small.py'), 'none', '--work-dir', str(tmp_path / 'work')])
+    tool.main()
+    assert 'mIoU' in capsys.readouterr().out
