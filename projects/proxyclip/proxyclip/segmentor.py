@@ -80,7 +80,10 @@ class ProxyCLIP(BaseSegmentor):
         self.backbone = MODELS.build(dict(backbone, out_type='featmap'))
         if not hasattr(self.backbone.view, 'project'):
             raise InputError(f'ProxyCLIP: {self.backbone.view.name} has no space of texts. Use an open_clip host (mmsparse.ProxyClipViT).')
-        self.vfm = MODELS.build(vfm)
+        try:
+            self.vfm = MODELS.build(vfm)
+        except InputError as error:  # the way to provide weights, told for this place in the config
+            raise InputError(str(error).replace('model.backbone.host', 'model.vfm.host')) from error
         self.vfm.requires_grad_(False)
         if getattr(self.vfm, 'out_type', 'featmap') != 'featmap':
             raise InputError(f"ProxyCLIP: received vfm.out_type={self.vfm.out_type!r}, expected 'featmap'.")
