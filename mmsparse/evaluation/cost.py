@@ -28,4 +28,4 @@ def published_macs(model: nn.Module, images: Tensor, dense: bool = False) -> int
 def rows_per_layer(model: nn.Module, images: Tensor) -> list[int]:
     """Return the rows that enter each layer's FFN, class token included."""
     with counting(model, all_rows=True):
-        return [t.x_bnc.shape[1] for t in tokens_per_layer(backbones(model)[0], images)]
+        return [t.x_bnc.shape[1] for t in tokens_per_layer(backbones(model)[0], images, model)]

@@ -35,7 +35,7 @@ def offset_positions(table_nc: Tensor, own: tuple[int, int], grid: tuple[int, in
         return table_nc
     wide = torch.promote_types(table_nc.dtype, torch.float32)
     own_1chw = table_nc[1:].to(wide).T.unflatten(1, own).unsqueeze(0)
-    factor = tuple((cells + OFFSET) / had for cells, had in zip(grid, own))
+    factor = tuple(float((cells + OFFSET) / had) for cells, had in zip(grid, own))
     resized_1chw = F.interpolate(own_1chw, scale_factor=factor, mode='bicubic', align_corners=False)
     return torch.cat([table_nc[:1], resized_1chw[0].flatten(1).T.to(table_nc.dtype)])
 

@@ -61,9 +61,8 @@ class ProxyAttention(nn.Module):
             s_bnn = unit_bnc @ unit_bnc.transpose(1, 2)
             shift_b11 = self.beta * s_bnn.mean((1, 2), keepdim=True)
             a_bnn = (s_bnn - shift_b11) * self.gamma
-            closed_bnn = (a_bnn < 0) & (shift_b11 <= 1)
-            closed_bnn.diagonal(dim1=1, dim2=2).fill_(False)
-            return a_bnn.masked_fill(closed_bnn, float('-inf'))
+            others_nn = ~torch.eye(a_bnn.shape[1], dtype=torch.bool, device=a_bnn.device)
+            return a_bnn.masked_fill((a_bnn < 0) & (shift_b11 <= 1) & others_nn, float('-inf'))
 
 
 @MODELS.register_module()
@@ -107,7 +106,7 @@ class ProxyReadout(BaseReadout):
             mixed_bnc = self.attention(context, self._values(tokens.x_bnc), partial(_columns, grid=grid, tokens=tokens))
         else:
             mixed_bnc = self.attention(context, self._on_grid(tokens, grid))
-        return Tokens.start(mixed_bnc, prefix=0, grid=grid)
+        return replace(Tokens.start(mixed_bnc, prefix=0, grid=grid), notes=tokens.notes)
 
     def _values(self, x_bnc: Tensor) -> Tensor:
         return self.view.proj(self.block, self.view.values(self.block, self.view.norm1(self.block, x_bnc)))

@@ -102,7 +102,7 @@ def explicit(model, x, mode):
     last, source = taken[0].x_bnc[0], taken[0].source_bm[0]
     backbone.sparsifiers[0].layers = ()
     with torch.no_grad():
-        whole = tokens_per_layer_with(model, x)[1].x_bnc[0]  # before layer 2's FFN, nothing has left yet
+        whole = tokens_per_layer(model.backbone, x, model)[1].x_bnc[0]  # before layer 2's FFN, nothing has left yet
     backbone.sparsifiers[0].layers = (2,)
     counts = torch.bincount(source, minlength=len(last))
     rows = []
@@ -114,19 +114,9 @@ def explicit(model, x, mode):
         if mode == 'stale':
             rows.append(own)
         else:
-            fused_then = tokens_per_layer_with(model, x)[1].x_bnc[0, row]
+            fused_then = tokens_per_layer(model.backbone, x, model)[1].x_bnc[0, row]
             rows.append(own + last[row] - fused_then)
     return torch.stack(rows)
-
-
-def tokens_per_layer_with(model, x):
-    """What enters each FFN; the readout is left out, because nothing is read."""
-    encoder = model.backbone.encoder
-    readout, encoder.readout = encoder.readout, lambda tokens, context: tokens
-    try:
-        return tokens_per_layer(model.backbone, x)
-    finally:
-        encoder.readout = readout
 
 
 @pytest.mark.parametrize('mode', ['stale', 'delta'])
