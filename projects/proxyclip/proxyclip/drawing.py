@@ -17,7 +17,7 @@ GOLDEN = 0.618033988749895  # steps of this share of the colour circle never com
 
 def palette(classes: int) -> np.ndarray:
     """Return one colour per class, K×3, uint8; the first ones differ most."""
-    colours = [colorsys.hsv_to_rgb(index * GOLDEN % 1, 0.85, 1 - 0.35 * (index % 2)) for index in range(classes)]
+    colours = [colorsys.hsv_to_rgb(index * GOLDEN % 1, 0.85, 1 - 0.27 * (index % 3)) for index in range(classes)]
     return (np.array(colours) * 255).round().astype(np.uint8)
 
 
