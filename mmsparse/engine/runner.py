@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mmengine.device import get_device
 from mmengine.dist import barrier, is_main_process, master_only
 from mmengine.runner import BaseLoop, Runner
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
@@ -43,6 +44,12 @@ class SparseRunner(Runner):
         """
         check_config(cfg)
         return super().from_cfg(cfg)
+
+    def wrap_model(self, model_wrapper_cfg, model: nn.Module) -> nn.Module:
+        """Wrap a model for several processes, unless nothing in it trains: torch's wrapper refuses such a model, and nothing is to be exchanged."""
+        if self.distributed and not any(parameter.requires_grad for parameter in model.parameters()):
+            return model.to(get_device())
+        return super().wrap_model(model_wrapper_cfg, model)
 
     @master_only
     def save_checkpoint(
