@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from mmengine.registry import DefaultScope
+from torch import nn
 from torch._subclasses import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -47,13 +48,22 @@ def window_cost(model: Mapping, window: int | tuple[int, int] | None = None) -> 
     with DefaultScope.overwrite_default_scope('mmseg'), torch.device('meta'):
         net = MODELS.build(dict(model, **hosts)).eval()
     window = net.window if window is None else window
-    size = (window, window) if isinstance(window, int) else window
+    counts = traced(net, (window, window) if isinstance(window, int) else window)
+    vfm, attention, texts = (counts[f'ProxyCLIP.{name}'] for name in ('vfm', 'backbone.readout.attention', 'texts'))
+    return WindowCost(counts['Global'] - vfm - attention - texts, vfm, attention, texts)
+
+
+def traced(net: nn.Module, size: tuple[int, int]) -> dict[str, int]:
+    """Return the multiply-adds of one image by module, 'Global' for all; the weights of the network are lost.
+
+    Args:
+        net: built on the meta device.
+        size: pixels (height, width).
+    """
+    counter = FlopCounterMode(display=False, depth=4)
     # Fake tensors run every operator's shape rule; the meta device would refuse autocast. The fused kernel has no formula on a CPU.
     with FakeTensorMode(allow_non_fake_inputs=True), sdpa_kernel(SDPBackend.MATH), torch.no_grad():
         net.to_empty(device='cpu')
-        counter = FlopCounterMode(display=False, depth=4)
         with counter:
             net(torch.empty(1, 3, *size))
-    counts = {name: sum(flops.values()) // 2 for name, flops in counter.get_flop_counts().items()}
-    vfm, attention, texts = (counts[f'ProxyCLIP.{name}'] for name in ('vfm', 'backbone.readout.attention', 'texts'))
-    return WindowCost(counts['Global'] - vfm - attention - texts, vfm, attention, texts)
+    return {name: sum(flops.values()) // 2 for name, flops in counter.get_flop_counts().items()}
