@@ -81,6 +81,14 @@ def test_equal_features_share_their_values_evenly_and_a_mixed_batch_does_not_spr
     assert (share[1].diagonal() > 0).all() and (share[1] == 0).any()
 
 
+def test_a_position_without_a_direction_keeps_to_itself():
+    features = torch.randn(1, 8, 4, 4, generator=torch.Generator().manual_seed(0))
+    features[..., 1, 2] = 0  # its cosines are 0, and with the mean above 0 all of them would be closed
+    features += 0.5 * (features.abs().sum(1, keepdim=True) > 0)
+    share = build().backbone.readout.attention.logits(features).softmax(-1)[0]
+    assert share.isfinite().all() and share[6, 6] == 1
+
+
 @pytest.mark.parametrize('patch', [8, 16, 32])
 @pytest.mark.parametrize('sparsifier', [EVIT, TOME, dict(EVIT, fuse='drop')], ids=['evit', 'tome', 'drop'])
 def test_folding_into_the_proxy_product_changes_nothing(patch, sparsifier):
