@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from mmsparse.errors import InputError
 from mmsparse.models import BaseReadout
-from mmsparse.models.attention import attend_affinity
+from mmsparse.models.attention import attend_affinity, without_autocast
 from mmsparse.models.views.base import View
 from mmsparse.registry import MODELS
 from mmsparse.tokens import RESTORE, Tokens, present, restore, settle
@@ -56,7 +56,7 @@ class ProxyAttention(nn.Module):
         """
         wide = torch.promote_types(context_bchw.dtype, torch.float32)
         # bfloat16 similarities would open and close pairs at random.
-        with torch.autocast(context_bchw.device.type, enabled=False):
+        with without_autocast(context_bchw.device):
             unit_bnc = F.normalize(context_bchw.flatten(2).transpose(1, 2).to(wide), dim=-1)
             s_bnn = unit_bnc @ unit_bnc.transpose(1, 2)
             shift_b11 = self.beta * s_bnn.mean((1, 2), keepdim=True)

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmsparse.models.attention import without_autocast
+
 
 class TextHead(nn.Module):
     """The words that stand for the classes; nothing in it trains, and nothing of it is part of a state.
@@ -29,7 +31,7 @@ class TextHead(nn.Module):
     def forward(self, feat_bchw: Tensor) -> Tensor:
         """Return the cosine of every query, B×Q×h×w, float32 or wider: 40 times the rounding of bfloat16 would decide between words."""
         unit_bhwd = self.unit(feat_bchw)
-        with torch.autocast(unit_bhwd.device.type, enabled=False):
+        with without_autocast(unit_bhwd.device):
             return torch.einsum('bhwd,qd->bqhw', unit_bhwd, self.text_qd.to(unit_bhwd.dtype))
 
     def unit(self, feat_bchw: Tensor) -> Tensor:
