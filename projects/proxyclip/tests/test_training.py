@@ -81,3 +81,8 @@ def test_adapters_trained_on_one_benchmark_are_tested_on_another(tmp_path):
     assert 0 <= runner.test()['mIoU'] <= 100
     after = kept(runner.model)
     assert before.keys() == after.keys() and any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_nothing_in_the_proxy_trains_not_even_a_part_of_its_own():
+    model = build(vfm=dict(sparsifier=dict(type='mmsparse.DyTDispatcher')))
+    assert list(model.vfm.sparsifiers.parameters()) and not any(parameter.requires_grad for parameter in model.vfm.parameters())
