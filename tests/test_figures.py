@@ -40,8 +40,8 @@ def test_results_are_read_with_other_columns_left_alone(results):
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
-        ('method,accuracy,macs\na,1,2\n', 'the columns gflops, trainable_kib are missing; it has method, accuracy, macs'),
-        ('', 'the columns method, accuracy, gflops, trainable_kib are missing; it has none'),
+        ('method,accuracy,macs\na,1,2\n', 'the columns gflops, trainable_kib are missing; received method, accuracy, macs'),
+        ('', 'the columns method, accuracy, gflops, trainable_kib are missing; received an empty file'),
         ('method,accuracy,gflops,trainable_kib\n', 'no rows below the head'),
         (TEXT + 'DyT,0,,0.1,7\n', "line 5: could not convert string to float: ''"),
         (TEXT + 'DyT,0,90\n', 'line 5: '),
@@ -51,7 +51,7 @@ def test_an_unusable_result_file_is_one_clear_error(results, capsys, text, messa
     results.write_text(text)
     found = refused(capsys, TOOL, results)
     assert str(results) in found and message in found
-    assert 'no such result file' in refused(capsys, TOOL, results.with_name('result.csv'))
+    assert 'No such file' in refused(capsys, TOOL, results.with_name('result.csv'))
 
 
 def test_every_method_is_one_point_with_the_reach_of_its_runs(results, monkeypatch, tmp_path):

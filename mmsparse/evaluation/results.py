@@ -8,6 +8,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from mmsparse.errors import InputError
+from mmsparse.visualization.tables import read_csv
 
 COLUMNS = ('method', 'accuracy', 'gflops', 'trainable_kib')
 
@@ -37,17 +38,7 @@ def read_results(paths: Sequence[str | Path]) -> list[Result]:
     """
     results = []
     for path in map(Path, paths):
-        if not path.is_file():
-            raise InputError(f'{path}: no such result file. Expected a CSV file with the columns {", ".join(COLUMNS)}.')
-        with path.open(newline='') as file:
-            lines = csv.DictReader(file)
-            missing = [name for name in COLUMNS if name not in (lines.fieldnames or ())]
-            if missing:
-                raise InputError(
-                    f'{path}: the columns {", ".join(missing)} are missing; it has {", ".join(lines.fieldnames or ()) or "none"}. '
-                    f'Expected at least {", ".join(COLUMNS)}.'
-                )
-            rows = [_result(path, lines.line_num, line) for line in lines]
+        rows = [_result(path, number, line) for number, line in enumerate(read_csv(path, COLUMNS), start=2)]
         if not rows:
             raise InputError(f'{path}: no rows below the head. Expected one row per run.')
         results += rows
