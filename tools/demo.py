@@ -97,8 +97,8 @@ def main() -> None:
         results = {'raw pixels, logistic regression': [raw_pixels(base)]}
         for name, cfg in rows.items():
             print(f'{name} ...', flush=True)
-            trials = [trial_config(cfg, base, seed, work_dir) for seed in range(args.seeds)]
-            results[name] = [ledger.get(one, config=name, data=args.data) if ledger else trial(one) for one in trials]
+            trials = {seed: trial_config(cfg, base, seed, work_dir) for seed in range(args.seeds)}
+            results[name] = [ledger.get(one, config=name, data=args.data, seed=seed) if ledger else trial(one) for seed, one in trials.items()]
         classes = len(DATASETS.build(dict(base.val_dataloader.dataset)).metainfo['classes'])
         minutes = (time.monotonic() - start) / 60
         show(
