@@ -13,11 +13,12 @@ from mmengine.config import Config
 from mmengine.dataset import worker_init_fn
 from rich.console import Console
 
-from mmsparse.engine.card import stages
+from mmsparse.engine.card import cut_counts, stages
 from mmsparse.engine.epoch_seed import EpochSeedHook
 from mmsparse.engine.runner import SparseRunner
 from mmsparse.engine.terminal import screens
 from mmsparse.errors import InputError
+from mmsparse.registry import MODELS
 from small_run import write_run
 
 
@@ -114,3 +115,19 @@ def test_a_model_that_is_no_sparse_vit_is_trained_and_described(config, capsys):
     train(config, 'other', **{'model.backbone': vit})
     text = capsys.readouterr().out
     assert '(100.00%)' in text and 'recipe' in text and '    tokens' not in text
+
+
+def test_the_card_says_where_fewer_pairs_merge_than_were_asked_for():
+    def row(**options):
+        return cut_counts([MODELS.build(dict(type='mmsparse.ToMe', view=view, **options))])
+
+    view = SimpleNamespace(name='small', width=32, depth=3, heads=2, prefix=1, grid=(4, 4), patches=16)
+    assert row(r=2) == {}
+    assert row(r=7) == {'cut': 'ToMe merges 13 of 21 pairs asked for; by layer 7, 4, 2'}
+
+
+def test_a_runner_that_user_code_builds_refuses_a_misspelt_config(config):
+    cfg = Config.fromfile(config)
+    cfg.model.backbone.sparsifier.keep_rat = 0.5
+    with pytest.raises(InputError, match='keep_rat'):
+        SparseRunner.from_cfg(cfg)

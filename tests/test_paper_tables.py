@@ -117,3 +117,16 @@ def test_the_tool_ends_with_that_error_and_no_traceback(tmp_path, monkeypatch, c
     with pytest.raises(SystemExit) as end:
         runpy.run_path(str(TOOL), run_name='__main__')
     assert end.value.code == 2 and 'table, row, dataset, top1 are missing' in capsys.readouterr().err
+
+
+def test_speed_and_memory_are_measured_on_request_for_what_can_run(tool, monkeypatch):
+    tiny = dict(config='sparse_tuning/tiny_digits')
+    speed, peak = tool.measured(tiny, 2)
+    held = tool.counted(tiny)[0].host * 4 / 2**20
+    assert speed > 0 and held < peak < 10 * held
+    assert tool.measured(dict(tiny, absent='not here'), 2) is None
+    table = dict(table='T', title='small', datasets=[], rows=[dict(tiny, row='a', paper=[1.0, 2.0]), dict(row='b', paper=[1.0, 2.0], absent='later')])
+    rows = tool.rows_of(table, {}, 2)
+    assert tool.laid_out(table, rows).columns[-2:] == ['speed here, dense = 1', 'peak here, MiB']
+    assert [row[-1] == '–' for row in tool.laid_out(table, rows).rows] == [False, True]
+    assert 'peak here, MiB' not in tool.laid_out(table, tool.rows_of(table, {})).columns

@@ -27,12 +27,12 @@ from mmsparse.state.card import plain
 
 from .cost import published_macs, rows_per_layer
 from .memory import saved_bytes
+from .timing import interleave, speedup
 
 # Small data by their names in tools and tables, and the configs that have them.
 SMALL = dict(digits='configs/sparse_tuning/tiny_digits.py', photos='configs/sparse_tuning/tiny_photos.py')
 DATA = ('data_preprocessor', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator')
 LOCAL = ('work_dir', 'experiment_name', 'log_level', 'default_hooks', 'visualizer', 'vis_backends', 'filename')  # do not change the outcome
-ROUNDS = 5
 
 
 def trial_config(cfg: Config, data: Config, seed: int, work_dir: Path) -> Config:
@@ -69,7 +69,7 @@ def trial(cfg: Config) -> dict:
     Returns:
         ``accuracy`` in %; ``trainable`` parameters and their ``kib``; ``gflops`` (multiply-adds / 1e9 per image, as papers count); ``tokens`` that
         enter the first layer and then each layer's FFN (first test image); ``train img/s`` (median step, loading included); ``test img/s`` of the
-        backbone alone (median of five batches); ``speed``, that over the frozen host's without any part, both run in turns;
+        backbone alone (median of five rounds); ``speed``, that over the frozen host's without any part, both run in turns;
         ``saved``, bytes per image that a training step keeps for its backward pass.
     """
     runner = RUNNERS.build(cfg)
@@ -77,7 +77,7 @@ def trial(cfg: Config) -> dict:
     saved = _saved(runner)
     model = runner.model.eval()
     batch = model.data_preprocessor(next(iter(runner.val_dataloader)))
-    seconds, host_seconds = _in_turns(model.backbone, batch['inputs'])
+    seconds = _in_turns(model.backbone, batch['inputs'])
     trains = [p for p in model.parameters() if p.requires_grad]
     view, image = model.backbone.view, batch['inputs'][:1]
     steps = runner.message_hub.get_scalar('train/time').data[0]
@@ -88,8 +88,8 @@ def trial(cfg: Config) -> dict:
         'gflops': published_macs(model, image) / 1e9,
         'tokens': [view.prefix + view.patches, *rows_per_layer(model, image)],
         'train img/s': cfg.train_dataloader.batch_size / median(steps),
-        'test img/s': len(batch['inputs']) / seconds,
-        'speed': host_seconds / seconds,
+        'test img/s': len(batch['inputs']) / median(seconds['own']),
+        'speed': speedup(seconds['host'], seconds['own']).median,
         'saved': saved,
     }
 
@@ -102,18 +102,14 @@ def _saved(runner: Runner) -> float:
 
 
 @torch.no_grad()
-def _in_turns(backbone: SparseViT, images: Tensor) -> tuple[float, float]:
-    """Return the median seconds of a backbone and of its host without adapters and sparsifiers, A B A B, after one round that does not count."""
-    own, host = [], []
-    for _ in range(1 + ROUNDS):
-        start = time.perf_counter()
-        backbone(images)
-        between = time.perf_counter()
+def _in_turns(backbone: SparseViT, images: Tensor) -> dict[str, list[float]]:
+    """Return the seconds of a backbone, and of its host without adapters and sparsifiers."""
+
+    def host() -> None:
         with _bare(backbone.encoder):
             backbone(images)
-        own.append(between - start)
-        host.append(time.perf_counter() - between)
-    return median(own[1:]), median(host[1:])
+
+    return interleave({'own': lambda: backbone(images), 'host': host}, warmup=1)
 
 
 @contextmanager

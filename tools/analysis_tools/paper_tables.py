@@ -3,6 +3,7 @@
     python tools/analysis_tools/paper_tables.py                                    # in the terminal
     python tools/analysis_tools/paper_tables.py --markdown docs/paper_tables.md --csv tables.csv
     python tools/analysis_tools/paper_tables.py --results runs.csv                 # with accuracies of your own
+    python tools/analysis_tools/paper_tables.py --measure 8                        # with speed and memory on this machine, about an hour
 
 Parameters and GFLOPs are counted on the networks that the configs build. A file of results has the columns table, row, dataset and top1 (in percent);
 several lines of one cell are averaged. See docs/cost.md. The paper's figures are in paper_tables.yml.
@@ -27,8 +28,11 @@ from mmsparse.engine.launch import read_config
 from mmsparse.engine.reporting import reporting
 from mmsparse.errors import InputError
 from mmsparse.evaluation.account import Account, account
+from mmsparse.evaluation.fixed_rate import hold_rate
 from mmsparse.evaluation.from_config import build
+from mmsparse.evaluation.memory import held, nbytes, transient_peak
 from mmsparse.evaluation.scopes import backbones
+from mmsparse.evaluation.timing import interleave, speedup
 from mmsparse.models.necks.dyt import DyTDispatcher
 from mmsparse.registry import MODELS
 from mmsparse.visualization.tables import Table, read_csv, show, writable
@@ -77,6 +81,7 @@ class Row:
     paper: dict[str, float | None]
     ours: dict[str, float | None] = field(default_factory=dict)
     executed: float | None = None
+    measured: tuple[float, float] | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -84,7 +89,7 @@ def count(row: dict, exact: bool) -> tuple[Ours, list[str]]:
     """Count what stands for a row of paper_tables.yml; the list says why something is missing."""
     if 'absent' in row:
         return Ours(), [row['absent']]
-    spec = dict(config=row.get('config', 'sparse_tuning/vitb_cifar100'), **{key: row[key] for key in ('adapter', 'sparsifier') if key in row})
+    spec = spec_of(row)
     whole, missing = counted(spec)
     runs = counted(dict(spec, adapter=None))[0] if row.get('merged') else whole
     ours = Ours(published=runs and runs.published, executed=runs and runs.executed)
@@ -93,6 +98,31 @@ def count(row: dict, exact: bool) -> tuple[Ours, list[str]]:
         if exact and whole.dense_adapter:
             ours = ours._replace(exact=trainable(dict(spec, adapter=dict(whole.dense_adapter, norm='in', up_bias=False))))
     return ours, missing
+
+
+def spec_of(row: dict) -> dict:
+    """Return which config stands for a row, and what changes in its backbone."""
+    return dict(config=row.get('config', 'sparse_tuning/vitb_cifar100'), **{key: row[key] for key in ('adapter', 'sparsifier') if key in row})
+
+
+def measured(row: dict, batch: int) -> tuple[float, float] | None:
+    """Return how many times as fast as the dense host a row's network tests, both run in turns, and its peak in MiB; None where nothing can run."""
+    spec = spec_of(row)
+    if 'absent' in row or counted(spec)[0] is None:
+        return None
+    return _measured(json.dumps(dict(spec, adapter=None) if row.get('merged') else spec), batch)
+
+
+@cache
+def _measured(spec: str, batch: int) -> tuple[float, float]:
+    own, dense = (build(config_of(dict(json.loads(spec), **change))) for change in ({}, dict(adapter=None, sparsifier=None)))
+    view = own.backbone.view
+    images = torch.randn(batch, 3, *(cells * pixels for cells, pixels in zip(view.grid, view.patch)))
+    hold_rate(own, images)
+    with torch.no_grad():
+        samples = interleave({'dense': lambda: dense(images), 'own': lambda: own(images)})
+        peak = nbytes(held(own)) + transient_peak(lambda: own(images), images.device)
+    return speedup(samples['dense'], samples['own']).median, peak / 2**20
 
 
 class Counted(NamedTuple):
@@ -164,8 +194,8 @@ def listed(config) -> list[dict]:
     return [] if config is None else list(config) if isinstance(config, list | tuple) else [config]
 
 
-def rows_of(table: dict, results: dict) -> list[Row]:
-    """Count the rows of a table, and take its accuracies from the results."""
+def rows_of(table: dict, results: dict, batch: int | None = None) -> list[Row]:
+    """Count the rows of a table, and take its accuracies from the results; with a batch size, measure speed and memory too."""
     rows = []
     for spec in table['rows']:
         ours, missing = count(spec, table.get('exact', False))
@@ -176,20 +206,22 @@ def rows_of(table: dict, results: dict) -> list[Row]:
         mine |= {dataset: results.get((table['table'], spec['row'], dataset)) for dataset in table['datasets']}
         mine['exact'] = None if ours.exact is None else ours.exact / 1e6
         executed = None if ours.executed is None else ours.executed / 1e9
-        rows.append(Row(spec['row'], spec.get('setting', ''), paper, mine, executed, [*missing, *([spec['note']] if 'note' in spec else [])]))
+        here = measured(spec, batch) if batch else None
+        rows.append(Row(spec['row'], spec.get('setting', ''), paper, mine, executed, here, [*missing, *([spec['note']] if 'note' in spec else [])]))
     return rows
 
 
 def laid_out(table: dict, rows: list[Row]) -> Table:
     """A table as people read it."""
     with_setting, exact = any(row.setting for row in rows), table.get('exact', False)
+    timed = ['speed here, dense = 1', 'peak here, MiB'] if any(row.measured for row in rows) else []
     exact_column = ["here, `norm='in', up_bias=False`"] * exact
-    columns = ['row', *['setting'] * with_setting, 'parameters, M', *exact_column, 'GFLOPs', 'executed', *table['datasets']]
+    columns = ['row', *['setting'] * with_setting, 'parameters, M', *exact_column, 'GFLOPs', 'executed', *timed, *table['datasets']]
     out = Table(columns, title=f'Table {table["table"]}: {table["title"]}')
     for row in rows:
         cells = [row.name, *[row.setting] * with_setting, cell(row.paper['parameters'], row.ours['parameters'])]
         cells += [known(row.ours['exact'], 3)] * bool(exact)
-        cells += [cell(row.paper['GFLOPs'], row.ours['GFLOPs']), known(row.executed)]
+        cells += [cell(row.paper['GFLOPs'], row.ours['GFLOPs']), known(row.executed), *map(known, (row.measured or (None, None))[: len(timed)])]
         out.rows.append([*cells, *(f'{known(row.paper[name])} / {known(row.ours[name])}' for name in table['datasets'])])
     return out
 
@@ -238,7 +270,8 @@ def long(tables: list[tuple[dict, list[Row]]]) -> Table:
             for quantity, paper in row.paper.items():
                 value = row.ours.get(quantity)
                 out.rows.append([table['table'], row.name, row.setting, quantity, paper, value, difference(paper, value), '; '.join(row.notes)])
-            out.rows.append([table['table'], row.name, row.setting, 'executed GFLOPs', None, row.executed, None, ''])
+            for quantity, value in zip(('executed GFLOPs', 'speed here, dense = 1', 'peak here, MiB'), (row.executed, *(row.measured or ()))):
+                out.rows.append([table['table'], row.name, row.setting, quantity, None, value, None, ''])
     return out
 
 
@@ -285,13 +318,16 @@ def _sections(tables: list[tuple[dict, list[Row]]], share: Table) -> Iterator[st
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--results', type=Path, nargs='+', default=[], help='CSV files with the columns table, row, dataset, top1')
+    parser.add_argument('--measure', type=int, metavar='BATCH', help='measure speed and peak memory when testing, with this many images at once')
     parser.add_argument('--csv', type=Path, help='file for one line per figure')
     parser.add_argument('--markdown', type=Path, help='file for the page of documentation')
     args = parser.parse_args()
     with reporting(lambda: 'Nothing was written.'):
+        if args.measure is not None and args.measure < 1:
+            raise InputError(f'--measure: received {args.measure}, expected a number of images of at least 1.')
         paper = yaml.safe_load(PAPER.read_text())
         results = read_results(args.results, paper['tables'])
-        tables = [(table, rows_of(table, results)) for table in paper['tables']]
+        tables = [(table, rows_of(table, results, args.measure)) for table in paper['tables']]
         share = shares(paper['shares'])
         for table, rows in tables:
             show(laid_out(table, rows))
