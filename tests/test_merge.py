@@ -62,6 +62,14 @@ def merged(folder, *args, suffix='.safetensors', **options):
     return expected, model, load_file(out) if suffix == '.safetensors' else torch.load(out, weights_only=True)
 
 
+def test_a_rotary_host_is_timms_too(tmp_path):
+    expected, _, tensors = merged(tmp_path, HOSTS['timm_dinov3'], LORA, out_type='pooled')
+    options = {key: value for key, value in HOSTS['timm_dinov3'].items() if key not in ('type', 'name', 'checkpoint')}
+    model = timm.create_model('vit_small_patch16_dinov3', num_classes=CLASSES, **options)
+    model.load_state_dict(tensors)
+    torch.testing.assert_close(model.eval()(images()), expected, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize('adapter', [LORA, BOTH, BOTH[::-1], dict(type='mmsparse.BitFit'), dict(type='mmsparse.FullTuning'), None])
 @pytest.mark.parametrize('host', ['timm_layer_scale', 'timm_registers', 'timm_no_class_token'])
 def test_timm_loads_it_strictly_with_the_head_and_answers_the_same(host, adapter, tmp_path):

@@ -9,9 +9,6 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
-from mmsparse.models.views.mmpretrain import MMPretrainView
-from mmsparse.models.views.open_clip import OpenClipView
-from mmsparse.models.views.timm import TimmView
 
 Library = tuple[dict[str, Tensor], nn.Module, Callable[[], Tensor]]  # its checkpoint, its model, what that is to answer
 TOLERANCE = 1e-4  # of the largest output; another order of sums gives 1e-6
@@ -40,10 +37,13 @@ def merge(model: nn.Module, cfg: Mapping) -> dict[str, Tensor]:
         )
     if getattr(model, 'neck', None) is not None:
         raise InputError('received a model with a neck, which a plain checkpoint has no place for. Merge a model without one.')
+    package = type(backbone.host).__module__.split('.')[0]
+    if package not in _LIBRARIES:
+        raise InputError(f'{backbone.view.name} comes from the package {package}. Known libraries to merge for: {", ".join(_LIBRARIES)}.')
     backbone.fold()
     height, width = (cells * pixels for cells, pixels in zip(backbone.view.grid, backbone.view.patch))
     images = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0))
-    tensors, library, ours = _LIBRARIES[type(backbone.view)](model, cfg, images)
+    tensors, library, ours = _LIBRARIES[package](model, cfg, images)
     library.load_state_dict(tensors)
     library.eval()
     with torch.no_grad():
@@ -89,4 +89,5 @@ def _open_clip(model: nn.Module, cfg: Mapping, images: Tensor) -> Library:
     return backbone.host.state_dict(), library, lambda: backbone.view.pooled(backbone.forward_tokens(images, sparsify=False))
 
 
-_LIBRARIES = {TimmView: _timm, MMPretrainView: _mmpretrain, OpenClipView: _open_clip}
+# By the package that a host comes from: timm has several views.
+_LIBRARIES = {'timm': _timm, 'mmpretrain': _mmpretrain, 'open_clip': _open_clip}
