@@ -21,7 +21,7 @@ from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 
 from mmsparse.engine.reporting import reporting
-from mmsparse.evaluation.trials import SMALL, Ledger, trial, trial_config
+from mmsparse.evaluation.trials import SMALL, Ledger, spread, trial, trial_config
 from mmsparse.registry import DATASETS
 
 ROWS = {
@@ -65,9 +65,8 @@ def show(results: dict[str, list[dict]], title: str, out: Path) -> None:
         for name, runs in results.items():
             values = {key: mean(run[key] for run in runs) for key in COLUMNS if key in runs[0]}
             scores = [run['accuracy'] for run in runs]
-            spread = f' ({min(scores):.1f} to {max(scores):.1f})' if len(scores) > 1 else ''
             cells = [
-                f'{values["accuracy"]:.1f}{spread}',
+                f'{values["accuracy"]:.1f}{spread(runs)}',
                 f'{values["trainable"]:,.0f}',
                 *(f'{values[key]:.3g}' if key in values else '' for key in COLUMNS[2:]),
             ]

@@ -7,8 +7,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from mmsparse.models.backbones import SparseViT
 from mmsparse.models.necks.dyt import DyTDispatcher
+
+from .scopes import backbones
 
 
 def hold_rate(model: nn.Module, images: Tensor) -> float | None:
@@ -26,7 +27,7 @@ def hold_rate(model: nn.Module, images: Tensor) -> float | None:
     parts = [module for module in model.modules() if isinstance(module, DyTDispatcher)]
     if not parts:
         return None
-    backbone = next(module for module in model.modules() if isinstance(module, SparseViT))
+    backbone = backbones(model)[0]
     hooks = [linear.register_forward_hook(partial(_shift, part.rate)) for part in parts for linear in part.dispatchers.values()]
     with torch.no_grad():
         try:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 from statistics import median
@@ -21,7 +20,6 @@ from torch import Tensor
 
 from mmsparse.errors import InputError
 from mmsparse.models.backbones import SparseViT
-from mmsparse.models.encoder import Encoder
 from mmsparse.registry import RUNNERS
 from mmsparse.state.card import plain
 
@@ -104,23 +102,14 @@ def _saved(runner: Runner) -> float:
 @torch.no_grad()
 def _in_turns(backbone: SparseViT, images: Tensor) -> dict[str, list[float]]:
     """Return the seconds of a backbone, and of its host without adapters and sparsifiers."""
-
-    def host() -> None:
-        with _bare(backbone.encoder):
-            backbone(images)
-
-    return interleave({'own': lambda: backbone(images), 'host': host}, warmup=1)
+    calls = {'own': lambda: backbone(images), 'host': lambda: backbone.outputs(backbone.encode(images, sparsify=False, adapt=False))}
+    return interleave(calls, warmup=1)
 
 
-@contextmanager
-def _bare(encoder: Encoder) -> Iterator[None]:
-    """Leave adapters and sparsifiers out for a while."""
-    parts = encoder.adapters, encoder.sparsifiers
-    encoder.adapters = encoder.sparsifiers = ()
-    try:
-        yield
-    finally:
-        encoder.adapters, encoder.sparsifiers = parts
+def spread(runs: Sequence[dict]) -> str:
+    """Return lowest and highest accuracy of several runs in brackets, nothing for one."""
+    scores = [run['accuracy'] for run in runs]
+    return f' ({min(scores):.1f} to {max(scores):.1f})' if len(scores) > 1 else ''
 
 
 class Ledger:

@@ -16,7 +16,7 @@ from mmengine.config import Config
 from mmsparse.engine.card import stages
 from mmsparse.engine.reporting import reporting
 from mmsparse.evaluation.results import Result, write_results
-from mmsparse.evaluation.trials import SMALL, Ledger, trial_config
+from mmsparse.evaluation.trials import SMALL, Ledger, spread, trial_config
 from mmsparse.visualization.tables import Table, write_between
 
 HEAD = ('config', 'top-1 in %', 'trainable', 'GFLOPs', 'tokens', 'training img/s', 'test img/s', 'test speed, host = 1', 'KiB saved per image')
@@ -52,13 +52,11 @@ def collect(args: argparse.Namespace) -> dict[str, dict[str, list[dict]]]:
 
 def row(name: str, runs: list[dict]) -> list[str]:
     """Return the cells of one config: means, and lowest to highest accuracy. Old ledgers do not know what is saved for the backward pass."""
-    scores = [run['accuracy'] for run in runs]
-    spread = f' ({min(scores):.1f} to {max(scores):.1f})' if len(scores) > 1 else ''
     start, *rows = runs[0]['tokens']
-    values = {key: mean(run[key] for run in runs) for key in ('gflops', 'train img/s', 'test img/s', 'speed')}
+    values = {key: mean(run[key] for run in runs) for key in ('accuracy', 'gflops', 'train img/s', 'test img/s', 'speed')}
     return [
         name,
-        f'{mean(scores):.1f}{spread}',
+        f'{values["accuracy"]:.1f}{spread(runs)}',
         f'{runs[0]["trainable"]:,}',
         f'{values["gflops"]:.3f}',
         stages(start, rows) if len(set(rows)) < 5 else f'{start} to {rows[-1]} in {len(rows)} layers',

@@ -11,16 +11,16 @@ from torch.nn import functional as F
 from mmsparse.errors import InputError
 from mmsparse.tokens import Tokens
 
-from .base import QKV, View, packed_qkv, qualified, split_heads
+from .base import QKV, View, packed_qkv, qualified
 from .operators import Operator
-from .timm import IDENTITY, LINEAR, timm_pooled
+from .timm_parts import IDENTITY, LINEAR, TimmParts, timm_pooled
 
 PHASE = 'phase'
 GATED = 'timm.layers.mlp.GluMlp'
 KNOWN_ROPE = ('RotaryEmbeddingCat', 'RotaryEmbeddingDinoV3')
 
 
-class EvaView(View):
+class EvaView(TimmParts, View):
     """A ``timm.models.eva.Eva``, pre-norm.
 
     Phases are a matter of rows, so they ride every plan in ``Tokens.carry``, as sine and cosine − 1: a row without position (class token,
@@ -38,15 +38,10 @@ class EvaView(View):
         'mlp.fc2': LINEAR,
     }
     operators = dict(embed='patch_embed.proj.', norm1='norm1.', proj='attn.proj.', norm2='norm2.', fc1='mlp.fc1.', fc2='mlp.fc2.', norm='norm.')
-    after_blocks = ('norm.', 'fc_norm.', 'attn_pool.')
 
     def __init__(self, host: nn.Module, name: str | None = None, source: str = 'as given'):
         super().__init__(host)
-        self.name, self.source = name or 'timm Eva', source
-        self.width, self.depth, self.blocks = host.embed_dim, len(host.blocks), host.blocks
-        self.class_token, self.prefix = host.cls_token is not None, host.num_prefix_tokens
-        self.patch, self.any_size = host.patch_embed.patch_size, host.dynamic_img_size
-        self.grid = self.divide(*host.patch_embed.img_size)
+        self.describe(host, name or 'timm Eva', source)
         for index, block in enumerate(host.blocks, start=1):
             self.check_parts(index, block)
             if block.attn.gate is not None or getattr(block.attn, 'num_kv_groups', 1) > 1:
@@ -73,20 +68,12 @@ class EvaView(View):
             t.carry[PHASE] = phase_nd.expand(len(x_bnc), -1, -1)
         return t
 
-    def norm1(self, block: nn.Module, x_bnc: Tensor) -> Tensor:
-        return block.norm1(x_bnc)
-
     def qkv(self, block: nn.Module, hq_bnc: Tensor, h_bnc: Tensor) -> tuple[Tensor, ...]:
         attn = block.attn
         if attn.qkv is None:
             return attn.q_proj(hq_bnc), attn.k_proj(h_bnc), attn.v_proj(h_bnc)
         bias = attn.qkv.bias if getattr(attn, 'q_bias', None) is None else torch.cat((attn.q_bias, attn.k_bias, attn.v_bias))
         return packed_qkv(attn.qkv.weight, bias, hq_bnc, h_bnc)
-
-    def heads_of(self, block: nn.Module, q_bnc: Tensor, k_bnc: Tensor, v_bnc: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        attn = block.attn
-        q_bhnd, k_bhnd, v_bhnd = (split_heads(x_bnc, attn.num_heads) for x_bnc in (q_bnc, k_bnc, v_bnc))
-        return attn.q_norm(q_bhnd), attn.k_norm(k_bhnd), v_bhnd
 
     def turn(self, block: nn.Module, x_bhnd: Tensor, t: Tokens) -> Tensor:
         """Rotate queries or keys of the first rows by their phases."""
@@ -97,24 +84,9 @@ class EvaView(View):
         sin_b1nd, cos_b1nd = t.carry[PHASE][:, None, : x_bhnd.shape[2]].chunk(2, dim=-1)
         return apply_rot_embed_cat(x_bhnd, torch.cat([sin_b1nd, cos_b1nd + 1], dim=-1), half=block.attn.rotate_half).to(x_bhnd.dtype)
 
-    def scale(self, block: nn.Module) -> float:
-        return block.attn.scale
-
-    def attention_dropout(self, block: nn.Module) -> float:
-        return block.attn.attn_drop.p if block.training else 0.0
-
-    def proj(self, block: nn.Module, o_bnc: Tensor) -> Tensor:
-        return block.attn.proj(o_bnc)
-
     def attention_branch(self, block: nn.Module, y_bnc: Tensor) -> Tensor:
         y_bnc = block.attn.proj_drop(y_bnc)
         return block.drop_path1(y_bnc if block.gamma_1 is None else block.gamma_1 * y_bnc)
-
-    def norm2(self, block: nn.Module, x_bnc: Tensor) -> Tensor:
-        return block.norm2(x_bnc)
-
-    def fc1(self, block: nn.Module, h_bnc: Tensor) -> Tensor:
-        return block.mlp.fc1(h_bnc)
 
     def activation(self, block: nn.Module, z_bnc: Tensor) -> Tensor:
         if qualified(block.mlp) != GATED:
@@ -122,15 +94,9 @@ class EvaView(View):
         one_bnc, two_bnc = z_bnc.chunk(2, dim=-1)
         return block.mlp.drop1(one_bnc * block.mlp.act(two_bnc) if block.mlp.gate_last else block.mlp.act(one_bnc) * two_bnc)
 
-    def fc2(self, block: nn.Module, z_bnc: Tensor) -> Tensor:
-        return block.mlp.fc2(z_bnc)
-
     def mlp_branch(self, block: nn.Module, y_bnc: Tensor) -> Tensor:
         y_bnc = block.mlp.drop2(y_bnc)
         return block.drop_path2(y_bnc if block.gamma_2 is None else block.gamma_2 * y_bnc)
-
-    def norm(self, x_bnc: Tensor) -> Tensor:
-        return self.host.norm(x_bnc)
 
     def pooled(self, t: Tokens) -> Tensor:
         return timm_pooled(self, t, self.prefix)

@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable
 from difflib import get_close_matches
 
-import torch
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
@@ -14,14 +13,13 @@ from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens
 
 from ..host_weights import load_timm, pretrained_timm, seeded
-from .base import View, fused_qkv, mean_of_patches, resolve, split_heads
+from .base import View, fused_qkv, resolve
+from .timm_parts import IDENTITY, LINEAR, TimmParts, timm_pooled
 
-IDENTITY = 'torch.nn.modules.linear.Identity'
-LINEAR = ('torch.nn.modules.linear.Linear',)
 SCALE = (IDENTITY, 'timm.layers.layer_scale.LayerScale')
 
 
-class TimmView(View):
+class TimmView(TimmParts, View):
     """A ``timm.models.vision_transformer.VisionTransformer``."""
 
     model_types = ('timm.models.vision_transformer.VisionTransformer',)
@@ -38,15 +36,10 @@ class TimmView(View):
     operators = dict(
         embed='patch_embed.proj.', norm1='norm1.', qkv='attn.qkv.', proj='attn.proj.', norm2='norm2.', fc1='mlp.fc1.', fc2='mlp.fc2.', norm='norm.'
     )
-    after_blocks = ('norm.', 'fc_norm.', 'attn_pool.')
 
     def __init__(self, host: nn.Module, name: str | None = None, source: str = 'as given'):
         super().__init__(host)
-        self.name, self.source = name or 'timm VisionTransformer', source
-        self.width, self.depth, self.blocks = host.embed_dim, len(host.blocks), host.blocks
-        self.class_token, self.prefix = host.cls_token is not None, host.num_prefix_tokens
-        self.patch, self.any_size = host.patch_embed.patch_size, host.dynamic_img_size
-        self.grid = self.divide(*host.patch_embed.img_size)
+        self.describe(host, name or 'timm VisionTransformer', source)
         for index, block in enumerate(host.blocks, start=1):
             self.check_parts(index, block)
             if block.attn.gate is not None:
@@ -65,71 +58,20 @@ class TimmView(View):
         x_bnc = self.host.norm_pre(self.host._pos_embed(patches))
         return Tokens.start(x_bnc, self.prefix, grid)
 
-    def norm1(self, block: nn.Module, x_bnc: Tensor) -> Tensor:
-        return block.norm1(x_bnc)
-
     def qkv(self, block: nn.Module, hq_bnc: Tensor, h_bnc: Tensor) -> tuple[Tensor, ...]:
         return fused_qkv(block.attn.qkv, hq_bnc, h_bnc)
-
-    def heads_of(self, block: nn.Module, q_bnc: Tensor, k_bnc: Tensor, v_bnc: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        attn = block.attn
-        q_bhnd, k_bhnd, v_bhnd = (split_heads(x_bnc, attn.num_heads) for x_bnc in (q_bnc, k_bnc, v_bnc))
-        return attn.q_norm(q_bhnd), attn.k_norm(k_bhnd), v_bhnd
-
-    def scale(self, block: nn.Module) -> float:
-        return block.attn.scale
-
-    def attention_dropout(self, block: nn.Module) -> float:
-        return block.attn.attn_drop.p if block.training else 0.0
-
-    def proj(self, block: nn.Module, o_bnc: Tensor) -> Tensor:
-        return block.attn.proj(o_bnc)
 
     def attention_branch(self, block: nn.Module, y_bnc: Tensor) -> Tensor:
         return block.drop_path1(block.ls1(block.attn.proj_drop(y_bnc)))
 
-    def norm2(self, block: nn.Module, x_bnc: Tensor) -> Tensor:
-        return block.norm2(x_bnc)
-
-    def fc1(self, block: nn.Module, h_bnc: Tensor) -> Tensor:
-        return block.mlp.fc1(h_bnc)
-
     def activation(self, block: nn.Module, z_bnc: Tensor) -> Tensor:
         return block.mlp.norm(block.mlp.drop1(block.mlp.act(z_bnc)))
-
-    def fc2(self, block: nn.Module, z_bnc: Tensor) -> Tensor:
-        return block.mlp.fc2(z_bnc)
 
     def mlp_branch(self, block: nn.Module, y_bnc: Tensor) -> Tensor:
         return block.drop_path2(block.ls2(block.mlp.drop2(y_bnc)))
 
-    def norm(self, x_bnc: Tensor) -> Tensor:
-        return self.host.norm(x_bnc)
-
     def pooled(self, t: Tokens) -> Tensor:
         return timm_pooled(self, t, self.prefix if self.host.pool_include_prefix else 0)
-
-
-def timm_pooled(view: View, t: Tokens, own: int) -> Tensor:
-    """Pool as a timm host does, B×C: class token, mean, or the attention of a latent (SigLIP), where a row counts for the patches behind it.
-
-    Args:
-        view: of the host.
-        t: after the final norm.
-        own: rows of the host's prefix that attention reads too; prompts are never read.
-    """
-    host, pool = view.host, view.host.global_pool
-    if pool == 'token':
-        x_bc = t.x_bnc[:, 0]
-    elif pool == 'avg' and not getattr(host, 'pool_include_prefix', False):
-        x_bc = mean_of_patches(t)
-    elif pool == 'map' and host.attn_pool.pos_embed is None:
-        weight_bn = t.sizes_bn if t.mask_bn is None else t.sizes_bn * (t.mask_bn > 0)
-        x_bnc, weight_bn = (torch.cat([value[:, :own], value[:, t.prefix :]], dim=1) for value in (t.x_bnc, weight_bn))
-        x_bc = host.attn_pool(x_bnc, attn_mask=weight_bn.log()[:, None, None, :].to(x_bnc.dtype))
-    else:
-        raise InputError(f"{view.name}: out_type='pooled' cannot run the host's pooling {pool!r}. Known: 'token', 'avg', 'map'.")
-    return host.fc_norm(x_bc)
 
 
 @MODELS.register_module(name='TimmViT')

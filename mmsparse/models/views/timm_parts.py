@@ -1,0 +1,79 @@
+"""Where timm's plain and rotary Vision Transformers keep the parts that they name alike, and how both pool."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mmsparse.errors import InputError
+from mmsparse.tokens import Tokens
+
+from .base import View, mean_of_patches, split_heads
+
+IDENTITY = 'torch.nn.modules.linear.Identity'
+LINEAR = ('torch.nn.modules.linear.Linear',)
+
+
+class TimmParts:
+    """What a view of a timm host puts before `View` among its bases."""
+
+    after_blocks = ('norm.', 'fc_norm.', 'attn_pool.')
+
+    def describe(self, host: nn.Module, name: str, source: str) -> None:
+        """Set what a view knows of its host but the heads, which only checked blocks tell."""
+        self.name, self.source = name, source
+        self.width, self.depth, self.blocks = host.embed_dim, len(host.blocks), host.blocks
+        self.class_token, self.prefix = host.cls_token is not None, host.num_prefix_tokens
+        self.patch, self.any_size = host.patch_embed.patch_size, host.dynamic_img_size
+        self.grid = self.divide(*host.patch_embed.img_size)
+
+    def norm1(self, block: nn.Module, x_bnc: Tensor) -> Tensor:
+        return block.norm1(x_bnc)
+
+    def heads_of(self, block: nn.Module, q_bnc: Tensor, k_bnc: Tensor, v_bnc: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        attn = block.attn
+        q_bhnd, k_bhnd, v_bhnd = (split_heads(x_bnc, attn.num_heads) for x_bnc in (q_bnc, k_bnc, v_bnc))
+        return attn.q_norm(q_bhnd), attn.k_norm(k_bhnd), v_bhnd
+
+    def scale(self, block: nn.Module) -> float:
+        return block.attn.scale
+
+    def attention_dropout(self, block: nn.Module) -> float:
+        return block.attn.attn_drop.p if block.training else 0.0
+
+    def proj(self, block: nn.Module, o_bnc: Tensor) -> Tensor:
+        return block.attn.proj(o_bnc)
+
+    def norm2(self, block: nn.Module, x_bnc: Tensor) -> Tensor:
+        return block.norm2(x_bnc)
+
+    def fc1(self, block: nn.Module, h_bnc: Tensor) -> Tensor:
+        return block.mlp.fc1(h_bnc)
+
+    def fc2(self, block: nn.Module, z_bnc: Tensor) -> Tensor:
+        return block.mlp.fc2(z_bnc)
+
+    def norm(self, x_bnc: Tensor) -> Tensor:
+        return self.host.norm(x_bnc)
+
+
+def timm_pooled(view: View, t: Tokens, own: int) -> Tensor:
+    """Pool as a timm host does, B×C: class token, mean, or the attention of a latent (SigLIP), where a row counts for the patches behind it.
+
+    Args:
+        view: of the host.
+        t: after the final norm.
+        own: rows of the host's prefix that attention reads too; prompts are never read.
+    """
+    host, pool = view.host, view.host.global_pool
+    if pool == 'token':
+        x_bc = t.x_bnc[:, 0]
+    elif pool == 'avg' and not getattr(host, 'pool_include_prefix', False):
+        x_bc = mean_of_patches(t)
+    elif pool == 'map' and host.attn_pool.pos_embed is None:
+        weight_bn = t.sizes_bn if t.mask_bn is None else t.sizes_bn * (t.mask_bn > 0)
+        x_bnc, weight_bn = (torch.cat([value[:, :own], value[:, t.prefix :]], dim=1) for value in (t.x_bnc, weight_bn))
+        x_bc = host.attn_pool(x_bnc, attn_mask=weight_bn.log()[:, None, None, :].to(x_bnc.dtype))
+    else:
+        raise InputError(f"{view.name}: out_type='pooled' cannot run the host's pooling {pool!r}. Known: 'token', 'avg', 'map'.")
+    return host.fc_norm(x_bc)
