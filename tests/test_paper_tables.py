@@ -48,16 +48,15 @@ def test_rows_within_a_percent_are_those_that_are_known_to_agree(tool):
     assert far == {'b, to the end', 'c'}
 
 
-def test_a_merged_adapter_costs_what_the_host_costs_and_its_absence_is_said(tool):
-    row = dict(adapter=dict(type='mmsparse.NotThere', rank=8), sparsifier=None, merged=True)
-    ours, missing = tool.count(row, False)
-    assert ours.published == 17_582_049_024 and ours.parameters is None and missing == ['mmsparse.NotThere is not in this version']
-    ours, missing = tool.count({**row, 'merged': False}, False)
-    assert ours == tool.Ours() and missing
+def test_a_merged_adapter_costs_what_the_host_costs(tool):
+    row = dict(config='peft/vitb_lora_cifar100', merged=True)
+    assert tool.count(row, False)[::2] == (1_179_648, 17_582_049_024)
+    assert tool.count({**row, 'merged': False}, False).published > 17_582_049_024
+    assert tool.count(dict(absent='a method of a later version'), False) == tool.Ours()
 
 
 def test_the_papers_own_parameters_come_from_the_other_form_of_the_adapter(tool):
-    ours, _ = tool.count({}, True)
+    ours = tool.count({}, True)
     assert (ours.parameters, ours.exact, ours.published) == (1_091_584, 1_100_800, 11_752_521_984)
 
 
@@ -122,7 +121,7 @@ def test_the_tool_ends_with_that_error_and_no_traceback(tmp_path, monkeypatch, c
 def test_speed_and_memory_are_measured_on_request_for_what_can_run(tool, monkeypatch):
     tiny = dict(config='sparse_tuning/tiny_digits')
     speed, peak = tool.measured(tiny, 2)
-    held = tool.counted(tiny)[0].host * 4 / 2**20
+    held = tool.trainable(dict(tiny, adapter=dict(type='mmsparse.FullTuning'))) * 4 / 2**20
     assert speed > 0 and held < peak < 10 * held
     assert tool.measured(dict(tiny, absent='not here'), 2) is None
     table = dict(table='T', title='small', datasets=[], rows=[dict(tiny, row='a', paper=[1.0, 2.0]), dict(row='b', paper=[1.0, 2.0], absent='later')])

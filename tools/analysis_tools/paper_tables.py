@@ -34,7 +34,6 @@ from mmsparse.evaluation.memory import held, nbytes, transient_peak
 from mmsparse.evaluation.scopes import backbones
 from mmsparse.evaluation.timing import interleave, speedup
 from mmsparse.models.necks.dyt import DyTDispatcher
-from mmsparse.registry import MODELS
 from mmsparse.visualization.tables import Table, read_csv, show, writable
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
@@ -85,19 +84,15 @@ class Row:
     notes: list[str] = field(default_factory=list)
 
 
-def count(row: dict, exact: bool) -> tuple[Ours, list[str]]:
-    """Count what stands for a row of paper_tables.yml; the list says why something is missing."""
+def count(row: dict, exact: bool) -> Ours:
+    """Count what stands for a row of paper_tables.yml."""
     if 'absent' in row:
-        return Ours(), [row['absent']]
+        return Ours()
     spec = spec_of(row)
-    whole, missing = counted(spec)
-    runs = counted(dict(spec, adapter=None))[0] if row.get('merged') else whole
-    ours = Ours(published=runs and runs.published, executed=runs and runs.executed)
-    if whole:
-        ours = ours._replace(parameters=whole.host if row.get('trains') == 'host' else whole.trainable)
-        if exact and whole.dense_adapter:
-            ours = ours._replace(exact=trainable(dict(spec, adapter=dict(whole.dense_adapter, norm='in', up_bias=False))))
-    return ours, missing
+    whole = counted(spec)
+    runs = counted(dict(spec, adapter=None)) if row.get('merged') else whole
+    other = dict(spec, adapter=dict(whole.dense_adapter or {}, norm='in', up_bias=False))
+    return Ours(whole.trainable, trainable(other) if exact and whole.dense_adapter else None, runs.published, runs.executed)
 
 
 def spec_of(row: dict) -> dict:
@@ -108,7 +103,7 @@ def spec_of(row: dict) -> dict:
 def measured(row: dict, batch: int) -> tuple[float, float] | None:
     """Return how many times as fast as the dense host a row's network tests, both run in turns, and its peak in MiB; None where nothing can run."""
     spec = spec_of(row)
-    if 'absent' in row or counted(spec)[0] is None:
+    if 'absent' in row:
         return None
     return _measured(json.dumps(dict(spec, adapter=None) if row.get('merged') else spec), batch)
 
@@ -126,27 +121,22 @@ def _measured(spec: str, batch: int) -> tuple[float, float]:
 
 
 class Counted(NamedTuple):
-    """One network: parameters that train without the head, those of its host, multiply-adds; its Dense Adapter's config if it has one."""
+    """One network: parameters that train without the head, multiply-adds; its Dense Adapter's config if it has one."""
 
     trainable: int
-    host: int
     published: float
     executed: float | None
     dense_adapter: dict | None
 
 
-def counted(spec: dict) -> tuple[Counted | None, list[str]]:
-    """Count one network, once; None where a type is not registered."""
+def counted(spec: dict) -> Counted:
+    """Count one network, once."""
     return _counted(json.dumps(spec))
 
 
 @cache
-def _counted(spec: str) -> tuple[Counted | None, list[str]]:
+def _counted(spec: str) -> Counted:
     cfg = config_of(json.loads(spec))
-    adapters, sparsifiers = (listed(cfg.model.backbone.get(key)) for key in ('adapter', 'sparsifier'))
-    missing = [f'{part["type"]} is not in this version' for part in adapters + sparsifiers if MODELS.get(part['type']) is None]
-    if missing:
-        return None, missing
     model = build(cfg, 'meta')
     (backbone,) = backbones(model)
     dispatchers = [part for part in backbone.sparsifiers if isinstance(part, DyTDispatcher)]
@@ -154,10 +144,9 @@ def _counted(spec: str) -> tuple[Counted | None, list[str]]:
         part.plan = on_all_rows(part.plan)
     side = backbone.view.grid[0] * backbone.view.patch[0]
     cost = account(model, [torch.zeros(1, 3, side, side, device='meta')])
-    host = sum(p.numel() for p in backbone.host.parameters())
     published = nominal(cost, backbone.view.prefix, dispatchers[0].rate) if dispatchers else cost.total.published
-    dense = [dict(part) for part in adapters if part['type'] == 'mmsparse.DenseAdapter' and 'inputs' not in part]
-    return Counted(cost.trainable_backbone, host, published, None if dispatchers else cost.total.executed, dense[0] if dense else None), []
+    dense = [dict(part) for part in listed(cfg.model.backbone.get('adapter')) if part['type'] == 'mmsparse.DenseAdapter' and 'inputs' not in part]
+    return Counted(cost.trainable_backbone, published, None if dispatchers else cost.total.executed, dense[0] if dense else None)
 
 
 def config_of(spec: dict) -> Config:
@@ -198,7 +187,7 @@ def rows_of(table: dict, results: dict, batch: int | None = None) -> list[Row]:
     """Count the rows of a table, and take its accuracies from the results; with a batch size, measure speed and memory too."""
     rows = []
     for spec in table['rows']:
-        ours, missing = count(spec, table.get('exact', False))
+        ours = count(spec, table.get('exact', False))
         paper = dict(zip(['parameters', 'GFLOPs', *table['datasets']], spec['paper'], strict=True))
         mine = dict(
             parameters=None if ours.parameters is None else ours.parameters / 1e6, GFLOPs=None if ours.published is None else ours.published / 1e9
@@ -207,7 +196,8 @@ def rows_of(table: dict, results: dict, batch: int | None = None) -> list[Row]:
         mine['exact'] = None if ours.exact is None else ours.exact / 1e6
         executed = None if ours.executed is None else ours.executed / 1e9
         here = measured(spec, batch) if batch else None
-        rows.append(Row(spec['row'], spec.get('setting', ''), paper, mine, executed, here, [*missing, *([spec['note']] if 'note' in spec else [])]))
+        notes = [spec[key] for key in ('absent', 'note') if key in spec]
+        rows.append(Row(spec['row'], spec.get('setting', ''), paper, mine, executed, here, notes))
     return rows
 
 
@@ -255,7 +245,7 @@ def shares(specs: list[dict]) -> Table:
     """Sparse-Tuning's cost as a share of the dense network's on the same data."""
     table = Table(['data', 'GFLOPs, dense', 'GFLOPs, Sparse-Tuning', 'share, here', 'share by the paper’s GFLOPs'], title='Share of the dense cost')
     for spec in specs:
-        sparse, dense = (count(dict(spec, **change), False)[0].published for change in ({}, dict(adapter=None, sparsifier=None)))
+        sparse, dense = (count(dict(spec, **change), False).published for change in ({}, dict(adapter=None, sparsifier=None)))
         printed = f'{100 * spec["paper"][0] / spec["paper"][1]:.1f} %'
         here = ['–'] * 3 if sparse is None else [known(dense / 1e9), known(sparse / 1e9), f'{100 * sparse / dense:.1f} %']
         table.rows.append([spec['dataset'], *here, printed])
