@@ -58,12 +58,26 @@ def test_the_complete_pass_is_made_once_and_a_part_without_losses_asks_for_none(
 
 
 def test_two_parts_share_the_complete_pass():
-    """DyT chooses FFN rows after attention, DynamicViT patches before it."""
-    model = classifier([config('DynamicViT'), config('DyTDispatcher')], adapter())
+    """DyT trains the complete model, DynamicViT only compares with it: asked second, it takes DyT's pass."""
+    model = classifier([config('DyTDispatcher'), config('DynamicViT')], adapter())
     seen = passes(model)
     losses = step(model)
     assert set(losses) == {'loss'} | OWN['DynamicViT'] | OWN['DyTDispatcher']
     assert seen.count((False, True)) == 1
+
+
+def test_what_is_only_compared_with_has_no_gradient():
+    model = classifier(config('DynamicViT'), adapter())
+    graphs, encode = [], model.backbone.encode
+
+    def noting(*args):
+        layers = encode(*args)
+        graphs.append(layers[-1].x_bnc.requires_grad)
+        return layers
+
+    model.backbone.encode = noting
+    step(model)
+    assert sorted(graphs) == [False, False, True]
 
 
 def test_two_parts_of_one_type_keep_their_losses_apart():

@@ -43,11 +43,16 @@ def test_the_losses_of_a_part_join_those_of_the_heads(sparsifier, names):
     assert all(torch.isfinite(value).all() for value in losses.values())
 
 
-def test_batch_statistics_of_the_head_see_a_training_pass_once():
+@pytest.mark.parametrize('sparsifier', [EVIT, DYT, DYNAMICVIT], ids=lambda cfg: cfg['type'])
+def test_batch_statistics_of_the_head_are_those_of_the_pass_that_is_trained(sparsifier):
     head = dict(type='mmseg.FCNHead', in_channels=WIDTH, channels=8, num_convs=1, concat_input=False, num_classes=CLASSES, norm_cfg=dict(type='BN'))
-    model = segmentor(EVIT, head=head)
-    model(*batch(), mode='loss')
-    assert model.decode_head.convs[0].bn.num_batches_tracked == 1
+    model = segmentor(sparsifier, head=head)
+    inputs, seen = [], model.decode_head.convs[0].bn
+    seen.register_forward_hook(lambda module, args, out: inputs.append(args[0].detach()))
+    losses = model(*batch(), mode='loss')
+    assert seen.num_batches_tracked == 1 and seen.track_running_stats
+    torch.testing.assert_close(seen.running_mean, 0.1 * inputs[0].mean((0, 2, 3)))
+    assert len(inputs) == (1 if sparsifier is EVIT else 2) and sum(losses[name] for name in losses if 'loss' in name).isfinite()
 
 
 @pytest.mark.parametrize('shape', [(4, 3), (2, 3, 4, 5)])

@@ -46,7 +46,8 @@ def attend_masked(
     A row always attends to itself. Arguments and result as in `attend`; mask_bn is B×N, 1 or 0.
     """
     wide = torch.promote_types(q_bhqd.dtype, torch.float32)
-    logits_bhqn = (q_bhqd @ k_bhnd.transpose(-2, -1)).to(wide) * scale
+    with without_autocast(k_bhnd.device):  # half-precision logits would be rounded, and overflow, where fused attention keeps them
+        logits_bhqn = (q_bhqd.to(wide) * scale) @ k_bhnd.to(wide).transpose(-2, -1)
     logits_bhqn = logits_bhqn if bias is None else logits_bhqn + bias
     queries, keys = logits_bhqn.shape[-2:]
     self_qn = torch.eye(queries, keys, dtype=wide, device=mask_bn.device)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmsparse.tokens import Tokens
@@ -29,26 +30,51 @@ class Run:
 
 
 class LossContext:
-    """The pass that is being trained and, computed once when somebody asks, two passes without reduction.
+    """The pass that is being trained and, computed once when somebody asks, others without reduction on the same images.
+
+    Only the pass that is being trained moves the running statistics of batch norms: prediction knows no other.
 
     Args:
-        sparse: the pass that is being trained.
-        run: ``run(sparsify, adapt)`` makes another pass on the same images.
+        model: whose batch norms these are.
+        encode: ``encode(sparsify, adapt)`` gives the tokens of all wanted layers.
+        finish: makes a run of them.
     """
 
-    def __init__(self, sparse: Run, run: Callable[[bool, bool], Run]):
-        self.sparse, self._run = sparse, run
+    def __init__(self, model: nn.Module, encode: Callable[[bool, bool], Sequence[Tokens]], finish: Callable[[Sequence[Tokens]], Run]):
+        self._model, self._encode, self._finish = model, encode, finish
+        self.sparse = finish(encode(True, True))
 
     @cached_property
     def complete(self) -> Run:
-        """The same weights without any reduction (DyT's complete model; detached, DynamicViT's teacher)."""
-        return self._run(False, True)
+        """The same weights without any reduction (DyT's complete model)."""
+        with still_statistics(self._model):
+            run = self._finish(self._encode(False, True))
+        return replace(run, task_losses=still_statistics(self._model)(run.task_losses))
 
     @cached_property
-    def host(self) -> Run:
-        """The frozen host alone, without adapters and without gradient (DynamicViT's token targets)."""
+    def teacher(self) -> Run:
+        """The complete pass for what is only compared with it; without gradient, unless somebody has asked for that pass already (DynamicViT)."""
         with torch.no_grad():
-            return self._run(False, False)
+            return self.complete if 'complete' in vars(self) else LossContext.complete.func(self)
+
+    @cached_property
+    def host_tokens(self) -> Tokens:
+        """The last tokens of the host alone, without adapters and without gradient (DynamicViT's targets)."""
+        with torch.no_grad():
+            return self._encode(False, False)[-1]
+
+
+@contextmanager
+def still_statistics(model: nn.Module) -> Iterator[None]:
+    """Let batch norms normalise as in training and leave their running statistics where they are."""
+    norms = [module for module in model.modules() if getattr(module, 'track_running_stats', False)]  # torch's and mmcv's
+    try:
+        for norm in norms:
+            norm.track_running_stats = False
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
 
 
 def divergence(logits: Tensor, teacher: Tensor) -> Tensor:
@@ -60,9 +86,9 @@ def divergence(logits: Tensor, teacher: Tensor) -> Tensor:
     return F.kl_div(logits.log_softmax(1), teacher.detach().log_softmax(1), log_target=True, reduction='none').sum(1).mean()
 
 
-def collect(task: dict[str, Tensor], parts, ctx: LossContext) -> dict[str, Tensor]:
+def collect(ctx: LossContext, parts: Sequence[nn.Module]) -> dict[str, Tensor]:
     """Return the losses of the task and of all parts; a name that is taken gets the number of the part behind it, so that none is lost."""
-    collected = dict(task)
+    collected = dict(ctx.sparse.task_losses())
     for number, part in enumerate(parts):
         for name, value in part.losses(ctx).items():
             collected[name if name not in collected else f'{name}_{number}'] = value

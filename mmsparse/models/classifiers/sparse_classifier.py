@@ -11,7 +11,7 @@ from torch import Tensor
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens
 
-from ..losses import LossContext, Run, collect
+from ..losses import LossContext, Run, collect, still_statistics
 
 
 @MODELS.register_module()
@@ -31,9 +31,8 @@ class SparseClassifier(ImageClassifier):
             inputs: B×3×H×W, normalised.
             data_samples: labels or, after Mixup, scores.
         """
-        run = partial(self._run, inputs, data_samples)
-        sparse = run(True, True)
-        return collect(sparse.task_losses(), [*self.backbone.adapters, *self.backbone.sparsifiers], LossContext(sparse, run))
+        ctx = LossContext(self, partial(self.backbone.encode, inputs), partial(self._finish, data_samples))
+        return collect(ctx, [*self.backbone.adapters, *self.backbone.sparsifiers])
 
     def predict(self, inputs: Tensor, data_samples: list[DataSample] | None = None, **kwargs) -> list[DataSample]:
         """Return mmpretrain's predictions; what sparsifiers report of each image (DyT's rate) is added to its sample."""
@@ -45,10 +44,11 @@ class SparseClassifier(ImageClassifier):
                     sample.set_field(value, name)
         return samples
 
-    def _run(self, inputs: Tensor, data_samples: list[DataSample], sparsify: bool, adapt: bool) -> Run:
-        layers = self.backbone.encode(inputs, sparsify, adapt)
+    def _finish(self, data_samples: list[DataSample], layers: list[Tokens]) -> Run:
         feats = self._features(layers)
-        return Run(layers[-1], self.head(feats), partial(self.head.loss, feats, data_samples))
+        with still_statistics(self.head):  # its loss runs the head once more
+            logits = self.head(feats)
+        return Run(layers[-1], logits, partial(self.head.loss, feats, data_samples))
 
     def _features(self, layers: list[Tokens]) -> tuple:
         feats = self.backbone.outputs(layers)

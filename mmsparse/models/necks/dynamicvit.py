@@ -58,7 +58,6 @@ class DynamicViT(BaseSparsifier):
     """
 
     stage = 'before'
-    reads_rows = True
 
     def __init__(
         self,
@@ -83,6 +82,11 @@ class DynamicViT(BaseSparsifier):
         self.weights = dict(ratio=ratio_weight, logits=distill_weight, tokens=token_weight)
         self.predictors = nn.ModuleDict({str(layer): Predictor(view.width) for layer in layers})
 
+    @property
+    def reads_rows(self) -> bool:
+        """The distillation of tokens compares the last rows; in evaluation nobody does."""
+        return self.training
+
     def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
         """Choose before the block: a mask in training, a gather in evaluation."""
         if layer not in self.layers:
@@ -101,9 +105,9 @@ class DynamicViT(BaseSparsifier):
 
     def losses(self, ctx: LossContext) -> dict[str, Tensor]:
         """Ratio loss (eq. 13), distillation of logits and of the tokens that are kept to the end (eq. 11, 12)."""
-        t, teacher, host = ctx.sparse.tokens, ctx.complete, ctx.host.tokens
+        t, host = ctx.sparse.tokens, ctx.host_tokens
         ratios = [(t.notes[f'dynamicvit.{layer}'].mean(1) - rate).square().mean() for layer, rate in self.rates.items()]
-        kl = divergence(ctx.sparse.logits, teacher.logits)
+        kl = divergence(ctx.sparse.logits, ctx.teacher.logits)
         kept_bm = t.mask_bn[:, t.prefix :].detach()
         far_bm = (t.x_bnc[:, t.prefix :] - host.x_bnc[:, host.prefix :]).square().mean(-1)
         return {

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
+from mmsparse.tokens import Tokens
 
 from ..losses import LossContext, Run, collect
 
@@ -45,12 +46,10 @@ class SparseSegmentor(EncoderDecoder):
             inputs: B×3×H×W, normalised.
             data_samples: with `gt_sem_seg`.
         """
-        run = partial(self._run, inputs, data_samples)
-        sparse = run(True, True)
-        return collect(sparse.task_losses(), [*self.backbone.adapters, *self.backbone.sparsifiers], LossContext(sparse, run))
+        ctx = LossContext(self, partial(self.backbone.encode, inputs), partial(self._finish, data_samples))
+        return collect(ctx, [*self.backbone.adapters, *self.backbone.sparsifiers])
 
-    def _run(self, inputs: Tensor, data_samples: list[SegDataSample], sparsify: bool, adapt: bool) -> Run:
-        layers = self.backbone.encode(inputs, sparsify, adapt)
+    def _finish(self, data_samples: list[SegDataSample], layers: list[Tokens]) -> Run:
         feats = self.backbone.outputs(layers)
         feats = self.neck(feats) if self.with_neck else feats
         logits = self.decode_head(feats)

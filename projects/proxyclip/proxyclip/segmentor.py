@@ -141,9 +141,8 @@ class ProxyCLIP(BaseSegmentor):
             data_samples: labels; 255 is ignored.
         """
         truth_bhw = torch.cat([sample.gt_sem_seg.data for sample in data_samples]).long()
-        run = partial(self._run, inputs, truth_bhw)
-        sparse = run(True, True)
-        return collect(sparse.task_losses(), [*self.backbone.adapters, *self.backbone.sparsifiers], LossContext(sparse, run))
+        ctx = LossContext(self, partial(self._encode, inputs), partial(self._finish, inputs.shape[-2:], truth_bhw))
+        return collect(ctx, [*self.backbone.adapters, *self.backbone.sparsifiers])
 
     def _forward(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> Tensor:
         """Return the cosines of windows on the VFM's grid, B×Q×h×w: what a window costs."""
@@ -160,8 +159,7 @@ class ProxyCLIP(BaseSegmentor):
         context = features(self.vfm, inputs * self.vfm_factor + self.vfm_shift, self.vfm_size)
         return self.backbone.encode(inputs, sparsify, adapt, context)
 
-    def _run(self, inputs: Tensor, truth_bhw: Tensor, sparsify: bool, adapt: bool) -> Run:
-        layers = self._encode(inputs, sparsify, adapt)
-        cosine = F.interpolate(self.texts(self.backbone.outputs(layers)[-1]), size=inputs.shape[-2:], mode='bilinear', align_corners=False)
+    def _finish(self, size: tuple[int, int], truth_bhw: Tensor, layers: list) -> Run:
+        cosine = F.interpolate(self.texts(self.backbone.outputs(layers)[-1]), size=size, mode='bilinear', align_corners=False)
         logits = self.texts.logits(cosine)
         return Run(layers[-1], logits, lambda: dict(loss_ce=F.cross_entropy(logits, truth_bhw, ignore_index=255)))
