@@ -11,7 +11,7 @@ from mmengine.optim import build_optim_wrapper
 from mmpretrain.models import ImageClassifier
 
 from combinations import ADAPTERS, HOSTS, SPARSIFIERS, adapters, classifier, loss
-from hosts import HEADS, build, images_for, mmpretrain_host, timm_host
+from hosts import HEADS, build, draw, images_for, mmpretrain_host, timm_host
 from hosts import HOSTS as DEEPER
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
@@ -177,7 +177,9 @@ def test_rows_of_the_prefix_come_and_go_with_every_field():
 
 @pytest.mark.parametrize('host', DEEPER)
 def test_bitfit_trains_every_bias_and_nothing_else(host):
-    backbone = MODELS.build(dict(type='mmsparse.SparseViT', host=DEEPER[host], adapter=dict(type='mmsparse.BitFit'), out_type='pooled'))
+    pooling = dict(out_type='avg_featmap') if 'mmpretrain' in host else {}
+    adapter = dict(type='mmsparse.BitFit')
+    backbone = MODELS.build(dict(type='mmsparse.SparseViT', host=DEEPER[host] | pooling, adapter=adapter, out_type='pooled'))
     trains = {key for key, parameter in backbone.host.named_parameters() if parameter.requires_grad}
     assert trains == {key for key, _ in backbone.host.named_parameters() if key.endswith('bias')}
     assert len(trains) >= 11 * 6 / 2
@@ -232,22 +234,57 @@ def test_layer_decay_lowers_the_rate_from_head_to_patches(host):
     first, last = (next(rate for name, rate in rates.items() if f'host.{stem}{index}.' in name) for index in (0, view.depth - 1))
     assert (first, last) == (0.5**view.depth, 0.5)
     assert min(rates.values()) == 0.5 ** (view.depth + 1) == rates[f'backbone.host.{view.operators["embed"]}weight']
-    assert (
-        rates['head.fc.weight'] == rates['backbone.adapters.0.layers.1.down.weight' if False else 'backbone.adapters.1.layers.1.down.weight'] == 1.0
+    assert rates['head.fc.weight'] == rates['backbone.adapters.1.layers.1.down.weight'] == 1.0
+
+
+@pytest.mark.parametrize(
+    ('host', 'names', 'left'),
+    [
+        (timm_host(), ['LoRA', 'SSF', 'AdaptFormer', 'VPT'], ['AdaptFormer', 'VPT']),
+        (timm_host(), ['LoRA', 'AdaptFormer', 'SSF'], ['AdaptFormer', 'SSF']),
+        (timm_host(qkv_bias=False), ['SSF', 'LoRA'], ['SSF', 'LoRA']),  # no bias takes SSF's shift; LoRA's product would be scaled by it
+        (timm_host(qkv_bias=False), ['LoRA', 'SSF'], ['SSF']),
+    ],
+    ids=lambda value: '-'.join(value) if isinstance(value, list) else '',
+)
+def test_folding_stops_at_the_first_that_cannot_fold_and_the_answers_stay(host, names, left):
+    adapters = [dict(type=f'mmsparse.{name}', **({'rank': 4} if name == 'LoRA' else {})) for name in names]
+    backbone = MODELS.build(
+        dict(type='mmsparse.SparseViT', host=host, adapter=adapters, sparsifier=dict(type='mmsparse.EViT', layers=(2, 4)), out_type='raw')
     )
-
-
-def test_folding_leaves_what_cannot_fold_where_it_is():
-    lists = named(LISTS['LoRA, AdaptFormer'] + LISTS['SSF'] + LISTS['VPT, deep'])
-    backbone, images = build('timm', lists, dict(type='mmsparse.EViT', layers=(2, 4))), images_for().double()
-    backbone.double()
+    backbone, images = draw(backbone).double().eval(), images_for().double()
     with torch.no_grad():
         before = backbone(images)[-1]
+        for _ in range(2):
+            backbone.fold()
+            assert [type(adapter).__name__ for adapter in backbone.adapters] == left
+            torch.testing.assert_close(backbone(images)[-1], before, rtol=0, atol=1e-9)
+    if names == left:
+        assert backbone.frozen_models and not backbone.folded
+    else:
+        with pytest.raises(InputError, match=r'fold\(\) has merged LoRA'):
+            backbone.frozen_models  # noqa: B018
+
+
+def test_folding_is_as_exact_under_autocast():
+    backbone = build('timm', dict(type='mmsparse.LoRA', rank=4))
+    with torch.no_grad():
+        before = backbone(images_for())[-1]
+        with torch.autocast('cpu', torch.bfloat16):
+            backbone.fold()
+        torch.testing.assert_close(backbone(images_for())[-1], before, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize('mode', ['stale', 'delta'])
+def test_rows_that_left_get_the_final_scale_and_shift_too(mode):
+    sparsifier = dict(type='mmsparse.RandomDrop', layers=(2, 4), keep_rate=0.6)
+    with torch.no_grad():
+        dense = build('timm', dict(type='mmsparse.SSF'), stash=True).forward_tokens(images_for())
+        torch.testing.assert_close(restore(dense, mode), restore(dense, 'gather'), rtol=0, atol=1e-6)
+        backbone, images = build('timm', dict(type='mmsparse.SSF'), sparsifier, stash=True).double(), images_for().double()
+        before = restore(backbone.forward_tokens(images), mode)
         backbone.fold()
-        assert [type(adapter).__name__ for adapter in backbone.adapters] == ['AdaptFormer', 'VPT']
-        torch.testing.assert_close(backbone(images)[-1], before, rtol=0, atol=1e-9)
-        backbone.fold()
-        torch.testing.assert_close(backbone(images)[-1], before, rtol=0, atol=1e-9)
+        torch.testing.assert_close(restore(backbone.forward_tokens(images), mode), before, rtol=0, atol=1e-9)
 
 
 def test_a_list_trains_all_its_parts():
@@ -274,6 +311,7 @@ def test_a_list_trains_all_its_parts():
         (dict(type='AdaptFormer', bottleneck=True), 'AdaptFormer: received bottleneck=True'),
         (dict(type='DyTAdapter', dropout='x'), r'DyTAdapter: dropout must lie in \[0, 1\)'),
         (dict(type='VPT', num_prompts=0), 'VPT: received num_prompts=0'),
+        (dict(type='NoOp'), r"received adapter=\{'type': 'mmsparse.NoOp'\}, expected the config of one, such as dict\(type='mmsparse.LoRA'\)"),
         ([dict(type='FullTuning'), dict(type='BitFit')], "FullTuning and BitFit both train the host parameter '.*bias'. Leave one of them out"),
     ],
 )

@@ -27,6 +27,8 @@ class LastBlock(BaseReadout):
 class ByContext(BaseReadout):
     """Values of the last block, mixed by an affinity from outside, on the grid of the affinity."""
 
+    operators = ('norm1', 'qkv', 'proj')
+
     def forward(self, tokens, context):
         affinity_bqn, grid = context
         v_bnc = self.view.values(self.block, self.view.norm1(self.block, tokens.x_bnc))[:, tokens.prefix :]
@@ -77,6 +79,19 @@ def test_parts_see_the_blocks_before_the_readout():
     assert all(parameter.grad is not None for parameter in backbone.adapters.parameters())
     with pytest.raises(InputError, match=rf'Layers count from 1 to {DEPTH - 1}'):
         build('open_clip', sparsifier=dict(type='mmsparse.EViT', layers=(DEPTH,)), readout=dict(type='mmsparse.LastBlock'))
+
+
+@pytest.mark.parametrize('adapter', ['FullTuning', 'BitFit'])
+@pytest.mark.parametrize('host', ['timm', 'mmpretrain', 'open_clip'])
+def test_what_the_readout_leaves_aside_does_not_train(host, adapter):
+    """Each parameter that trains gets a gradient: DDP would wait for the others."""
+    backbone = build(host, dict(type=f'mmsparse.{adapter}'), readout=dict(type='mmsparse.ByContext'))
+    affinity = torch.zeros(3, 16, 16).log_softmax(-1)
+    backbone.forward_tokens(images_for(host), context=(affinity, (4, 4))).x_bnc.square().sum().backward()
+    trains = [name for name, parameter in backbone.host.named_parameters() if parameter.requires_grad]
+    assert trains == [name for name, parameter in backbone.host.named_parameters() if parameter.grad is not None]
+    last = [name for name in trains if f'.{DEPTH - 1}.' in name]
+    assert last and not any('fc' in name or 'mlp' in name or 'ffn' in name for name in last)
 
 
 def test_the_hosts_parameters_are_not_counted_twice():

@@ -1,5 +1,7 @@
 """The view and the loop are neutral: without adapter and sparsifier the host's own forward comes out, on every host."""
 
+import pickle
+
 import pytest
 import timm
 import torch
@@ -47,8 +49,33 @@ def test_every_intermediate_block_equals_the_hosts():
     backbone = MODELS.build(dict(type='mmsparse.SparseViT', host=timm_host(), out_type='featmap', out_indices=(1, -2)))
     images = images_for('timm')
     expected = backbone.host.forward_intermediates(images, indices=[1, 4], intermediates_only=True)
+    backbone.view.blocks[-1].norm1.register_forward_hook(lambda *args: pytest.fail('a block behind the last wanted one ran'))
     for ours, theirs in zip(backbone(images), expected, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize('part', [dict(adapter=dict(type='mmsparse.VPT')), dict(sparsifier=dict(type='mmsparse.PYRA'))], ids=str)
+def test_what_trains_behind_the_last_wanted_block_is_refused(part):
+    with pytest.raises(InputError, match=r'received out_indices=\(2,\); the blocks behind .*would get no gradient. Let the last index be -1'):
+        MODELS.build(dict(type='mmsparse.SparseViT', host=timm_host(), out_indices=(2,), **part))
+
+
+def test_a_backbone_can_be_pickled():
+    backbone = build('timm', dict(type='mmsparse.LoRA', rank=2), dict(type='mmsparse.EViT', layers=(2,)))
+    again = pickle.loads(pickle.dumps(backbone))
+    assert torch.equal(again(images_for('timm'))[-1], backbone(images_for('timm'))[-1])
+
+
+def test_a_pooling_that_is_not_known_is_refused_when_it_is_built():
+    host = mmpretrain_host() | dict(out_type='raw')
+    with pytest.raises(InputError, match="out_type='pooled' needs a host whose own out_type"):
+        MODELS.build(dict(type='mmsparse.SparseViT', host=host, out_type='pooled'))
+
+
+@pytest.mark.parametrize('value', ['mmsparse.ToMe', dict(type='mmsparse.LoRA')], ids=str)
+def test_what_is_no_config_of_a_sparsifier_is_refused(value):
+    with pytest.raises(InputError, match=r"received sparsifier=.*expected the config of one, such as dict\(type='mmsparse.EViT'\)"):
+        MODELS.build(dict(type='mmsparse.SparseViT', host=timm_host(), sparsifier=value))
 
 
 @pytest.mark.parametrize('options', [{}, dict(class_token=False, global_pool='avg'), dict(global_pool='avg', reg_tokens=2)])

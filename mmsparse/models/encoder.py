@@ -38,7 +38,7 @@ class Encoder:
         readout: BaseReadout | None = None,
     ):
         self.view, self.adapters, self.sparsifiers, self.stash = view, adapters, sparsifiers, stash
-        self.readout = readout or (lambda tokens, context: tokens)
+        self.readout = readout
 
     def __call__(
         self,
@@ -66,14 +66,19 @@ class Encoder:
         parts = _Parts(self.adapters if adapt else (), self.sparsifiers if sparsify else (), context)
         t = view.embed(images, lambda patches: parts.site('embed', 0, images, patches, None))
         t = t.with_stash() if self.stash else t
-        for layer, block in enumerate(view.blocks, start=1):
-            t = self._block(layer, block, t, parts, class_row_only and layer == view.depth)
+        for layer in range(1, out_layers[-1] + 1):
+            t = self._block(layer, view.blocks[layer - 1], t, parts, class_row_only and layer == view.depth)
             if layer == view.depth:
-                t = settle(self.readout(t, context), view.norm)
-                t = replace(t, x_bnc=parts.site('norm', layer, t.x_bnc, view.norm(t.x_bnc), t))
+                t = self._finish(layer, t if self.readout is None else self.readout(t, context), parts)
             if layer in out_layers:
                 out.append(t if layer == view.depth else settle(t, lambda x_bmc: x_bmc))
         return out
+
+    def _finish(self, layer: int, t: Tokens, parts: _Parts) -> Tokens:
+        """Norm the rows, and in the same way those that left."""
+        norm = self.view.norm
+        t = settle(t, lambda x_bmc: parts.adapt('norm', layer, x_bmc, norm(x_bmc), t))
+        return replace(t, x_bnc=parts.site('norm', layer, t.x_bnc, norm(t.x_bnc), t))
 
     def _block(self, layer: int, block, t: Tokens, parts: _Parts, class_row_only: bool) -> Tokens:
         """Run one pre-norm block: attention, reduction, FFN (Sparse-Tuning, fig. 2)."""
@@ -126,6 +131,9 @@ class _Parts:
     def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor:
         for sparsifier in self.sparsifiers:
             sparsifier.observe(name, layer, y, t)  # what the host's operator gave, before adapters add to it
+        return self.adapt(name, layer, x, y, t)
+
+    def adapt(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor:
         for adapter in self.adapters:
             y = adapter.site(name, layer, x, y, t)
         return y

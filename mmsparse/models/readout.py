@@ -19,7 +19,10 @@ class BaseReadout(nn.Module):
 
     Attributes:
         view: the same; the block that is replaced is `block`.
+        operators: what it uses of that block, of norm1, qkv, proj, norm2, fc1 and fc2; None: the whole block. The rest of it never trains.
     """
+
+    operators: tuple[str, ...] | None = None
 
     def __init__(self, view: View):
         super().__init__()
@@ -29,6 +32,13 @@ class BaseReadout(nn.Module):
     def block(self) -> nn.Module:
         """The last block, for the parts of it that are still wanted."""
         return self.view.blocks[-1]
+
+    def reads(self, key: str) -> bool:
+        """Tell whether a parameter of the host, by its key in ``host.state_dict()``, has an influence on the output."""
+        if self.operators is None or self.view.layer_of(key) != self.view.depth:
+            return True
+        in_block = key.partition(f'.{self.view.depth - 1}.')[2]
+        return in_block.startswith(tuple(self.view.operators[name] for name in self.operators))
 
     def forward(self, tokens: Tokens, context: object) -> Tokens:
         """Return the tokens to be normed; a new grid is told by fresh ones (`Tokens.start`).

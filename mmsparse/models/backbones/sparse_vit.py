@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 import torch
 from mmengine.model import BaseModule
@@ -12,12 +13,15 @@ from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens, restore
 
+from ..adapters.base import BaseAdapter
+from ..attention import without_autocast
 from ..encoder import Encoder
 from ..host_weights import FrozenModel
 from ..hosts import build_view
 from ..necks.base import BaseSparsifier
-from ..views.base import mean_of_patches
+from ..views.base import View, mean_of_patches
 
+PARTS = {'adapter': (BaseAdapter, 'mmsparse.LoRA'), 'sparsifier': (BaseSparsifier, 'mmsparse.EViT')}  # what stands there, and one of them
 OUT_TYPES = ('cls_token', 'pooled', 'raw', 'featmap', 'avg_featmap', 'tokens')
 
 
@@ -55,15 +59,20 @@ class SparseViT(BaseModule):
         self.readout = None if readout is None else MODELS.build(dict(readout, view=self.view))
         self.view = self.view if readout is None else self.view.without_last()
         self.host = self.view.host
-        self.adapters = nn.ModuleList(MODELS.build(dict(cfg, view=self.view)) for cfg in _as_list(adapter))
-        self.sparsifiers = nn.ModuleList(MODELS.build(dict(cfg, view=self.view)) for cfg in _as_list(sparsifier))
+        self.adapters = _build('adapter', adapter, self.view)
+        self.sparsifiers = _build('sparsifier', sparsifier, self.view)
         if out_type not in OUT_TYPES:
             raise InputError(f'SparseViT: received out_type={out_type!r}, expected one of {OUT_TYPES}.')
         if out_type == 'cls_token' and not self.view.class_token:
             raise InputError(f"SparseViT: the host {self.view.name} has no class token. Use out_type='pooled' or 'avg_featmap'.")
         _refuse_padding_to_be_counted(self.sparsifiers)
         self.out_type, self.out_layers = out_type, self._layers(out_indices)
-        self.host_trains, self.folded = self._freeze(), False
+        self.host_trains, self.folded = self._freeze(), ()
+        self._refuse_what_no_gradient_reaches(out_indices)
+        if out_type == 'pooled':  # an image's worth of zeros: a pooling that the view does not know is refused here
+            zeros_bnc = next(self.host.parameters()).new_zeros(1, self.view.prefix + self.view.patches, self.view.width)
+            with torch.no_grad():
+                self.view.pooled(Tokens.start(zeros_bnc, self.view.prefix, self.view.grid))
         # Exact for the class token, and a third of the last block's cost.
         self.shortcut = out_type == 'cls_token' and self.out_layers == (self.view.depth,) and readout is None
         self.encoder = Encoder(self.view, self.adapters, self.sparsifiers, stash, self.readout)
@@ -112,17 +121,21 @@ class SparseViT(BaseModule):
         self._is_init = True
 
     def fold(self) -> None:
-        """Merge into the host what folds (LoRA, SSF), for inference: same answers, fewer operators. Adapters that cannot fold stay as they are.
+        """Merge into the host what folds (LoRA, SSF), for inference: same answers, fewer operators.
 
-        The host is no longer the one that a state names by its fingerprint: nothing can be saved or loaded afterwards, and nothing trains.
+        The first adapter that cannot fold stays, and all behind it: merged, they would act before it. List first what folds. Where something has
+        been merged, the host is no longer the one that a state names by its fingerprint: nothing can be saved or loaded afterwards, and nothing
+        trains.
         """
-        with torch.no_grad():
-            for adapter in self.adapters:
-                if adapter.folds:
-                    adapter.fold(self.view)
-        self.adapters = self.encoder.adapters = nn.ModuleList(adapter for adapter in self.adapters if not adapter.folds)
+        leading = list(takewhile(lambda adapter: adapter.folds, self.adapters))
+        if not leading:
+            return
+        with torch.no_grad(), without_autocast(next(self.host.parameters()).device):
+            for adapter in leading:
+                adapter.fold(self.view)
+        self.adapters = self.encoder.adapters = self.adapters[len(leading) :]
         self.requires_grad_(False)
-        self.host_trains, self.folded = frozenset(), True
+        self.host_trains, self.folded = frozenset(), self.folded + tuple(type(adapter).__name__ for adapter in leading)
         self.train(self.training)
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
@@ -144,7 +157,7 @@ class SparseViT(BaseModule):
         """
         if self.folded:
             raise InputError(
-                'SparseViT: fold() has merged the adapters into the host, so there is no adapter left to save or load. Save before fold(), or write '
+                f'SparseViT: fold() has merged {", ".join(self.folded)} into the host, whose weights no state keeps. Save before fold(), or write '
                 'a checkpoint for the host library with tools/model_converters/merge_adapter.py.'
             )
         return {'host': FrozenModel(self.host, self.view.name, self.view.source)}
@@ -161,13 +174,21 @@ class SparseViT(BaseModule):
         trains = set()
         for key, parameter in self.host.named_parameters():
             claims = [type(adapter).__name__ for adapter in self.adapters if adapter.trains(key)]
-            if self.out_type != 'pooled' and self.view.pools(key):  # nothing reads it, no gradient would come, and DDP would wait for it
-                claims = []
+            unread = self.out_type != 'pooled' and self.view.pools(key) or self.readout is not None and not self.readout.reads(key)
+            claims = [] if unread else claims  # no gradient would come, and DDP would wait for it
             if len(claims) > 1:
                 raise InputError(f'SparseViT: {" and ".join(claims)} both train the host parameter {key!r}. Leave one of them out.')
             parameter.requires_grad_(bool(claims))
             trains |= {key} if claims else set()
         return frozenset(trains)
+
+    def _refuse_what_no_gradient_reaches(self, out_indices: int | Sequence[int]) -> None:
+        names = sorted({name.split('.')[0] for name, parameter in self.named_parameters() if parameter.requires_grad})
+        if names and self.out_layers[-1] < self.view.depth:
+            raise InputError(
+                f'SparseViT: received out_indices={out_indices}; the blocks behind the last of them do not run, and what trains there '
+                f'({", ".join(names)}) would get no gradient. Let the last index be -1, or leave out what trains.'
+            )
 
     def _layers(self, out_indices: int | Sequence[int]) -> tuple[int, ...]:
         depth = self.view.depth
@@ -202,7 +223,15 @@ def _refuse_padding_to_be_counted(sparsifiers: Sequence[BaseSparsifier]) -> None
         )
 
 
-def _as_list(cfg: dict | Sequence[dict] | None) -> list[dict]:
-    if cfg is None:
-        return []
-    return [cfg] if isinstance(cfg, dict) else list(cfg)
+def _build(role: str, cfg: dict | Sequence[dict] | None, view: View) -> nn.ModuleList:
+    """Build the parts that a config, a list of them or None names."""
+    kind, example = PARTS[role]
+    parts = []
+    for each in [] if cfg is None else cfg if isinstance(cfg, list | tuple) else [cfg]:
+        part = MODELS.build(dict(each, view=view)) if isinstance(each, dict) else None
+        if not isinstance(part, kind):
+            raise InputError(
+                f'SparseViT: received {role}={each!r}, expected the config of one, such as dict(type={example!r}), a list of them, or None.'
+            )
+        parts.append(part)
+    return nn.ModuleList(parts)

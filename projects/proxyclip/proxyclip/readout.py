@@ -83,6 +83,8 @@ class ProxyReadout(BaseReadout):
         InputError: an unknown mode, fold with another mode than gather, or no features handed in.
     """
 
+    operators = ('norm1', 'qkv', 'proj')
+
     def __init__(self, view: View, beta: float = 1.2, gamma: float = 3.0, restore: str = 'gather', fold: bool = False):
         super().__init__(view)
         if restore not in RESTORE:

@@ -41,6 +41,14 @@ def test_adapters_and_dispatchers_alone_get_gradients(sparsifier):
     assert not model.vfm.training and not model.backbone.host.training
 
 
+@pytest.mark.parametrize('adapter', ['FullTuning', 'BitFit'])
+def test_of_a_tower_that_trains_whatever_trains_gets_a_gradient(adapter):
+    """The last block's FFN and the class token's way out have no influence: they stay frozen, and DDP waits for nobody."""
+    model = build(backbone=dict(adapter=dict(type=f'mmsparse.{adapter}'))).train()
+    model.loss(images(32, 48), samples(torch.zeros(1, 32, 48, dtype=torch.long)))['loss_ce'].backward()
+    assert {name for name, p in model.named_parameters() if p.grad is not None} == {name for name, p in model.named_parameters() if p.requires_grad}
+
+
 def test_adapters_trained_on_one_benchmark_are_tested_on_another(tmp_path):
     """From the shipped configs: two steps on COCO-Stuff, saved, loaded for VOC's words."""
     stand_in(tmp_path / 'coco', 'coco_stuff')
