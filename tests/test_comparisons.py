@@ -23,7 +23,17 @@ test_dataloader = val_dataloader
 param_scheduler = []
 train_cfg = dict(max_epochs=1)
 """
-RESULT = {'accuracy': 50.0, 'trainable': 10, 'kib': 1.0, 'gflops': 0.1, 'tokens': [65, 65, 46], 'train img/s': 9.0, 'test img/s': 9.0, 'speed': 2.0}
+RESULT = {
+    'accuracy': 50.0,
+    'trainable': 10,
+    'kib': 1.0,
+    'gflops': 0.1,
+    'tokens': [65, 65, 46],
+    'train img/s': 9.0,
+    'test img/s': 9.0,
+    'speed': 2.0,
+    'saved': 2048.0,
+}
 
 
 @pytest.fixture(scope='module')
@@ -93,7 +103,10 @@ def test_compare_puts_means_and_ranges_between_the_markers_of_a_page(short, tmp_
     monkeypatch.setattr(sys, 'argv', [str(arg) for arg in args])
     compare.main()
     text = page.read_text()
-    assert '| short | 55.0 (50.0 to 60.0) | 10 | 0.100 | 65, 46 from layer 2 |' in text and '| other | 85.0 (80.0 to 90.0) |' in text
+    assert (
+        '| short | 55.0 (50.0 to 60.0) | 10 | 1 | 0.100 | 65, 46 from layer 2 | 9 | 9 | 2.00 | 2 |' in text
+        and '| other | 85.0 (80.0 to 90.0) |' in text
+    )
     assert text.startswith('Before.\n') and text.endswith('After.\n') and 'old' not in text
     compare.main()  # everything is known: the iterator of scores is empty
     assert page.read_text() == text
