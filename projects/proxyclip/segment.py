@@ -118,7 +118,7 @@ def main() -> None:
         for name, share in shares.items() if len(shares) <= 20 else ():
             largest = sorted(share.items(), key=lambda item: -item[1])[:5]
             print(f'{name}: ' + ', '.join(f'{word} {part:.1%}' for word, part in largest if part))
-        print(f'{len(shares)} pictures segmented; see {args.out}.')
+        print(f'Segmented: {len(shares)}; see {args.out}.')
 
 
 if __name__ == '__main__':
