@@ -4,6 +4,8 @@ import csv
 import importlib.util
 import json
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from mmengine.config import Config
@@ -12,6 +14,7 @@ from mmsparse.errors import InputError
 from mmsparse.evaluation import trials
 from mmsparse.evaluation.results import Result, read_results
 from mmsparse.evaluation.trials import Ledger, key_of, trial, trial_config
+from mmsparse.registry import DATASETS
 from mmsparse.visualization.tables import BEGIN, END
 from small_run import ROOT
 
@@ -138,6 +141,31 @@ def test_the_claim_prints_paired_differences_with_their_intervals(tmp_path, monk
     assert text.count('2 paired seeds') == 2 and '## photos, keep 0.5' in text
     # Rows without a reduction are the same at both keep rates, and run once.
     assert len((tmp_path / 'l.jsonl').read_text().splitlines()) == 2 * (2 * len(claim.ROWS) - 2)
+    # With one setting changed, each row stands beside Sparse-Tuning under the same change.
+    scores |= {'mmsparse.AdaptFormer': (61.0, 65.0)}
+    monkeypatch.setattr(sys, 'argv', [*sys.argv, '--variants', 'photos', '--keep', '0.7'])
+    claim.main()
+    text = (tmp_path / 'page.md').read_text()
+    assert '## photos, keep 0.7, variants, 2 paired seeds' in text and text.count('| AdaptFormer, EViT, ') == len(claim.VARIANTS)
+    assert '| AdaptFormer, EViT, width 8 | 63.0 | +1.00 | +1.00 to +1.00 |' in text
+
+
+def test_a_variant_changes_both_adapters_and_the_data_that_it_names():
+    claim = program('analysis_tools/claim')
+    args = SimpleNamespace(seeds=1, data=[], keep=[], variants=['photos', 'digits'], ledger=Path('l.jsonl'))
+    for _, (name, variant), _, cfg in claim.planned(args):
+        adapter = cfg.model.backbone.adapter
+        assert (adapter.bottleneck, cfg.optim_wrapper.optimizer.lr) == (
+            {'width 8': 8, 'width 64': 64}.get(variant, 32),
+            {'learning rate 1e-3': 1e-3, 'learning rate 1e-2': 1e-2}.get(variant, 3e-3),
+        )
+        assert adapter.type == {claim.REFERENCE: 'mmsparse.DenseAdapter', claim.RIVAL: 'mmsparse.AdaptFormer'}[name]
+        fewer = variant == '100 training images'
+        assert ('indices' in cfg.train_dataloader.dataset) == fewer
+        if fewer and name == claim.REFERENCE:
+            train = DATASETS.build(dict(cfg.train_dataloader.dataset, pipeline=[]))
+            labels = [train.get_data_info(index)['gt_label'] for index in range(len(train))]
+            assert len(train) == 100 and set(labels) == set(range(cfg.model.head.num_classes))
 
 
 def test_the_keep_rates_of_the_claim_reach_every_sparsifier():

@@ -1,6 +1,6 @@
 """Put the paper's central claim to the test in small: do Dense Adapters make up for the tokens that a sparsifier takes?
 
-    python tools/analysis_tools/claim.py --out docs/claim.md
+    python tools/analysis_tools/claim.py --variants photos --out docs/claim.md
 
 The rows are the paper's Table V (a) to (d), other adapters under the same reduction, and Sparse-Tuning with other sparsifiers, on the shipped small
 ViT. Every row has the same seeds, so differences are paired: their mean and its 95 % interval (Student's t) are printed. Finished runs stay in the
@@ -10,6 +10,8 @@ ledger that tools/analysis_tools/compare.py uses too: called again, the tool tra
 import argparse
 import time
 from collections.abc import Iterator
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from statistics import mean
 
@@ -21,6 +23,7 @@ from mmsparse.evaluation.trials import SMALL, Ledger, trial_config
 from mmsparse.visualization.tables import Table, write_between
 
 KEEP = (0.7, 0.5)
+SOME = list(range(0, 300, 3))  # of 300 photographs in an order of classes, or of the first digits
 OURS = 'Sparse-Tuning: Dense Adapter, EViT'
 ROWS = {  # the config that gives model and optimiser; Table V's letters
     '(a) frozen host': 'configs/sparsify/tiny_noop_frozen_digits.py',
@@ -33,6 +36,28 @@ ROWS = {  # the config that gives model and optimiser; Table V's letters
     'Dense Adapter, DynamicViT': 'configs/sparsify/tiny_dynamicvit_dense_adapter_digits.py',
 }
 REFERENCE = f'(d) {OURS}'
+RIVAL = 'AdaptFormer, EViT'
+ADAPTER, RATE = 'model.backbone.adapter', 'optim_wrapper.optimizer.lr'
+VARIANTS = {  # both adapters changed alike, at the first keep rate: does one setting of the recipe decide between them?
+    'width 8': {f'{ADAPTER}.bottleneck': 8},
+    'width 64': {f'{ADAPTER}.bottleneck': 64},
+    'learning rate 1e-3': {RATE: 1e-3},
+    'learning rate 1e-2': {RATE: 1e-2},
+    'scale .1': {f'{ADAPTER}.scale': 0.1},
+    'scale 1': {f'{ADAPTER}.scale': 1.0},
+    'no dropout': {f'{ADAPTER}.dropout': 0.0},
+    '100 training images': {'train_dataloader.dataset.indices': SOME},
+}
+
+
+@cache
+def _read(path: str) -> Config:
+    return Config.fromfile(path)
+
+
+def read(path: str) -> Config:
+    """Read a config, a copy each time: parsing takes longer than copying."""
+    return deepcopy(_read(path))
 
 
 def sparsifier(kind: str, keep: float) -> dict:
@@ -47,39 +72,52 @@ def sparsifier(kind: str, keep: float) -> dict:
 def configs(keep: float) -> Iterator[tuple[str, Config]]:
     """Give each row with its config."""
     for name, path in ROWS.items():
-        cfg = Config.fromfile(path)
+        cfg = read(path)
         part = cfg.model.backbone.sparsifier
         part.update(sparsifier(part.type, keep))
         yield name, cfg
 
 
-def collect(args: argparse.Namespace) -> dict[tuple[str, float], dict[str, list[dict]]]:
-    """Return the results of every row, in the order of the seeds, by data and keep rate."""
-    ledger, results = Ledger(args.ledger), {}
+def planned(args: argparse.Namespace) -> Iterator[tuple[str, tuple[str, str], int, Config]]:
+    """Give for every run its table, its row and variant, its seed and its config; seed by seed, so that an early look shows all rows."""
     for seed in range(args.seeds):
         for data in args.data:
             for keep in args.keep:
                 for name, cfg in configs(keep):
-                    cfg = trial_config(cfg, Config.fromfile(SMALL[data]), seed, args.ledger.parent)
-                    known = ledger.find(cfg)
-                    if known is None and not args.show:
-                        print(f'{time.strftime("%H:%M")} {data}, keep {keep}, seed {seed}: {name} ...', flush=True)
-                        known = ledger.get(cfg, config=name, data=data, seed=seed, keep=keep)
-                    if known:
-                        results.setdefault((data, keep), {}).setdefault(name, {})[seed] = known
+                    yield f'{data}, keep {keep}', (name, ''), seed, trial_config(cfg, read(SMALL[data]), seed, args.ledger.parent)
+        for data in args.variants:
+            for variant, changes in VARIANTS.items():
+                for name, cfg in configs(KEEP[0]):
+                    if name in (REFERENCE, RIVAL):
+                        sized = read(SMALL[data])
+                        for changed in (cfg, sized):
+                            changed.merge_from_dict(changes)
+                        yield f'{data}, keep {KEEP[0]}, variants', (name, variant), seed, trial_config(cfg, sized, seed, args.ledger.parent)
+
+
+def collect(args: argparse.Namespace) -> dict[str, dict[tuple[str, str], dict[int, dict]]]:
+    """Return the results by table, row and seed."""
+    ledger, results = Ledger(args.ledger), {}
+    for place, (name, variant), seed, cfg in planned(args):
+        known = ledger.find(cfg)
+        if known is None and not args.show:
+            print(f'{time.strftime("%H:%M")} {place}, seed {seed}: {name}{variant and ", "}{variant} ...', flush=True)
+            known = ledger.get(cfg, config=name, place=place, variant=variant, seed=seed)
+        if known:
+            results.setdefault(place, {}).setdefault((name, variant), {})[seed] = known
     return results
 
 
-def table(rows: dict[str, dict[int, dict]]) -> Table:
-    """Return the table of one data set and keep rate: each row beside Sparse-Tuning, seed by seed."""
+def table(rows: dict[tuple[str, str], dict[int, dict]]) -> Table:
+    """Return one table: each row beside Sparse-Tuning in the same variant, seed by seed."""
     table = Table(('row', 'top-1 in %', 'difference to (d), points', '95 % interval', 'trainable', 'GFLOPs'))
-    for name, runs in rows.items():
-        cells = ['', '']
-        if name != REFERENCE and REFERENCE in rows:
-            cells = difference(runs, rows[REFERENCE])
+    for (name, variant), runs in rows.items():
+        reference = rows.get((REFERENCE, variant))
+        cells = difference(runs, reference) if name != REFERENCE and reference else ['', '']
         some = next(iter(runs.values()))
         accuracy = f'{mean(run["accuracy"] for run in runs.values()):.1f}'
-        table.rows.append([name, accuracy, *cells, f'{some["trainable"]:,}', f'{mean(run["gflops"] for run in runs.values()):.3f}'])
+        cost = f'{mean(run["gflops"] for run in runs.values()):.3f}'
+        table.rows.append([f'{name}{variant and ", "}{variant}', accuracy, *cells, f'{some["trainable"]:,}', cost])
     return table
 
 
@@ -97,6 +135,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--data', nargs='+', choices=list(SMALL), default=list(SMALL))
     parser.add_argument('--keep', nargs='+', type=float, choices=KEEP, default=list(KEEP))
+    parser.add_argument(
+        '--variants', nargs='+', choices=list(SMALL), default=[], help='data on which (d) and AdaptFormer are also trained with one setting changed'
+    )
     parser.add_argument('--seeds', type=int, default=5, help='runs per row, with seeds 0, 1, ... (default: 5)')
     parser.add_argument('--ledger', type=Path, default=Path('work_dirs/compare/results.jsonl'))
     parser.add_argument('--out', type=Path, help='a page of Markdown: the text between its two marker comments is replaced')
@@ -104,9 +145,9 @@ def main() -> None:
     args = parser.parse_args()
     with reporting(lambda: 'Finished runs are kept: the same command goes on.'):
         text = []
-        for (data, keep), rows in collect(args).items():
+        for place, rows in collect(args).items():
             seeds = {len(runs) for runs in rows.values()}
-            text += [f'## {data}, keep {keep}, {"/".join(map(str, sorted(seeds)))} paired seeds', '', table(rows).markdown(), '']
+            text += [f'## {place}, {"/".join(map(str, sorted(seeds)))} paired seeds', '', table(rows).markdown(), '']
         text = '\n'.join(text)
         print(text)
         if args.out:
