@@ -101,6 +101,34 @@ def test_what_peft_saved_runs_here(modules, rslora, tmp_path):
     torch.testing.assert_close(here(images()), other.eval()(images()), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize('start', ['pissa', 'pissa_niter_2', 'olora', 'orthogonal', 'mica', 'gaussian'])
+def test_a_start_that_moves_pefts_base_is_refused_until_peft_has_written_it_as_plain_lora(start, tmp_path, capsys):
+    config, _, _ = write_config(tmp_path, HOSTS['timm_layer_scale'], lora(rank=8, targets=('q', 'k', 'v')))
+    base = timm_model()
+    save_file({key: value for key, value in base.state_dict().items() if not key.startswith('head.')}, tmp_path / 'host.safetensors')
+    other = peft.get_peft_model(base, peft.LoraConfig(r=4, target_modules=['qkv'], modules_to_save=['head'], init_lora_weights=start))
+    moves = start.startswith(('pissa', 'olora'))
+    other.peft_config['default'].init_lora_weights = True  # as peft asks for what is to be subtracted later
+    other.save_pretrained(tmp_path / 'before')
+    other.peft_config['default'].init_lora_weights = start
+    with torch.no_grad():
+        for name, parameter in other.named_parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0)) if 'lora_' in name else 0.0)
+    other.save_pretrained(tmp_path / 'peft')
+    options = ('--cfg-options', f'model.backbone.host.checkpoint={tmp_path}/host.safetensors')
+    code = run('peft_to_lora.py', config, tmp_path / 'peft', tmp_path / 'state', *options)
+    assert code == (2 if moves else 0)
+    if moves:
+        assert f"received init_lora_weights='{start}', a start that also moves peft's base weights" in capsys.readouterr().err
+        other.save_pretrained(tmp_path / 'plain', path_initial_model_for_weight_conversion=str(tmp_path / 'before'))
+        file = tmp_path / 'plain/adapter_model.safetensors'
+        head = {key: value for key, value in load_file(tmp_path / 'peft/adapter_model.safetensors').items() if '.head.' in key}
+        save_file({**load_file(file), **head}, file)
+        assert run('peft_to_lora.py', config, tmp_path / 'plain', tmp_path / 'state', *options) == 0
+    here = adapted(read_config(config, {'model.backbone.host.checkpoint': f'{tmp_path}/host.safetensors'}), tmp_path / 'state')
+    torch.testing.assert_close(here(images()), other.eval()(images()), rtol=0, atol=1e-5)
+
+
 def changed(folder, change):
     """Files of a LoRA on q and v, edited by `change(config, tensors)`, and the model that is to take them."""
     config, state, _ = write_config(folder, HOSTS['timm_layer_scale'], lora(rank=4))

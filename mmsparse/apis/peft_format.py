@@ -20,6 +20,8 @@ from mmsparse.models.views.timm import TimmView
 
 PREFIX = 'base_model.model.'
 OTHER_FORMS = dict(use_dora=False, bias='none', fan_in_fan_out=False, lora_bias=False)  # what changes the sum beyond a scaled product
+# Every other start (PiSSA, OLoRA, CorDA, LoftQ, LoRA-GA, …) takes its product out of peft's base weights, which the host here still has whole.
+STARTS_BESIDE_THE_BASE = (None, True, False, 'gaussian', 'eva', 'orthogonal', 'mica')
 
 
 def to_peft(model: nn.Module) -> tuple[dict, dict[str, Tensor]]:
@@ -77,6 +79,12 @@ def from_peft(config: Mapping, tensors: Mapping[str, Tensor], model: nn.Module, 
     if config.get('peft_type') != 'LORA' or odd:
         named = ', '.join(f'{key}={config[key]!r}' for key in odd)
         raise InputError(f'{source}: received {config.get("peft_type")} {named}, expected plain LoRA, a scaled product and nothing else.')
+    if (start := config.get('init_lora_weights')) not in STARTS_BESIDE_THE_BASE:
+        raise InputError(
+            f"{source}: received init_lora_weights={start!r}, a start that also moves peft's base weights, while the host has its own. "
+            'Let peft write plain LoRA: save_pretrained(FOLDER, path_initial_model_for_weight_conversion=the adapter before training), and copy the '
+            f'tensors {PREFIX}head.* over, which it leaves out. What it cannot convert has to be trained with init_lora_weights=True.'
+        )
     left = {name.removeprefix(PREFIX): value for name, value in tensors.items()}
     head = {name: left.pop(f'head.{name}', None) for name in fc.state_dict()}
     if any(value is None or value.shape != fc.state_dict()[name].shape for name, value in head.items()):
