@@ -306,18 +306,41 @@ def test_a_list_trains_all_its_parts():
         (dict(type='LoRA', rank=49), 'rank=49, but q in layer 1 of vit_tiny_patch16_224 is a matrix of 48×48, of rank 48 at most. Choose a smaller'),
         (dict(type='LoRA', rank=0), 'LoRA: received rank=0, expected an integer of at least 1'),
         (dict(type='LoRA', dropout=1.0), r'LoRA: dropout must lie in \[0, 1\), received 1.0'),
-        (dict(type='Adapter', places=('norm1',)), r"Adapter: received places=\('norm1',\), expected one or both of \('attn', 'mlp'\)"),
+        (dict(type='Adapter', places=('norm1',)), r"Adapter: received places=\('norm1',\), expected some of \('attn', 'mlp'\), each once"),
         (dict(type='Adapter', bottleneck=0), 'Adapter: received bottleneck=0'),
         (dict(type='AdaptFormer', bottleneck=True), 'AdaptFormer: received bottleneck=True'),
         (dict(type='DyTAdapter', dropout='x'), r'DyTAdapter: dropout must lie in \[0, 1\)'),
         (dict(type='VPT', num_prompts=0), 'VPT: received num_prompts=0'),
         (dict(type='NoOp'), r"received adapter=\{'type': 'mmsparse.NoOp'\}, expected the config of one, such as dict\(type='mmsparse.LoRA'\)"),
+        (dict(type='VPT', deep='no'), "VPT: received deep='no', expected True or False"),
+        (dict(type='DenseAdapter', bottleneck=4, up_bias='no'), "DenseAdapter: received up_bias='no', expected True or False"),
+        (dict(type='DenseAdapter', bottleneck=4, inputs=('prev',)), "expected 'x' and any of 'prev' and 'skip'"),
+        (dict(type='DenseAdapter', bottleneck=4, skip=0), 'DenseAdapter: received skip=0, expected an integer of at least 1'),
         ([dict(type='FullTuning'), dict(type='BitFit')], "FullTuning and BitFit both train the host parameter '.*bias'. Leave one of them out"),
     ],
 )
 def test_bad_input_is_refused_when_it_is_built(adapter, message):
     with pytest.raises(InputError, match=message):
         MODELS.build(dict(type='mmsparse.SparseViT', host=timm_host(), adapter=named(adapter if isinstance(adapter, list) else [adapter])))
+
+
+OPTIONS = [('LoRA', 'targets'), ('Adapter', 'places'), ('DenseAdapter', 'inputs')]
+FACTORS = [('LoRA', 'alpha'), ('AdaptFormer', 'scale'), ('DyTAdapter', 'scale'), ('DenseAdapter', 'scale')]
+
+
+@pytest.mark.parametrize(
+    ('name', 'option', 'value', 'expected'),
+    [
+        *((*option, value, 'some of') for option in OPTIONS for value in (None, 3, 'qv', 'x', [], [['q']], {'q': 1})),
+        *((*factor, value, 'a finite number above 0') for factor in FACTORS for value in ('16', 0, -1.0, math.nan, math.inf, True, [1])),
+        *((*factor, None, 'a finite number above 0') for factor in FACTORS if factor != ('LoRA', 'alpha')),  # there the rank is meant
+    ],
+)
+def test_an_option_of_another_kind_is_refused_with_what_was_received(name, option, value, expected):
+    with pytest.raises(InputError) as refused:
+        adapter = {'type': f'mmsparse.{name}', **ADAPTERS[name], option: value}
+        MODELS.build(dict(type='mmsparse.SparseViT', host=timm_host(depth=2), adapter=adapter))
+    assert f'{name}: received {option}={value!r}, expected {expected}' in str(refused.value)
 
 
 @pytest.mark.parametrize('name', ['swin_tiny_patch4_window7_224', 'beit_base_patch16_224'])

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens
 
 from ..views.base import View
-from .base import BaseAdapter
+from .base import BaseAdapter, check_choices
 from .bottleneck import Bottleneck
 
 PLACES = ('attn', 'mlp')
@@ -38,8 +37,7 @@ class Adapter(BaseAdapter):
 
     def __init__(self, view: View, bottleneck: int = 64, places: Sequence[str] = ('mlp',)):
         super().__init__()
-        if not places or not set(places) <= set(PLACES) or len(set(places)) != len(places):
-            raise InputError(f'Adapter: received places={tuple(places)}, expected one or both of {PLACES}, each once.')
+        check_choices('Adapter: received places', places, PLACES, ('mlp',))
         self.layers = nn.ModuleDict()
         for layer in range(1, view.depth + 1):
             self.layers[str(layer)] = nn.ModuleDict({place: Bottleneck('Adapter', view.width, bottleneck, nn.GELU()) for place in places})

@@ -8,7 +8,7 @@ from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens
 
 from ..views.base import View
-from .base import BaseAdapter
+from .base import BaseAdapter, check_positive
 from .bottleneck import Bottleneck
 
 
@@ -25,12 +25,13 @@ class AdaptFormer(BaseAdapter):
         dropout: probability, after the ReLU, in training.
 
     Raises:
-        InputError: a width below 1, a probability outside [0, 1).
+        InputError: a width below 1, a scale that is no finite number above 0, a probability outside [0, 1).
     """
 
     def __init__(self, view: View, bottleneck: int = 64, scale: float = 0.1, dropout: float = 0.1):
         super().__init__()
         name, self.scale = type(self).__name__, scale
+        check_positive(f'{name}: received scale', scale, 0.1)
         # A linear's own initialisation is that of the down-projection.
         self.layers = nn.ModuleDict({str(i): Bottleneck(name, view.width, bottleneck, nn.ReLU(), dropout) for i in range(1, view.depth + 1)})
         for part in self.layers.values():

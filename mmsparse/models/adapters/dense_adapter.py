@@ -14,7 +14,7 @@ from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens
 
 from ..views.base import View
-from .base import BaseAdapter, check_count, check_dropout
+from .base import BaseAdapter, check_choices, check_count, check_dropout, check_flag, check_positive
 
 INPUTS = ('x', 'prev', 'skip')
 FUSIONS = ('inner', 'early', 'late')
@@ -39,6 +39,9 @@ class DenseAdapter(BaseAdapter):
         norm: None, or 'in': a LayerNorm on x_N.
         up_bias: bias of the up-projections. ``norm='in', up_bias=False`` gives the paper's exact parameter counts.
         dropout: probability, after the ReLU, in training.
+
+    Raises:
+        InputError: a value outside of these ranges and words.
     """
 
     _numbers = itertools.count()
@@ -59,12 +62,14 @@ class DenseAdapter(BaseAdapter):
         check_count('DenseAdapter: received bottleneck', bottleneck, 32)
         if fusion not in FUSIONS:
             raise InputError(f'DenseAdapter: received fusion={fusion!r}, expected one of {FUSIONS}.')
-        if 'x' not in inputs or not set(inputs) <= set(INPUTS) or len(set(inputs)) != len(inputs):
-            raise InputError(f"DenseAdapter: received inputs={tuple(inputs)}, expected 'x' and any of 'prev' and 'skip', each once.")
-        if isinstance(skip, bool) or not isinstance(skip, int) or skip < 1:
-            raise InputError(f'DenseAdapter: received skip={skip!r}, expected a number of layers of at least 1, such as 3.')
+        check_positive('DenseAdapter: received scale', scale, 1.0)
+        check_choices('DenseAdapter: received inputs', inputs, INPUTS, INPUTS)
+        if 'x' not in inputs:
+            raise InputError(f"DenseAdapter: received inputs={inputs!r}, expected 'x' and any of 'prev' and 'skip'.")
+        check_count('DenseAdapter: received skip', skip, 3)
         if norm not in (None, 'in'):
             raise InputError(f"DenseAdapter: received norm={norm!r}, expected None or 'in'.")
+        check_flag('DenseAdapter: received up_bias', up_bias)
         check_dropout('DenseAdapter', dropout)
         self.scale, self.fusion = scale, fusion
         self.number = next(self._numbers)  # two in a list keep their histories apart

@@ -11,7 +11,7 @@ from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens
 
 from ..views.base import View
-from .base import BaseAdapter, check_count, check_dropout
+from .base import BaseAdapter, check_choices, check_count, check_dropout, check_positive
 
 TARGETS = ('q', 'k', 'v', 'proj', 'fc1', 'fc2')
 
@@ -30,7 +30,8 @@ class LoRA(BaseAdapter):
         dropout: probability, on the way into the down-projection, in training.
 
     Raises:
-        InputError: an unknown target or one named twice, a rank that is no rank of these matrices, a probability outside [0, 1).
+        InputError: an unknown target or one named twice, a rank that is no rank of these matrices, an alpha that is no finite number above 0, a
+            probability outside [0, 1).
     """
 
     folds = True
@@ -38,10 +39,11 @@ class LoRA(BaseAdapter):
     def __init__(self, view: View, rank: int = 8, alpha: float | None = None, targets: Sequence[str] = ('q', 'v'), dropout: float = 0.0):
         super().__init__()
         check_count('LoRA: received rank', rank, 8)
+        alpha = rank if alpha is None else alpha
+        check_positive('LoRA: received alpha', alpha, 16)
+        check_choices('LoRA: received targets', targets, TARGETS, ('q', 'v'))
         check_dropout('LoRA', dropout)
-        if not targets or not set(targets) <= set(TARGETS) or len(set(targets)) != len(targets):
-            raise InputError(f"LoRA: received targets={tuple(targets)}, expected some of {TARGETS}, each once, such as ('q', 'v').")
-        self.rank, self.alpha, self.targets = rank, rank if alpha is None else alpha, tuple(targets)
+        self.rank, self.alpha, self.targets = rank, alpha, tuple(targets)
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleDict()
         for layer in range(1, view.depth + 1):

@@ -11,7 +11,7 @@ from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens, drop_prefix, insert_prefix
 
 from ..views.base import View
-from .base import BaseAdapter, check_count
+from .base import BaseAdapter, check_count, check_flag
 
 
 @MODELS.register_module()
@@ -26,7 +26,7 @@ class VPT(BaseAdapter):
         deep: each layer from the second on replaces the prompts that leave the layer before.
 
     Raises:
-        InputError: a number below 1.
+        InputError: a number below 1, a `deep` that is neither True nor False.
     """
 
     identity_at_start = False
@@ -34,6 +34,7 @@ class VPT(BaseAdapter):
     def __init__(self, view: View, num_prompts: int = 8, deep: bool = True):
         super().__init__()
         check_count('VPT: received num_prompts', num_prompts, 8)
+        check_flag('VPT: received deep', deep)
         bound = math.sqrt(6 / (3 * view.patch[0] * view.patch[1] + view.width))
         self.prompts = nn.Parameter(torch.empty(view.depth if deep else 1, num_prompts, view.width).uniform_(-bound, bound))
         self.start = view.reserve_prefix(num_prompts)
