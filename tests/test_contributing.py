@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from hosts import WITH_CLASS_TOKEN, build, images_for
+from hosts import WITH_CLASS_TOKEN, build, images_for, timm_host
+from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 
 BLOCKS = re.findall(r'```python\n(.*?)```', (Path(__file__).parents[1] / 'CONTRIBUTING.md').read_text(), re.S)
@@ -40,6 +41,24 @@ def test_the_adapter_folds_into_every_kind_of_host(host):
         backbone.fold()
         torch.testing.assert_close(backbone(images)[-1], before, rtol=0, atol=1e-9)
     assert len(backbone.adapters) == 0
+
+
+@pytest.mark.parametrize('order', [1, -1])
+def test_the_adapter_folds_beside_another_at_its_site_and_where_there_is_no_bias(order):
+    adapters = [dict(type='mmsparse.AttentionGain'), dict(type='mmsparse.SSF')][::order]
+    for host, configs in ((timm_host(init_values=1.0), adapters), (timm_host(proj_bias=False), adapters[:1] if order == 1 else adapters[1:])):
+        backbone, images = build(host, configs).double(), images_for().double()
+        with torch.no_grad():
+            before = backbone(images)[-1]
+            backbone.fold()
+            torch.testing.assert_close(backbone(images)[-1], before, rtol=0, atol=1e-9)
+        assert len(backbone.adapters) == 0
+
+
+def test_a_shift_that_nothing_takes_is_refused():
+    operator = build(timm_host(proj_bias=False)).view.operator(1, 'proj')
+    with pytest.raises(InputError, match='received a shift for an operator with neither bias nor positions'):
+        operator.scale_shift(torch.ones(48), torch.zeros(48))
 
 
 def test_the_examples_are_short():

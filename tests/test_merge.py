@@ -110,8 +110,10 @@ def test_a_sparsifier_is_no_weight_and_the_tool_says_so(tmp_path, capsys):
 @pytest.mark.parametrize(
     ('host', 'adapter', 'out_type', 'message'),
     [
-        ('timm', dict(type='mmsparse.AdaptFormer', bottleneck=4), 'cls_token', 'AdaptFormer cannot merge into vit_tiny_patch16_224'),
+        ('timm', dict(type='mmsparse.AdaptFormer', bottleneck=4), 'cls_token', 'into vit_tiny_patch16_224: AdaptFormer is a branch of its own'),
         ('timm', [LORA, dict(type='mmsparse.VPT'), dict(type='mmsparse.DenseAdapter', bottleneck=4)], 'cls_token', 'DenseAdapter, VPT cannot merge'),
+        ('timm', [LORA, dict(type='mmsparse.VPT'), dict(type='mmsparse.SSF')], 'cls_token', 'VPT cannot merge into vit_tiny_patch16_224: VPT adds'),
+        ('timm_dinov3', [dict(type='mmsparse.SSF'), LORA], 'pooled', 'into vit_small_patch16_dinov3: SSF shifts q, k, v, where this host has'),
         ('timm', LORA, 'avg_featmap', "its pooling before the head is another than out_type='avg_featmap'"),
     ],
 )
@@ -126,7 +128,7 @@ def test_a_shift_without_a_bias_to_take_it_is_refused(tmp_path, capsys):
     config, state, model = write_config(tmp_path, HOSTS['timm'] | dict(qkv_bias=False), dict(type='mmsparse.SSF'))
     assert not model.backbone.adapters[0].folds
     assert run('merge_adapter.py', config, state, tmp_path / 'out.safetensors') == 2
-    assert 'a shift where the host has no bias' in capsys.readouterr().err
+    assert 'SSF shifts q, k, v, where this host has no bias to take it' in capsys.readouterr().err
 
 
 def test_a_name_that_says_no_format_is_refused_before_anything_is_read(tmp_path, capsys):

@@ -28,12 +28,12 @@ def merge(model: nn.Module, cfg: Mapping) -> dict[str, Tensor]:
         InputError: an adapter that cannot merge; a head, neck or output that the library has no counterpart of.
     """
     backbone = model.backbone
-    stay = sorted({type(adapter).__name__ for adapter in backbone.adapters if not adapter.folds})
-    if stay:
+    apart = {type(adapter).__name__: adapter.apart for adapter in backbone.adapters if not adapter.folds}
+    if apart:
+        reasons = '; '.join(f'{name} {reason}' for name, reason in sorted(apart.items()))
         raise InputError(
-            f'{", ".join(stay)} cannot merge into {backbone.view.name}: it computes what no weight of the host can (a branch of its own, '
-            'further rows, or a shift where the host has no bias). Keep the adapter as it is: mmsparse.load and tools/test.py run it. LoRA and SSF '
-            'merge.'
+            f'{", ".join(sorted(apart))} cannot merge into {backbone.view.name}: {reasons}. Keep the adapter as it is: mmsparse.load and '
+            'tools/test.py run it. LoRA merges into every host.'
         )
     if getattr(model, 'neck', None) is not None:
         raise InputError('received a model with a neck, which a plain checkpoint has no place for. Merge a model without one.')

@@ -21,11 +21,13 @@ class BaseAdapter(nn.Module):
         reads_rows: True if the method uses other rows of the last block's output than the class token; all rows are then computed.
         identity_at_start: whether the network equals its host as long as nothing has been trained.
         folds: whether `fold` leaves a host that does without this adapter; exact in evaluation.
+        apart: where it does not fold, what it does that the host cannot, for errors: '<name> <apart>'.
     """
 
     reads_rows = False
     identity_at_start = True
     folds = False
+    apart = 'is a branch of its own, which no weight of the host computes'
 
     def tokens(self, layer: int, t: Tokens) -> Tokens:
         """Add or replace rows before a block (prompts). Layers count from 1."""
@@ -49,7 +51,11 @@ class BaseAdapter(nn.Module):
         return False
 
     def fold(self, view: View) -> None:
-        """Merge into the host's parameters, without gradient; called where `folds`, in the order in which the adapters act."""
+        """Merge into the host's parameters, without gradient; called where `folds`.
+
+        Only into the operator at whose own site the adapter acts (q into q, proj into proj): other adapters act at other sites, and what the
+        host does in between, layer scale for one, is not theirs to move past.
+        """
 
     def losses(self, ctx: LossContext) -> dict[str, Tensor]:
         """Return the losses of this method by name; the names that contain 'loss' are summed. See `mmsparse.SparseClassifier`."""

@@ -47,7 +47,8 @@ class SSF(BaseAdapter):
         for (layer, name), operator in operators.items():
             if operator is not None:
                 self.layers[str(layer)][name] = ScaleShift(len(operator.weight))
-        self.folds = all(operator is None or operator.takes_shift for operator in operators.values())
+        fixed = dict.fromkeys(name for (_, name), operator in operators.items() if operator is not None and not operator.takes_shift)
+        self.folds, self.apart = not fixed, f'shifts {", ".join(fixed)}, where this host has no bias to take it'
 
     def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor:
         """Scale and shift the operators' outputs."""

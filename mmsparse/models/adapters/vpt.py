@@ -30,6 +30,7 @@ class VPT(BaseAdapter):
     """
 
     identity_at_start = False
+    apart = 'adds rows, which no weight of the host does'
 
     def __init__(self, view: View, num_prompts: int = 8, deep: bool = True):
         super().__init__()

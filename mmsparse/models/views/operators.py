@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from mmsparse.errors import InputError
+
 
 @dataclass(frozen=True)
 class Operator:
@@ -26,10 +28,23 @@ class Operator:
         """Whether a constant can be added to its output for good."""
         return self.bias is not None or self.positions is not None
 
-    def scale_shift(self, scale_o: Tensor, shift_o: Tensor) -> None:
-        """Let it give ``scale ⊙ y + shift`` from now on; needs `takes_shift`."""
+    def scale_shift(self, scale_o: Tensor, shift_o: Tensor | None = None) -> None:
+        """Let it give ``scale ⊙ y + shift`` from now on.
+
+        Args:
+            scale_o: factor of every output channel.
+            shift_o: what is added to it, or None; needs `takes_shift`.
+
+        Raises:
+            InputError: a shift, and nothing that takes it.
+        """
+        if shift_o is not None and not self.takes_shift:
+            raise InputError(
+                'Operator.scale_shift: received a shift for an operator with neither bias nor positions. Ask takes_shift first, and let the adapter '
+                'say folds=False where it is not so.'
+            )
         self.weight.mul_(scale_o.view(-1, *[1] * (self.weight.ndim - 1)))
-        if self.bias is None:
-            self.positions.add_(shift_o)
-        else:
-            self.bias.mul_(scale_o).add_(shift_o)
+        if self.bias is not None:
+            self.bias.mul_(scale_o)
+        if shift_o is not None:
+            (self.positions if self.bias is None else self.bias).add_(shift_o)
