@@ -70,6 +70,24 @@ def test_a_rotary_host_is_timms_too(tmp_path):
     torch.testing.assert_close(model.eval()(images()), expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ('options', 'argument'),
+    [({}, "global_pool='token'"), (dict(global_pool='token'), None), (dict(use_fc_norm=True), "Train with out_type='pooled'")],
+)
+def test_a_library_that_pools_by_mean_is_built_to_read_the_class_token_where_its_parts_allow(options, argument, tmp_path, capsys):
+    host = HOSTS['timm_dinov3'] | options
+    config, state, model = write_config(tmp_path, host, LORA)
+    code, said = run('merge_adapter.py', config, state, tmp_path / 'out.safetensors'), capsys.readouterr()
+    if 'use_fc_norm' in options:
+        assert code == 2 and argument in said.err
+        return
+    assert code == 0 and (f'Build its model with {argument}: ' in said.out) == (argument is not None)
+    options = {key: value for key, value in host.items() if key not in ('type', 'name', 'checkpoint')}
+    library = timm.create_model('vit_small_patch16_dinov3', num_classes=CLASSES, **{**options, 'global_pool': 'token'})
+    library.load_state_dict(load_file(tmp_path / 'out.safetensors'))
+    torch.testing.assert_close(library.eval()(images()), model(images()), rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize('adapter', [LORA, BOTH, BOTH[::-1], dict(type='mmsparse.BitFit'), dict(type='mmsparse.FullTuning'), None])
 @pytest.mark.parametrize('host', ['timm_layer_scale', 'timm_registers', 'timm_no_class_token'])
 def test_timm_loads_it_strictly_with_the_head_and_answers_the_same(host, adapter, tmp_path):
@@ -92,8 +110,10 @@ def test_mmpretrain_loads_it_strictly_as_an_image_classifier(host, tmp_path):
     torch.testing.assert_close(model(images()), expected, rtol=0, atol=1e-5)
 
 
-def test_open_clips_visual_tower_loads_it_strictly(tmp_path):
+def test_open_clips_visual_tower_loads_it_strictly(tmp_path, capsys):
     _, adapted, tensors = merged(tmp_path, HOSTS['open_clip'], BOTH, out_type='pooled', width=512)
+    said = capsys.readouterr().out
+    assert f"Without the trained head: open_clip's visual tower has no place for one. It stays in {tmp_path / 'state'}" in said
     vision = dict(image_size=SIDE, patch_size=8, width=WIDTH, layers=3, head_width=WIDTH // 2)
     text = dict(context_length=8, vocab_size=8, width=8, heads=1, layers=1)
     tower = open_clip.CLIP(512, vision, text, quick_gelu=True).visual
@@ -104,6 +124,7 @@ def test_open_clips_visual_tower_loads_it_strictly(tmp_path):
 def test_a_sparsifier_is_no_weight_and_the_tool_says_so(tmp_path, capsys):
     merged(tmp_path, HOSTS['timm'], LORA, sparsifier=dict(type='mmsparse.EViT', layers=(2,)))
     said = capsys.readouterr().out
+    assert 'Without the trained head' not in said and 'Build its model' not in said
     assert 'Without EViT: a plain checkpoint computes all rows' in said and 'mean [127.5, 127.5, 127.5]' in said
 
 
@@ -114,6 +135,7 @@ def test_a_sparsifier_is_no_weight_and_the_tool_says_so(tmp_path, capsys):
         ('timm', [LORA, dict(type='mmsparse.VPT'), dict(type='mmsparse.DenseAdapter', bottleneck=4)], 'cls_token', 'DenseAdapter, VPT cannot merge'),
         ('timm', [LORA, dict(type='mmsparse.VPT'), dict(type='mmsparse.SSF')], 'cls_token', 'VPT cannot merge into vit_tiny_patch16_224: VPT adds'),
         ('timm_dinov3', [dict(type='mmsparse.SSF'), LORA], 'pooled', 'into vit_small_patch16_dinov3: SSF shifts q, k, v, where this host has'),
+        ('mmpretrain', LORA, 'avg_featmap', 'ImageClassifier would not answer as this model does: its pooling before the head'),
         ('timm', LORA, 'avg_featmap', "its pooling before the head is another than out_type='avg_featmap'"),
     ],
 )

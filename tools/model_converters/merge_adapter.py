@@ -36,13 +36,17 @@ def main() -> None:
         model = adapted(cfg, args.adapter)
         left_out = ', '.join(type(part).__name__ for part in model.backbone.sparsifiers)
         pixels = normalisation(model)
-        tensors = merge(model, cfg.model)
+        tensors, options = merge(model, cfg.model)
         if args.out.suffix == '.pth':
             torch.save(tensors, args.out)
         else:
             save_file(tensors, args.out)
         print(f'{args.out}: {len(tensors)} tensors, {sum(value.numel() for value in tensors.values()):,} numbers, loaded strictly and compared.')
         print(f'Its pixels: mean {pixels["mean"]}, std {pixels["std"]}, of 0 to 255.')
+        if options:
+            print(f'Build its model with {", ".join(f"{key}={value!r}" for key, value in options.items())}: that is what the head was trained on.')
+        if not any(name.startswith('head.') for name in tensors):
+            print(f"Without the trained head: open_clip's visual tower has no place for one. It stays in {args.adapter}.")
         if left_out:
             print(f'Without {left_out}: a plain checkpoint computes all rows, so its answers may differ from those of the reduced model.')
 
