@@ -54,7 +54,7 @@ HOSTS = {
     'timm_registers': timm(reg_tokens=4),
     'timm_no_class_token': timm(class_token=False, global_pool='avg'),
     'timm_siglip': timm(name='vit_base_patch16_siglip_224'),
-    'timm_dinov3': timm(name='vit_small_patch16_dinov3'),
+    'timm_dinov3': timm(name='vit_small_patch16_dinov3', init_values=0.5),  # as built 1e-5, and no adapter would show
     'mmpretrain': mmpretrain(),
     'mmpretrain_pre_norm': mmpretrain(pre_norm=True, patch_cfg=dict(bias=False)),
     'open_clip': open_clip(),

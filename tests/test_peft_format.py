@@ -18,18 +18,18 @@ from test_merge import run, write_config
 TARGETS = [('q', 'v'), ('v',), ('q', 'k', 'v'), ('fc2', 'k', 'proj'), ('q', 'k', 'v', 'proj', 'fc1', 'fc2')]
 
 
-def timm_model():
-    options = {key: value for key, value in HOSTS['timm_layer_scale'].items() if key not in ('type', 'name', 'checkpoint')}
-    return timm.create_model('vit_tiny_patch16_224', num_classes=CLASSES, **options)
+def timm_model(host=HOSTS['timm_layer_scale']):
+    options = {key: value for key, value in host.items() if key not in ('type', 'name', 'checkpoint')}
+    return timm.create_model(host['name'], num_classes=CLASSES, **options)
 
 
 def lora(rank=2, alpha=3, targets=('q', 'v')):
     return dict(type='mmsparse.LoRA', rank=rank, alpha=alpha, targets=targets)
 
 
-def theirs(model, folder):
+def theirs(model, folder, *host):
     """The same network under peft, with the host's weights of `model`."""
-    base = timm_model()
+    base = timm_model(*host)
     base.load_state_dict({**model.backbone.host.state_dict(), 'head.weight': model.head.fc.weight, 'head.bias': model.head.fc.bias})
     return peft.PeftModel.from_pretrained(base, folder, is_trainable=True).eval()
 
@@ -127,6 +127,47 @@ def test_a_start_that_moves_pefts_base_is_refused_until_peft_has_written_it_as_p
         assert run('peft_to_lora.py', config, tmp_path / 'plain', tmp_path / 'state', *options) == 0
     here = adapted(read_config(config, {'model.backbone.host.checkpoint': f'{tmp_path}/host.safetensors'}), tmp_path / 'state')
     torch.testing.assert_close(here(images()), other.eval()(images()), rtol=0, atol=1e-5)
+
+
+DINOV3 = HOSTS['timm_dinov3']
+EVA = {
+    'fused': DINOV3,
+    'fused, biases apart': DINOV3 | dict(qkv_bias=True),
+    'three modules': DINOV3 | dict(qkv_fused=False),
+    'gated, packed': DINOV3 | dict(name='eva02_tiny_patch14_224'),
+}
+
+
+@pytest.mark.parametrize('targets', [('q', 'v'), ('k', 'proj', 'fc1', 'fc2'), ('proj', 'fc1')], ids='-'.join)
+@pytest.mark.parametrize('kind', EVA)
+def test_rotary_hosts_go_there_and_back_and_answer_alike(kind, targets, tmp_path):
+    host = EVA[kind]
+    config, state, model = write_config(tmp_path, host, lora(targets=targets), out_type='pooled')
+    passed_by = kind in ('fused, biases apart', 'gated, packed') and {'q', 'k', 'v'} & set(targets)
+    if passed_by:
+        with pytest.raises(InputError, match='timm reads the weight of attn.qkv here without running the module'):
+            to_peft(model)
+        return
+    assert run('lora_to_peft.py', config, state, tmp_path / 'peft') == 0
+    other = theirs(model, tmp_path / 'peft', host)
+    torch.testing.assert_close(other(images()), model(images()), rtol=0, atol=1e-5)
+    with other.disable_adapter():
+        assert (other(images()) - model(images())).abs().max() > 0.01
+    assert run('peft_to_lora.py', config, tmp_path / 'peft', tmp_path / 'back') == 0
+    torch.testing.assert_close(adapted(read_config(config), tmp_path / 'back')(images()), model(images()), rtol=0, atol=1e-6)
+
+
+def test_what_peft_put_where_timm_does_not_run_it_has_no_effect_there_and_is_refused_here(tmp_path):
+    base = timm_model(EVA['gated, packed']).eval()
+    expected = base(images())
+    options = dict(target_modules=['qkv'], modules_to_save=['head'], init_lora_weights=False)
+    other = peft.get_peft_model(base, peft.LoraConfig(r=2, **options)).eval()
+    assert torch.equal(other(images()), expected)
+    other.save_pretrained(tmp_path / 'peft')
+    card, tensors = json.loads((tmp_path / 'peft/adapter_config.json').read_text()), load_file(tmp_path / 'peft/adapter_model.safetensors')
+    _, _, model = write_config(tmp_path, EVA['gated, packed'], lora(targets=('q', 'k', 'v')), out_type='pooled')
+    with pytest.raises(InputError, match='so a pair that peft puts on it has no effect'):
+        from_peft(card, tensors, model, 'lora_peft')
 
 
 def changed(folder, change):

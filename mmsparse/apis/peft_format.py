@@ -1,7 +1,7 @@
 """LoRA in the format of the `peft` library, for timm hosts, both ways.
 
-`peft` knows modules, and timm's q, k and v are one module. Pairs of rank r for n of them are there one pair of rank n·r: the down-projections
-stacked, the up-projections block by block; alpha is n times ours, so that the scale stays.
+`peft` knows modules, and q, k and v are mostly one module in timm. Pairs of rank r for n of them are there one pair of rank n·r: the
+down-projections stacked, the up-projections block by block; alpha is n times ours, so that the scale stays.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
-from mmsparse.models.adapters.lora import LoRA
-from mmsparse.models.views.base import QKV
+from mmsparse.models.adapters.lora import TARGETS, LoRA
+from mmsparse.models.views.base import QKV, View
+from mmsparse.models.views.eva import EvaView
 from mmsparse.models.views.timm import TimmView
 
 PREFIX = 'base_model.model.'
@@ -34,11 +35,16 @@ def to_peft(model: nn.Module) -> tuple[dict, dict[str, Tensor]]:
         InputError: another host, adapter or head.
     """
     lora, fc = _lora_of(model), _head_of(model)
-    modules = _modules(lora)
+    view = model.backbone.view
+    linears = _linears(view)
+    modules = {module: targets for module, held in linears.items() if (targets := [target for target in held if target in lora.targets])}
+    for module in modules:
+        _refuse_what_peft_passes_by(module, view)
     tensors = {f'{PREFIX}head.{name}': value for name, value in fc.state_dict().items()}
     for layer, pairs in lora.layers.items():
         for module, targets in modules.items():
-            down, up = _joined([pairs[target] for target in targets], [QKV.index(target) for target in targets] if targets[0] in QKV else None)
+            held = linears[module]
+            down, up = _joined([pairs[target] for target in targets], [held.index(target) for target in targets], len(held))
             stem = f'{PREFIX}blocks.{int(layer) - 1}.{module}'
             tensors |= {f'{stem}.lora_A.weight': down, f'{stem}.lora_B.weight': up}
     times = {module: len(targets) for module, targets in modules.items()}
@@ -47,7 +53,7 @@ def to_peft(model: nn.Module) -> tuple[dict, dict[str, Tensor]]:
         peft_type='LORA',
         task_type=None,
         inference_mode=True,
-        base_model_name_or_path=model.backbone.view.name,
+        base_model_name_or_path=view.name,
         r=base * lora.rank,
         lora_alpha=base * lora.alpha,
         lora_dropout=lora.dropout.p,
@@ -112,20 +118,21 @@ def from_peft(config: Mapping, tensors: Mapping[str, Tensor], model: nn.Module, 
             pair['up'].weight[:, : len(down)] = up / lora.scale
 
 
-def _products(config: Mapping, left: dict[str, Tensor], view: TimmView, source: str) -> Iterator[tuple[int, str, Tensor, Tensor]]:
+def _products(config: Mapping, left: dict[str, Tensor], view: View, source: str) -> Iterator[tuple[int, str, Tensor, Tensor]]:
     """Yield layer, target, down and the scaled up of every product in the file that is not zero."""
-    targets = {stem.removesuffix('.'): name for name, stem in view.operators.items()}
+    linears = _linears(view)
     while left:
         name = next(iter(left))
         match = re.fullmatch(r'(blocks\.(\d+)\.([\w.]+))\.lora_[AB]\.weight', name)
-        target = match and targets.get(match[3])
-        pair = [left.pop(f'{match[1]}.lora_{side}.weight', None) for side in 'AB'] if target else [None]
-        layer = int(match[2]) + 1 if target else 0
+        held = linears.get(match[3]) if match else None
+        pair = [left.pop(f'{match[1]}.lora_{side}.weight', None) for side in 'AB'] if held else [None]
+        layer = int(match[2]) + 1 if held else 0
         if any(value is None for value in pair) or not 1 <= layer <= view.depth:
             raise InputError(f'{source}: received the tensor {name}, which belongs to no linear layer of {view.name}. Use the host that trained it.')
+        _refuse_what_peft_passes_by(match[3], view)
         down, up = pair
         up = up * _scale(config, match[1], len(down))
-        for part, rows in zip(QKV, up.chunk(3)) if target == 'qkv' else [(target, up)]:
+        for part, rows in zip(held, up.chunk(len(held))):
             used = rows.any(dim=0)
             wanted = view.operator(layer, part).weight.shape
             if (len(rows), down.shape[1]) != tuple(wanted):
@@ -144,33 +151,36 @@ def _scale(config: Mapping, module: str, rank: int) -> float:
 def _order(products) -> list[str]:
     """Targets in the order of the block."""
     found = {target for _, target, _, _ in products}
-    return [target for target in (*QKV, 'proj', 'fc1', 'fc2') if target in found]
+    return [target for target in TARGETS if target in found]
 
 
-def _joined(pairs: list[nn.ModuleDict], blocks: list[int] | None) -> tuple[Tensor, Tensor]:
-    """Return one down- and one up-projection for pairs on one module; `blocks` says which third of its rows each pair writes."""
+def _joined(pairs: list[nn.ModuleDict], blocks: list[int], of: int) -> tuple[Tensor, Tensor]:
+    """Return one down- and one up-projection for pairs on one module; `blocks` says which of so many equal shares of its rows each pair writes."""
     down, ups = torch.cat([pair['down'].weight for pair in pairs]), [pair['up'].weight for pair in pairs]
-    if blocks is None:
-        return down, ups[0]
     width, rank = ups[0].shape
-    up = down.new_zeros(3 * width, len(down))
+    up = down.new_zeros(of * width, len(down))
     for place, (block, own) in enumerate(zip(blocks, ups)):
         up[block * width : (block + 1) * width, place * rank : (place + 1) * rank] = own
     return down, up
 
 
-def _modules(lora: LoRA) -> dict[str, list[str]]:
-    """Return timm's modules in a block and the targets that each of them holds, in the order of the block."""
-    modules = {}
-    for target in (*QKV, 'proj', 'fc1', 'fc2'):
-        if target in lora.targets:
-            modules.setdefault(TimmView.operators['qkv' if target in QKV else target].removesuffix('.'), []).append(target)
-    return modules
+def _linears(view: View) -> dict[str, tuple[str, ...]]:
+    """Return timm's linear modules in a block and the targets whose outputs each of them gives, side by side, in the order of the block."""
+    stems = {name: stem.removesuffix('.') for name, stem in view.operators.items() if name in ('qkv', *TARGETS)}
+    return {stems[name]: QKV if name == 'qkv' else (name,) for name in ('qkv', *TARGETS) if name in stems}
+
+
+def _refuse_what_peft_passes_by(module: str, view: View) -> None:
+    if module == 'attn.qkv' and getattr(view.blocks[0].attn, 'q_bias', None) is not None:
+        raise InputError(
+            f'{view.name}: timm reads the weight of attn.qkv here without running the module, so a pair that peft puts on it has no effect. Leave '
+            'q, k and v out of the targets, or write plain weights with tools/model_converters/merge_adapter.py.'
+        )
 
 
 def _lora_of(model: nn.Module) -> LoRA:
     adapters, view = model.backbone.adapters, model.backbone.view
-    if not isinstance(view, TimmView) or len(adapters) != 1 or not isinstance(adapters[0], LoRA):
+    if not isinstance(view, TimmView | EvaView) or len(adapters) != 1 or not isinstance(adapters[0], LoRA):
         found = ', '.join(type(adapter).__name__ for adapter in adapters) or 'no adapter'
         raise InputError(f"received {found} on {view.name}, expected mmsparse.LoRA alone on a timm host: peft's format knows nothing else of it.")
     return adapters[0]

@@ -37,8 +37,8 @@ class View(ABC):
         prefix: rows before the patches (class token, registers).
         grid, patch: patches (h, w) of the configured input, pixels (h, w) of a patch.
         blocks: the blocks, in order.
-        operators: where parameters are, up to 'weight' and 'bias': embed and norm from the host, norm1, qkv, proj, norm2, fc1 and fc2 from a
-            block. A host whose rows get no final norm has no parameters there.
+        operators: where parameters are, up to 'weight' and 'bias': embed and norm from the host, norm1, qkv (or q, k and v), proj, norm2, fc1
+            and fc2 from a block. A host whose rows get no final norm has no parameters there.
         position_key: the host's parameter of position embeddings, patches last.
         after_blocks: how the host's keys behind the blocks begin.
         reserved: rows that adapters add to the prefix.
@@ -88,11 +88,12 @@ class View(ABC):
             name: embed, norm1, q, k, v, proj, norm2, fc1, fc2 or norm.
         """
         owner = self.host if name in ('embed', 'norm') else self.blocks[layer - 1]
-        found, stem = dict(owner.named_parameters()), self.operators.get('qkv' if name in QKV else name)
+        fused = name in QKV and name not in self.operators
+        found, stem = dict(owner.named_parameters()), self.operators.get('qkv' if fused else name)
         weight, bias = (None if value is None else value.detach() for value in (found.get(f'{stem}weight'), found.get(f'{stem}bias')))
         if weight is None:
             return None
-        if name in QKV:
+        if fused:
             weight, bias = (None if value is None else value.chunk(3)[QKV.index(name)] for value in (weight, bias))
         table = getattr(self.host, self.position_key, None) if name == 'embed' else None
         return Operator(weight, bias, None if table is None else table.detach().reshape(-1, self.width)[-self.patches :])

@@ -49,7 +49,8 @@ class EvaView(TimmParts, View):
                     f'{self.name}: block {index} gates its attention or shares keys among heads, which EvaView cannot run. Use another host.'
                 )
         self.heads = host.blocks[0].attn.num_heads
-        self.operators = self.operators | (dict(qkv='attn.qkv.') if host.blocks[0].attn.qkv is not None else {})
+        fused = host.blocks[0].attn.qkv is not None
+        self.operators = self.operators | (dict(qkv='attn.qkv.') if fused else {name: f'attn.{name}_proj.' for name in QKV})
         if host.rope is not None and type(host.rope).__name__ not in KNOWN_ROPE:
             raise InputError(
                 f'{self.name}: its rotary positions are {type(host.rope).__name__}, with phases of their own for every head or layer; EvaView keeps '
@@ -102,15 +103,9 @@ class EvaView(TimmParts, View):
         return timm_pooled(self, t, self.prefix)
 
     def operator(self, layer: int, name: str) -> Operator | None:
-        """As for every host, but q, k and v may be modules of their own, or keep their biases apart, with none for k."""
-        if name not in QKV:
-            return super().operator(layer, name)
+        """As for every host, but fused q, k and v may keep their biases apart, with none for k."""
         attn = self.blocks[layer - 1].attn
-        if attn.qkv is None:
-            linear = getattr(attn, f'{name}_proj')
-            weight, bias = linear.weight, linear.bias
-        elif (apart := getattr(attn, 'q_bias', None)) is None:
+        if name not in QKV or getattr(attn, 'q_bias', None) is None:
             return super().operator(layer, name)
-        else:
-            weight, bias = attn.qkv.weight.chunk(3)[QKV.index(name)], {'q': apart, 'k': None, 'v': attn.v_bias}[name]
-        return Operator(weight.detach(), None if bias is None else bias.detach())
+        bias = {'q': attn.q_bias, 'k': None, 'v': attn.v_bias}[name]
+        return Operator(attn.qkv.weight.detach().chunk(3)[QKV.index(name)], None if bias is None else bias.detach())
