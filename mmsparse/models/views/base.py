@@ -269,4 +269,7 @@ def resolve(model: nn.Module) -> View:
         if qualified(model) in view.model_types:
             return view(model)
     known = sorted(name for view in View.__subclasses__() for name in view.model_types)
-    raise InputError(f'received a host of type {qualified(model)}, which no view knows. Known: {", ".join(known)}.')
+    raise InputError(
+        f'received a host of type {qualified(model)}, which no view knows. Known: {", ".join(known)}. Use one of these, such as '
+        "dict(type='mmsparse.TimmViT', name='vit_base_patch16_224'), or write a view: CONTRIBUTING.md, Add a host."
+    )
