@@ -9,27 +9,11 @@ from mmsparse.models import BaseAdapter, BaseSparsifier
 from mmsparse.registry import MODELS
 
 WIDTH, DEPTH, CLASSES, SIDE = 32, 3, 3, 32
-ADAPTERS = {  # by name; one without options here fails in every test, by name
-    'AdaptFormer': dict(bottleneck=4),
-    'Adapter': dict(bottleneck=4, places=('attn', 'mlp')),
-    'BitFit': {},
-    'DenseAdapter': dict(bottleneck=4),
-    'DyTAdapter': dict(bottleneck=4),
-    'FullTuning': {},
-    'LinearProbe': {},
-    'LoRA': dict(rank=2, alpha=3, targets=('q', 'k', 'v', 'proj', 'fc1', 'fc2')),
-    'SSF': {},
-    'VPT': dict(num_prompts=2),
-}
-SPARSIFIERS = {
-    'ATS': dict(layers=(2,), keep_rate=0.7),
+USUAL = dict(bottleneck=4, rank=2, num_prompts=2, layers=(2,), keep_rate=0.7, keep_rates=(0.7,), rate=0.5, r=2)  # small, by an argument's name
+MORE = {  # by method, where the usual arguments would leave a part of it untried; a new method needs no entry
+    'Adapter': dict(places=('attn', 'mlp')),
     'DynamicViT': dict(layers=(2, 3), keep_rates=(0.7, 0.4)),
-    'DyTDispatcher': dict(rate=0.5),
-    'EViT': dict(layers=(2,), keep_rate=0.7),
-    'NoOp': {},
-    'PYRA': dict(r=2),
-    'RandomDrop': dict(layers=(2,), keep_rate=0.7),
-    'ToMe': dict(r=2),
+    'LoRA': dict(alpha=3, targets=('q', 'k', 'v', 'proj', 'fc1', 'fc2')),
 }
 
 
@@ -77,6 +61,15 @@ def sparsifiers() -> list[str]:
     return registered(BaseSparsifier)
 
 
+def options(name: str) -> dict:
+    """Arguments of a method for small hosts."""
+    known = inspect.signature(MODELS.get(f'mmsparse.{name}')).parameters
+    return {argument: value for argument, value in USUAL.items() if argument in known} | MORE.get(name, {})
+
+
+ADAPTERS, SPARSIFIERS = ({name: options(name) for name in names} for names in (adapters(), sparsifiers()))
+
+
 def classifier(host: str, adapter, sparsifier=None):
     """A classifier in training mode, weights as built, from a fixed seed; `adapter` is a name, or a config or a list of them.
 
@@ -89,8 +82,8 @@ def classifier(host: str, adapter, sparsifier=None):
     backbone = dict(
         type='mmsparse.SparseViT',
         host=HOSTS[host],
-        adapter=dict(type=f'mmsparse.{adapter}', **ADAPTERS[adapter]) if isinstance(adapter, str) else adapter,
-        sparsifier=None if sparsifier is None else dict(type=f'mmsparse.{sparsifier}', **SPARSIFIERS[sparsifier], **more),
+        adapter=dict(type=f'mmsparse.{adapter}', **options(adapter)) if isinstance(adapter, str) else adapter,
+        sparsifier=None if sparsifier is None else dict(type=f'mmsparse.{sparsifier}', **options(sparsifier), **more),
         out_type='pooled' if bare or host == 'open_clip' else 'cls_token',  # both have parameters that only their pooling reads
     )
     width = 512 if host == 'open_clip' else WIDTH

@@ -355,6 +355,7 @@ def test_a_host_that_has_no_place_for_prompts_is_no_host(name):
 def test_the_screen_of_adapters_names_each_with_its_arguments_and_whether_it_merges(name):
     text = (Path(__file__).parents[1] / 'docs/adapters.md').read_text()
     found = re.search(rf'^\| `{name}\(([^)]*)\)` \|.*?\|.*?\| (.*?) \| (.*?) \|', text, re.MULTILINE)
+    assert found, f'docs/adapters.md has no row for {name}'
     kind = MODELS.get(f'mmsparse.{name}')
     assert re.findall(r'\w+', found[1]) == [argument for argument in inspect.signature(kind).parameters if argument != 'view']
     assert (found[2] == 'same') == kind.identity_at_start

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from combinations import classifier, loss, options
 from hosts import WITH_CLASS_TOKEN, build, images_for, timm_host
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
@@ -59,6 +60,13 @@ def test_a_shift_that_nothing_takes_is_refused():
     operator = build(timm_host(proj_bias=False)).view.operator(1, 'proj')
     with pytest.raises(InputError, match='received a shift for an operator with neither bias nor positions'):
         operator.scale_shift(torch.ones(48), torch.zeros(48))
+
+
+def test_a_new_method_needs_no_entry_in_the_tests_that_cross_all():
+    assert options('AttentionGain') == {} and options('KeepCentre') == dict(layers=(2,), keep_rate=0.7)
+    model = classifier('timm_registers', 'AttentionGain', 'KeepCentre')
+    loss(model).backward()
+    assert model.backbone.adapters[0].gain.grad.any()
 
 
 def test_the_examples_are_short():
