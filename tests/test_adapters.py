@@ -287,6 +287,16 @@ def test_rows_that_left_get_the_final_scale_and_shift_too(mode):
         torch.testing.assert_close(restore(backbone.forward_tokens(images), mode), before, rtol=0, atol=1e-9)
 
 
+def test_what_norms_the_patches_takes_their_scale_and_shift():
+    config = mmpretrain_host(patch_cfg=dict(norm_cfg=dict(type='LN')))
+    backbone, images = build(config, dict(type='mmsparse.SSF')).double(), images_for('mmpretrain').double()
+    with torch.no_grad():
+        before = backbone(images)[-1]
+        backbone.fold()
+        torch.testing.assert_close(backbone(images)[-1], before, rtol=0, atol=1e-9)
+    assert len(backbone.adapters) == 0
+
+
 def test_a_list_trains_all_its_parts():
     model = classifier('mmpretrain', [dict(type='mmsparse.LoRA', rank=2), dict(type='mmsparse.AdaptFormer', bottleneck=4)], 'ToMe')
     loss(model).backward()

@@ -19,8 +19,17 @@ ROTARY = {
     'rope': timm_host(name='vit_small_patch16_rope_224'),
     'perception encoder': timm_host(name='vit_pe_core_tiny_patch16_384'),
 }
+GATED = {  # one packed linear or two, in both views
+    'eva02, two linears and a norm': timm_host(name='eva02_base_patch14_224'),
+    'dinov3, two linears': timm_host(name='vit_small_plus_patch16_dinov3', init_values=0.5),
+    'eva02, packed': timm_host(name='eva02_tiny_patch14_224'),
+    'aimv2, two linears': timm_host(name='aimv2_large_patch14_224', qkv_bias=True, proj_bias=True, norm_layer='layernorm'),
+    'aimv2, as published': timm_host(name='aimv2_large_patch14_224'),
+    'dinov2, packed': timm_host(name='vit_giant_patch14_reg4_dinov2'),
+}
 MODERN = {
     **ROTARY,
+    **GATED,
     'eva, learned positions': timm_host(name='eva_giant_patch14_224'),
     'siglip': timm_host(name='vit_base_patch16_siglip_224'),
     'siglip, mean': timm_host(name='vit_base_patch16_siglip_gap_224'),
@@ -91,6 +100,37 @@ def test_the_rows_that_stay_keep_their_phases(name):
         torch.testing.assert_close(tokens.x_bnc, host.norm(x_bnc), rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize('name', GATED)
+@pytest.mark.parametrize('adapter', [dict(type='mmsparse.LoRA', rank=2, targets=('q', 'k', 'v', 'proj', 'fc1', 'fc2')), dict(type='mmsparse.SSF')])
+def test_adapters_take_gate_and_value_for_one_operator_and_fold_into_it(name, adapter):
+    backbone = build(GATED[name], adapter, out_type='pooled').double()
+    fc1 = backbone.view.operator(1, 'fc1')
+    part, bare = backbone.adapters[0].layers['1']['fc1'], build(GATED[name], out_type='pooled').double()
+    assert fc1.shape[0] == 2 * backbone.view.operator(1, 'fc2').shape[1] == len(part['up'].weight if 'LoRA' in adapter['type'] else part.weight)
+    bare.host.load_state_dict(backbone.host.state_dict())
+    images, folds = pictures().double(), backbone.adapters[0].folds
+    with torch.no_grad():
+        before = backbone(images)[-1]
+        assert (before - bare(images)[-1]).abs().max() > 0.05
+        backbone.fold()
+        torch.testing.assert_close(backbone(images)[-1], before, rtol=0, atol=1e-9)
+    takes_every_shift = name in ('aimv2, two linears', 'dinov2, packed')
+    assert folds == ('LoRA' in adapter['type'] or takes_every_shift)
+
+
+def test_where_the_patches_do_not_divide_the_image_the_multiple_below_is_the_same_network():
+    """timm reads no pixel behind the last whole patch; the view wants that said."""
+    tiny = dict(embed_dim=48, depth=2, num_heads=3)
+    wide, name = torch.randn(2, 3, 384, 384, generator=torch.Generator().manual_seed(0)), 'vit_so400m_patch14_siglip_384'
+    with pytest.raises(InputError, match='384×384 pixels, which its patches of 14×14 do not divide. Use a multiple, such as 378×378'):
+        MODELS.build(dict(type='mmsparse.TimmViT', name=name, checkpoint=False, **tiny))
+    backbone = build(dict(type='mmsparse.TimmViT', name=name, checkpoint=False, img_size=378, **tiny), out_type='pooled')
+    theirs = timm.create_model(name, num_classes=0, **tiny).eval()
+    theirs.load_state_dict(backbone.host.state_dict())
+    with torch.no_grad():
+        torch.testing.assert_close(backbone(wide[..., :378, :378])[-1], theirs(wide), rtol=0, atol=1e-5)
+
+
 def test_a_merged_row_has_the_mean_of_the_phases_behind_it_and_a_prompt_has_none():
     backbone = build(ROTARY['dinov3'], dict(type='mmsparse.VPT', num_prompts=2), dict(type='mmsparse.ToMe', r=2))
     tokens = backbone.forward_tokens(pictures())
@@ -128,7 +168,7 @@ def test_weights_of_a_rotary_host_are_read_by_its_own_rules(tmp_path):
     ('name', 'message'),
     [
         ('vit_small_patch16_rope_mixed_224', 'rotary positions are RotaryEmbeddingMixed, with phases of their own for every head or layer'),
-        ('vit_small_plus_patch16_dinov3', 'block 1 of timm Eva has a mlp of timm.layers.mlp.SwiGLU, which this view cannot run'),
+        ('eva02_base_patch16_clip_224', 'block 1 of timm Eva has a attn.norm of timm.layers.norm.LayerNorm, which this view cannot run'),
         ('beitv2_base_patch16_224', 'timm.models.beit.Beit, which no view knows.* such as .*, or write a view: CONTRIBUTING.md, Add a host'),
     ],
 )

@@ -134,6 +134,8 @@ EVA = {
     'fused': DINOV3,
     'fused, biases apart': DINOV3 | dict(qkv_bias=True),
     'three modules': DINOV3 | dict(qkv_fused=False),
+    'gated, two linears': DINOV3 | dict(name='vit_small_plus_patch16_dinov3'),
+    'gated, two linears, plain': HOSTS['timm_layer_scale'] | dict(name='aimv2_large_patch14_224'),
     'gated, packed': DINOV3 | dict(name='eva02_tiny_patch14_224'),
 }
 
@@ -155,6 +157,19 @@ def test_rotary_hosts_go_there_and_back_and_answer_alike(kind, targets, tmp_path
         assert (other(images()) - model(images())).abs().max() > 0.01
     assert run('peft_to_lora.py', config, tmp_path / 'peft', tmp_path / 'back') == 0
     torch.testing.assert_close(adapted(read_config(config), tmp_path / 'back')(images()), model(images()), rtol=0, atol=1e-6)
+
+
+def test_pairs_that_peft_trained_on_gate_and_value_apart_run_here(tmp_path):
+    host = EVA['gated, two linears']
+    options = dict(r=2, lora_alpha=5, init_lora_weights=False, target_modules=['fc1_g', 'fc1_x'], modules_to_save=['head'])
+    other = peft.get_peft_model(timm_model(host), peft.LoraConfig(**options)).eval()
+    other.save_pretrained(tmp_path / 'peft')
+    card, tensors = json.loads((tmp_path / 'peft/adapter_config.json').read_text()), load_file(tmp_path / 'peft/adapter_model.safetensors')
+    _, _, model = write_config(tmp_path, host, lora(rank=4, targets=('fc1',)), out_type='pooled')
+    weights = {key.replace('.base_layer', ''): value for key, value in other.base_model.model.state_dict().items()}
+    model.backbone.host.load_state_dict({key: value for key, value in weights.items() if 'lora_' not in key and not key.startswith('head.')})
+    from_peft(card, tensors, model, 'lora_peft')
+    torch.testing.assert_close(model(images()), other(images()), rtol=0, atol=1e-5)
 
 
 def test_what_peft_put_where_timm_does_not_run_it_has_no_effect_there_and_is_refused_here(tmp_path):

@@ -103,7 +103,7 @@ def test_a_host_of_any_size_takes_any_size():
     ('options', 'named'),
     [
         (dict(scale_attn_norm=True), 'attn.norm'),
-        (dict(mlp_layer=timm.layers.SwiGLU), 'mlp'),
+        (dict(mlp_layer=timm.layers.GatedMlp), 'mlp of timm.layers.mlp.GatedMlp'),
         (dict(attn_layer=timm.layers.DiffAttention), 'DiffAttention'),
         (dict(block_fn=timm.models.vision_transformer.ParallelScalingBlock), 'ParallelScalingBlock'),
         (dict(patch_drop_rate=0.5), 'patch_drop_rate'),

@@ -1,7 +1,8 @@
 """LoRA in the format of the `peft` library, for timm hosts, both ways.
 
 `peft` knows modules, and q, k and v are mostly one module in timm. Pairs of rank r for n of them are there one pair of rank n·r: the
-down-projections stacked, the up-projections block by block; alpha is n times ours, so that the scale stays.
+down-projections stacked, the up-projections block by block; alpha is n times ours, so that the scale stays. Where gate and value of a FFN are two
+modules, our pair on both becomes a pair for each, with the same down-projection.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +19,9 @@ from mmsparse.errors import InputError
 from mmsparse.models.adapters.lora import TARGETS, LoRA
 from mmsparse.models.views.base import QKV, View
 from mmsparse.models.views.eva import EvaView
+from mmsparse.models.views.operators import SideBySide
 from mmsparse.models.views.timm import TimmView
+from mmsparse.models.views.timm_parts import GATE_AND_VALUE
 
 PREFIX = 'base_model.model.'
 OTHER_FORMS = dict(use_dora=False, bias='none', fan_in_fan_out=False, lora_bias=False)  # what changes the sum beyond a scaled product
@@ -37,17 +41,16 @@ def to_peft(model: nn.Module) -> tuple[dict, dict[str, Tensor]]:
     lora, fc = _lora_of(model), _head_of(model)
     view = model.backbone.view
     linears = _linears(view)
-    modules = {module: targets for module, held in linears.items() if (targets := [target for target in held if target in lora.targets])}
+    modules = {module: own for module, held in linears.items() if (own := [share for share in held if share.target in lora.targets])}
     for module in modules:
         _refuse_what_peft_passes_by(module, view)
     tensors = {f'{PREFIX}head.{name}': value for name, value in fc.state_dict().items()}
     for layer, pairs in lora.layers.items():
-        for module, targets in modules.items():
-            held = linears[module]
-            down, up = _joined([pairs[target] for target in targets], [held.index(target) for target in targets], len(held))
+        for module, shares in modules.items():
+            down, up = _joined(pairs, shares, linears[module])
             stem = f'{PREFIX}blocks.{int(layer) - 1}.{module}'
             tensors |= {f'{stem}.lora_A.weight': down, f'{stem}.lora_B.weight': up}
-    times = {module: len(targets) for module, targets in modules.items()}
+    times = {module: len(shares) for module, shares in modules.items()}
     base = times.popitem()[1] if len(times) == 1 else 1
     config = dict(
         peft_type='LORA',
@@ -120,7 +123,7 @@ def from_peft(config: Mapping, tensors: Mapping[str, Tensor], model: nn.Module, 
 
 def _products(config: Mapping, left: dict[str, Tensor], view: View, source: str) -> Iterator[tuple[int, str, Tensor, Tensor]]:
     """Yield layer, target, down and the scaled up of every product in the file that is not zero."""
-    linears = _linears(view)
+    linears, found = _linears(view), {}
     while left:
         name = next(iter(left))
         match = re.fullmatch(r'(blocks\.(\d+)\.([\w.]+))\.lora_[AB]\.weight', name)
@@ -132,13 +135,26 @@ def _products(config: Mapping, left: dict[str, Tensor], view: View, source: str)
         _refuse_what_peft_passes_by(match[3], view)
         down, up = pair
         up = up * _scale(config, match[1], len(down))
-        for part, rows in zip(held, up.chunk(len(held))):
-            used = rows.any(dim=0)
-            wanted = view.operator(layer, part).weight.shape
-            if (len(rows), down.shape[1]) != tuple(wanted):
-                raise InputError(f'{source}: {match[1]} is {len(rows)}×{down.shape[1]}, but {part} of {view.name} is {tuple(wanted)}.')
-            if used.any():
-                yield layer, part, down[used], rows[:, used]
+        for share, rows in zip(held, up.chunk(len(held))):
+            all_rows, columns = view.operator(layer, share.target).shape
+            if (len(rows), down.shape[1]) != (all_rows // share.of, columns):
+                raise InputError(
+                    f'{source}: {match[1]} is {len(rows)}×{down.shape[1]}, but {share.target} of {view.name} is {all_rows // share.of}×{columns}.'
+                )
+            whole = up.new_zeros(share.of, len(rows), len(down)).index_copy(0, torch.tensor([share.place]), rows[None]).flatten(0, 1)
+            found[layer, share.target] = _sum(found.get((layer, share.target)), (down, whole))
+    for (layer, target), (down, up) in found.items():
+        used = up.any(dim=0)
+        if used.any():
+            yield layer, target, down[used], up[:, used]
+
+
+def _sum(one: tuple[Tensor, Tensor] | None, other: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return one product for two, of no higher rank where they read alike."""
+    if one is None:
+        return other
+    (down, up), (more_down, more_up) = one, other
+    return (down, up + more_up) if torch.equal(down, more_down) else (torch.cat([down, more_down]), torch.cat([up, more_up], dim=1))
 
 
 def _scale(config: Mapping, module: str, rank: int) -> float:
@@ -154,20 +170,35 @@ def _order(products) -> list[str]:
     return [target for target in TARGETS if target in found]
 
 
-def _joined(pairs: list[nn.ModuleDict], blocks: list[int], of: int) -> tuple[Tensor, Tensor]:
-    """Return one down- and one up-projection for pairs on one module; `blocks` says which of so many equal shares of its rows each pair writes."""
-    down, ups = torch.cat([pair['down'].weight for pair in pairs]), [pair['up'].weight for pair in pairs]
+class Share(NamedTuple):
+    """What a module gives: the outputs of a target, or one of so many equal shares of them."""
+
+    target: str
+    place: int = 0
+    of: int = 1
+
+
+def _joined(pairs: nn.ModuleDict, shares: list[Share], held: tuple[Share, ...]) -> tuple[Tensor, Tensor]:
+    """Return one down- and one up-projection for the pairs on one module, whose rows are in equal parts those of what it holds."""
+    down = torch.cat([pairs[share.target]['down'].weight for share in shares])
+    ups = [pairs[share.target]['up'].weight.chunk(share.of)[share.place] for share in shares]
     width, rank = ups[0].shape
-    up = down.new_zeros(of * width, len(down))
-    for place, (block, own) in enumerate(zip(blocks, ups)):
+    up = down.new_zeros(len(held) * width, len(down))
+    for place, (block, own) in enumerate(zip(map(held.index, shares), ups)):
         up[block * width : (block + 1) * width, place * rank : (place + 1) * rank] = own
     return down, up
 
 
-def _linears(view: View) -> dict[str, tuple[str, ...]]:
-    """Return timm's linear modules in a block and the targets whose outputs each of them gives, side by side, in the order of the block."""
-    stems = {name: stem.removesuffix('.') for name, stem in view.operators.items() if name in ('qkv', *TARGETS)}
-    return {stems[name]: QKV if name == 'qkv' else (name,) for name in ('qkv', *TARGETS) if name in stems}
+def _linears(view: View) -> dict[str, tuple[Share, ...]]:
+    """Return timm's linear modules in a block and what each of them gives, side by side, in the order of the block."""
+    found = {}
+    for name in ('qkv', *TARGETS):
+        stem = view.operators.get(name, '').removesuffix('.')
+        if name == 'fc1' and isinstance(view.operator(1, name), SideBySide):
+            found |= {stem.removesuffix('fc1') + part: (Share(name, place, 2),) for place, part in enumerate(GATE_AND_VALUE)}
+        elif stem:
+            found[stem] = tuple(map(Share, QKV)) if name == 'qkv' else (Share(name),)
+    return found
 
 
 def _refuse_what_peft_passes_by(module: str, view: View) -> None:

@@ -65,11 +65,11 @@ class LoRA(BaseAdapter):
         """Add every product to the matrix that it belongs to."""
         for layer, pairs in self.layers.items():
             for target, pair in pairs.items():
-                view.operator(int(layer), target).weight.add_(self.scale * pair['up'].weight @ pair['down'].weight)
+                view.operator(int(layer), target).add(self.scale * pair['up'].weight @ pair['down'].weight)
 
 
 def _pair(view: View, layer: int, target: str, rank: int) -> nn.ModuleDict:
-    width_out, width_in = view.operator(layer, target).weight.shape
+    width_out, width_in = view.operator(layer, target).shape
     if rank > min(width_in, width_out):
         raise InputError(
             f'LoRA: received rank={rank}, but {target} in layer {layer} of {view.name} is a matrix of {width_out}×{width_in}, of rank '

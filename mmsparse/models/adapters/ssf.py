@@ -46,7 +46,7 @@ class SSF(BaseAdapter):
         self.layers = nn.ModuleDict({str(layer): nn.ModuleDict() for layer in range(view.depth + 1)})
         for (layer, name), operator in operators.items():
             if operator is not None:
-                self.layers[str(layer)][name] = ScaleShift(len(operator.weight))
+                self.layers[str(layer)][name] = ScaleShift(operator.shape[0])
         fixed = dict.fromkeys(name for (_, name), operator in operators.items() if operator is not None and not operator.takes_shift)
         self.folds, self.apart = not fixed, f'shifts {", ".join(fixed)}, where this host has no bias to take it'
 

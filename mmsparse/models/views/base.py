@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from mmsparse.errors import InputError
 from mmsparse.tokens import Tokens
 
-from .operators import Operator
+from .operators import Operator, SideBySide
 
 QKV = ('q', 'k', 'v')
 
@@ -80,7 +80,7 @@ class View(ABC):
         self.reserved += rows
         return start
 
-    def operator(self, layer: int, name: str) -> Operator | None:
+    def operator(self, layer: int, name: str) -> Operator | SideBySide | None:
         """Return an operator of the host, or None where there is none.
 
         Args:
@@ -155,7 +155,7 @@ class View(ABC):
 
     @abstractmethod
     def fc1(self, block: nn.Module, h_bnc: Tensor) -> Tensor:
-        """First linear of the FFN."""
+        """First linear of the FFN; of a gated one the gate and what it gates side by side (B×N×2h), in the host's order, in one linear or two."""
 
     @abstractmethod
     def activation(self, block: nn.Module, z_bnc: Tensor) -> Tensor:
@@ -220,8 +220,9 @@ class View(ABC):
             index: the block, counted from 1.
             block: the block; its parts are checked too, because scale norms and gates hide inside a known class.
         """
+        parts = {path: qualified(module) for path, module in block.named_modules(remove_duplicate=False)}
         for part, known in self.part_types.items():
-            found = qualified(block.get_submodule(part))
+            found = parts.get(part, known[0])  # a known owner needs no part that it has not: a gated FFN may have two linears for one
             if found not in known:
                 raise InputError(
                     f'{type(self).__name__}: block {index} of {self.name} has a {part or "type"} of {found}, which this view cannot run. '

@@ -1,4 +1,4 @@
-"""timm's Eva family: rotary positions (DINOv3, EVA-02 tiny and small, ViTs with RoPE) or learned ones, plain FFNs or packed gated ones."""
+"""timm's Eva family: rotary positions (DINOv3, EVA-02 tiny and small, ViTs with RoPE) or learned ones, plain or gated FFNs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from torch.nn import functional as F
 from mmsparse.errors import InputError
 from mmsparse.tokens import Tokens
 
-from .base import QKV, View, packed_qkv, qualified
-from .operators import Operator
-from .timm_parts import IDENTITY, LINEAR, TimmParts, timm_pooled
+from .base import QKV, View, packed_qkv
+from .operators import Operator, SideBySide
+from .timm_parts import FFN, IDENTITY, TimmParts, timm_pooled
 
 PHASE = 'phase'
-GATED = 'timm.layers.mlp.GluMlp'
 KNOWN_ROPE = ('RotaryEmbeddingCat', 'RotaryEmbeddingDinoV3')
 
 
@@ -32,11 +31,7 @@ class EvaView(TimmParts, View):
         '': ('timm.models.eva.EvaBlock',),
         'attn': ('timm.models.eva.EvaAttention', 'timm.layers.attention.AttentionRope'),
         'attn.norm': (IDENTITY,),
-        'mlp': ('timm.layers.mlp.Mlp', GATED),
-        'mlp.norm': (IDENTITY,),
-        'mlp.fc1': LINEAR,
-        'mlp.fc2': LINEAR,
-    }
+    } | FFN
     operators = dict(embed='patch_embed.proj.', norm1='norm1.', proj='attn.proj.', norm2='norm2.', fc1='mlp.fc1.', fc2='mlp.fc2.', norm='norm.')
 
     def __init__(self, host: nn.Module, name: str | None = None, source: str = 'as given'):
@@ -89,12 +84,6 @@ class EvaView(TimmParts, View):
         y_bnc = block.attn.proj_drop(y_bnc)
         return block.drop_path1(y_bnc if block.gamma_1 is None else block.gamma_1 * y_bnc)
 
-    def activation(self, block: nn.Module, z_bnc: Tensor) -> Tensor:
-        if qualified(block.mlp) != GATED:
-            return block.mlp.drop1(block.mlp.act(z_bnc))
-        one_bnc, two_bnc = z_bnc.chunk(2, dim=-1)
-        return block.mlp.drop1(one_bnc * block.mlp.act(two_bnc) if block.mlp.gate_last else block.mlp.act(one_bnc) * two_bnc)
-
     def mlp_branch(self, block: nn.Module, y_bnc: Tensor) -> Tensor:
         y_bnc = block.mlp.drop2(y_bnc)
         return block.drop_path2(y_bnc if block.gamma_2 is None else block.gamma_2 * y_bnc)
@@ -102,7 +91,7 @@ class EvaView(TimmParts, View):
     def pooled(self, t: Tokens) -> Tensor:
         return timm_pooled(self, t, self.prefix)
 
-    def operator(self, layer: int, name: str) -> Operator | None:
+    def operator(self, layer: int, name: str) -> Operator | SideBySide | None:
         """As for every host, but fused q, k and v may keep their biases apart, with none for k."""
         attn = self.blocks[layer - 1].attn
         if name not in QKV or getattr(attn, 'q_bias', None) is None:

@@ -43,6 +43,8 @@ class MMPretrainView(View):
         self.name, self.source = 'mmpretrain VisionTransformer', source
         self.width, self.depth, self.blocks = host.embed_dims, host.num_layers, host.layers
         self.heads = host.arch_settings['num_heads']
+        if host.patch_embed.norm is not None:  # what gives the rows of the site embed is then the norm
+            self.operators = self.operators | dict(embed='patch_embed.norm.')
         self.class_token = host.cls_token is not None
         self.prefix, self.any_size = int(self.class_token), True
         self.patch = tuple(host.patch_embed.projection.kernel_size)

@@ -24,9 +24,18 @@ class Operator:
     positions: Tensor | None = None
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the weight: channels that come out, channels that go in."""
+        return tuple(self.weight.shape)
+
+    @property
     def takes_shift(self) -> bool:
         """Whether a constant can be added to its output for good."""
         return self.bias is not None or self.positions is not None
+
+    def add(self, product_oi: Tensor) -> None:
+        """Add a matrix to the weight of a linear."""
+        self.weight.add_(product_oi)
 
     def scale_shift(self, scale_o: Tensor, shift_o: Tensor | None = None) -> None:
         """Let it give ``scale ⊙ y + shift`` from now on.
@@ -48,3 +57,38 @@ class Operator:
             self.bias.mul_(scale_o)
         if shift_o is not None:
             (self.positions if self.bias is None else self.bias).add_(shift_o)
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """Operators on one input whose outputs stand side by side; to adapters it is one `Operator`, whose weight is not one tensor.
+
+    Args:
+        parts: in the order of their outputs.
+    """
+
+    parts: tuple[Operator, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As `Operator.shape`, of all parts together."""
+        return sum(part.shape[0] for part in self.parts), *self.parts[0].shape[1:]
+
+    @property
+    def takes_shift(self) -> bool:
+        """As `Operator.takes_shift`."""
+        return all(part.takes_shift for part in self.parts)
+
+    def add(self, product_oi: Tensor) -> None:
+        """As `Operator.add`."""
+        for part, own in zip(self.parts, self._divided(product_oi)):
+            part.add(own)
+
+    def scale_shift(self, scale_o: Tensor, shift_o: Tensor | None = None) -> None:
+        """As `Operator.scale_shift`."""
+        shifts = [None] * len(self.parts) if shift_o is None else self._divided(shift_o)
+        for part, scale, shift in zip(self.parts, self._divided(scale_o), shifts):
+            part.scale_shift(scale, shift)
+
+    def _divided(self, rows: Tensor) -> tuple[Tensor, ...]:
+        return rows.split([part.shape[0] for part in self.parts])

@@ -14,7 +14,7 @@ from mmsparse.tokens import Tokens
 
 from ..host_weights import load_timm, pretrained_timm, seeded
 from .base import View, fused_qkv, resolve
-from .timm_parts import IDENTITY, LINEAR, TimmParts, timm_pooled
+from .timm_parts import FFN, IDENTITY, TimmParts, timm_pooled
 
 SCALE = (IDENTITY, 'timm.layers.layer_scale.LayerScale')
 
@@ -26,13 +26,10 @@ class TimmView(TimmParts, View):
     part_types = {
         '': ('timm.models.vision_transformer.Block',),
         'attn': ('timm.layers.attention.Attention',),
-        'mlp': ('timm.layers.mlp.Mlp',),
         'attn.norm': (IDENTITY,),
-        'mlp.fc1': LINEAR,
-        'mlp.fc2': LINEAR,
         'ls1': SCALE,
         'ls2': SCALE,
-    }
+    } | FFN
     operators = dict(
         embed='patch_embed.proj.', norm1='norm1.', qkv='attn.qkv.', proj='attn.proj.', norm2='norm2.', fc1='mlp.fc1.', fc2='mlp.fc2.', norm='norm.'
     )
@@ -63,9 +60,6 @@ class TimmView(TimmParts, View):
 
     def attention_branch(self, block: nn.Module, y_bnc: Tensor) -> Tensor:
         return block.drop_path1(block.ls1(block.attn.proj_drop(y_bnc)))
-
-    def activation(self, block: nn.Module, z_bnc: Tensor) -> Tensor:
-        return block.mlp.norm(block.mlp.drop1(block.mlp.act(z_bnc)))
 
     def mlp_branch(self, block: nn.Module, y_bnc: Tensor) -> Tensor:
         return block.drop_path2(block.ls2(block.mlp.drop2(y_bnc)))

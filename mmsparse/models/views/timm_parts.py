@@ -8,10 +8,14 @@ from torch import Tensor, nn
 from mmsparse.errors import InputError
 from mmsparse.tokens import Tokens
 
-from .base import View, mean_of_patches, split_heads
+from .base import View, mean_of_patches, qualified, split_heads
+from .operators import Operator, SideBySide
 
 IDENTITY = 'torch.nn.modules.linear.Identity'
 LINEAR = ('torch.nn.modules.linear.Linear',)
+PLAIN, PACKED, SPLIT = (f'timm.layers.mlp.{name}' for name in ('Mlp', 'GluMlp', 'SwiGLU'))
+FFN = {'mlp': (PLAIN, PACKED, SPLIT), 'mlp.fc1': LINEAR, 'mlp.fc1_g': LINEAR, 'mlp.fc1_x': LINEAR, 'mlp.fc2': LINEAR}
+GATE_AND_VALUE = ('fc1_g', 'fc1_x')
 
 
 class TimmParts:
@@ -26,6 +30,8 @@ class TimmParts:
         self.class_token, self.prefix = host.cls_token is not None, host.num_prefix_tokens
         self.patch, self.any_size = host.patch_embed.patch_size, host.dynamic_img_size
         self.grid = self.divide(*host.patch_embed.img_size)
+        if qualified(host.patch_embed.norm) != IDENTITY:  # AIMv2: what gives the rows of the site embed is then the norm
+            self.operators = self.operators | dict(embed='patch_embed.norm.')
 
     def norm1(self, block: nn.Module, x_bnc: Tensor) -> Tensor:
         return block.norm1(x_bnc)
@@ -48,13 +54,32 @@ class TimmParts:
         return block.norm2(x_bnc)
 
     def fc1(self, block: nn.Module, h_bnc: Tensor) -> Tensor:
+        if qualified(block.mlp) == SPLIT:
+            return torch.cat([getattr(block.mlp, name)(h_bnc) for name in GATE_AND_VALUE], dim=-1)
         return block.mlp.fc1(h_bnc)
+
+    def activation(self, block: nn.Module, z_bnc: Tensor) -> Tensor:
+        mlp, kind = block.mlp, qualified(block.mlp)
+        if kind == PLAIN:
+            z_bnc = mlp.act(z_bnc)
+        else:
+            one_bnc, two_bnc = z_bnc.chunk(2, dim=-1)
+            z_bnc = one_bnc * mlp.act(two_bnc) if kind == PACKED and mlp.gate_last else mlp.act(one_bnc) * two_bnc
+        return mlp.norm(mlp.drop1(z_bnc))
 
     def fc2(self, block: nn.Module, z_bnc: Tensor) -> Tensor:
         return block.mlp.fc2(z_bnc)
 
     def norm(self, x_bnc: Tensor) -> Tensor:
         return self.host.norm(x_bnc)
+
+    def operator(self, layer: int, name: str) -> Operator | SideBySide | None:
+        """As for every host, but a gated FFN may keep gate and value as two linears."""
+        mlp = self.blocks[layer - 1].mlp
+        if name != 'fc1' or qualified(mlp) != SPLIT:
+            return super().operator(layer, name)
+        linears = [getattr(mlp, part) for part in GATE_AND_VALUE]
+        return SideBySide(tuple(Operator(linear.weight.detach(), None if linear.bias is None else linear.bias.detach()) for linear in linears))
 
 
 def timm_pooled(view: View, t: Tokens, own: int) -> Tensor:
