@@ -66,8 +66,8 @@ class Encoder:
         parts = _Parts(self.adapters if adapt else (), self.sparsifiers if sparsify else (), context)
         t = view.embed(images, lambda patches: parts.site('embed', 0, images, patches, None))
         t = t.with_stash() if self.stash else t
-        for layer in range(1, out_layers[-1] + 1):
-            t = self._block(layer, view.blocks[layer - 1], t, parts, class_row_only and layer == view.depth)
+        for layer, block in zip(range(1, out_layers[-1] + 1), view.blocks):
+            t = self._block(layer, block, t, parts, class_row_only and layer == view.depth)
             if layer == view.depth:
                 t = self._finish(layer, t if self.readout is None else self.readout(t, context), parts)
             if layer in out_layers:
