@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from combinations import CLASSES, HOSTS, SIDE, WIDTH, images
 from hosts import draw
 from mmsparse.apis.adapted import build
+from mmsparse.apis.merge import merge
 from mmsparse.errors import InputError
 from mmsparse.models.host_weights import digest
 from mmsparse.state.card import describe
@@ -144,6 +145,14 @@ def test_what_has_no_counterpart_in_the_library_is_refused(host, adapter, out_ty
     assert run('merge_adapter.py', config, state, tmp_path / 'out.safetensors') == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / 'out.safetensors').exists()
+
+
+def test_a_head_that_the_library_has_not_is_refused_while_the_model_is_whole(tmp_path):
+    config, _, model = write_config(tmp_path, HOSTS['timm'], LORA)
+    model.head = torch.nn.Sequential(model.head)
+    with pytest.raises(InputError, match='received the head Sequential, but a timm model ends in one linear layer'):
+        merge(model, Config.fromfile(config).model)
+    assert not model.backbone.folded and kept(model)
 
 
 def test_a_shift_without_a_bias_to_take_it_is_refused(tmp_path, capsys):
