@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from hosts import assert_same, build, check, images_for, reference_of, watch
+from small_classifier import classifier, step
 
 EVIT = dict(type='mmsparse.EViT', layers=(2, 4, 5), keep_rate=0.7, fuse='merge', normalize=False)
 TOME = dict(type='mmsparse.ToMe', r=[1, 2, 0, 2, 2, 1])
@@ -20,10 +21,12 @@ SPARSIFIERS = {
     'evit_shift': EVIT | dict(score='shift', normalize=True),
     'tome_then_dyt': [TOME, DYT],
     'tome_and_evit': [TOME | dict(r=[1, 0, 2, 0, 0, 2]), EVIT],
-    'dynamicvit_and_evit': [DYNAMICVIT, EVIT],
-    'dynamicvit_and_tome': [DYNAMICVIT, TOME],
+    'evit_then_ats': [EVIT | dict(layers=(2,)), dict(type='mmsparse.ATS', layers=(3, 5), keep_rate=0.8)],
+    'evit_then_dynamicvit': [DYNAMICVIT | dict(layers=(2, 4, 5)), EVIT | dict(layers=(1,))],
+    'tome_then_dynamicvit': [TOME | dict(r=[1, 2, 0, 0, 0, 0]), DYNAMICVIT | dict(layers=(3, 4, 6))],
+    'dynamicvit_and_dyt': [DYNAMICVIT, DYT],
 }
-BLIND = ['tome', 'pyra', 'dynamicvit', 'dyt', 'evit_received', 'evit_key_norm', 'evit_shift', 'tome_then_dyt', 'dynamicvit_and_tome']
+BLIND = ['tome', 'pyra', 'dynamicvit', 'dyt', 'evit_received', 'evit_key_norm', 'evit_shift', 'tome_then_dyt', 'tome_then_dynamicvit']
 
 
 def dense_adapter(fusion='inner'):
@@ -34,6 +37,16 @@ def dense_adapter(fusion='inner'):
 @pytest.mark.parametrize('name', SPARSIFIERS)
 def test_it_follows_every_sparsifier(name, fusion):
     check('timm', SPARSIFIERS[name], dense_adapter(fusion), batch=2)
+
+
+@pytest.mark.parametrize('name', SPARSIFIERS)
+def test_it_trains_under_every_sparsifier(name):
+    model = classifier(SPARSIFIERS[name], dense_adapter())
+    optimiser = torch.optim.SGD([parameter for parameter in model.parameters() if parameter.requires_grad], lr=0.1)
+    for number in range(2):  # a parameter that the first step does not reach would stop distributed training
+        losses = step(model, optimiser, seed=number)
+        assert all(value.isfinite() for value in losses.values())
+        assert not [key for key, parameter in model.named_parameters() if parameter.requires_grad != (parameter.grad is not None)]
 
 
 @pytest.mark.parametrize('name', BLIND)

@@ -34,7 +34,7 @@ CASES = {
     'drop_then_merge': [evit('merge', (2, 4)), TOME | dict(r=[0, 0, 3, 0, 2, 0])],
     'merge_and_skip': [TOME, DYT],
     'sample_and_skip': [dict(type='mmsparse.ATS', layers=(2, 4), keep_rate=0.8), DYT],
-    'before_and_after': [dict(type='mmsparse.DynamicViT', layers=(2, 4), keep_rates=(0.8, 0.5)), TOME | dict(r=[0, 2, 0, 2, 0, 0])],
+    'before_and_after': [dict(type='mmsparse.DynamicViT', layers=(3, 5), keep_rates=(0.7, 0.4)), TOME | dict(r=[1, 3, 0, 0, 0, 0])],
 }
 
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
-from mmsparse.tokens import Plan, Tokens
+from mmsparse.tokens import Plan, Tokens, present, rows_of
 
 from ..attention import Probe
 from ..losses import LossContext, divergence
@@ -58,6 +58,7 @@ class DynamicViT(BaseSparsifier):
     """
 
     stage = 'before'
+    leaves_invalid = True  # in training
 
     def __init__(
         self,
@@ -97,22 +98,24 @@ class DynamicViT(BaseSparsifier):
         if self.training:
             stay_bm = F.gumbel_softmax(logp_bm2.float(), hard=True)[..., 0] * mask_bn[:, prefix:]
             mask_bn = torch.cat([mask_bn[:, :prefix], stay_bm], dim=1)
-            return Plan.stay(tokens, mask_bn=mask_bn, notes={f'dynamicvit.{layer}': stay_bm})
+            share_b = stay_bm.sum(1) / tokens.source_bm.shape[1]  # of the image's patches, like the rates, whatever another method took before
+            return Plan.stay(tokens, mask_bn=mask_bn, notes={f'dynamicvit.{layer}': share_b})
         keep = int(self.rates[layer] * tokens.source_bm.shape[1])  # in this order: .29 · 10 · 10 is 29 in floats, .29 · 100 is not
         if keep >= tokens.patches:
             return None
         return Plan.keep(tokens, logp_bm2[..., 0].topk(keep, dim=1).indices.sort(dim=1).values)
 
     def losses(self, ctx: LossContext) -> dict[str, Tensor]:
-        """Ratio loss (eq. 13), distillation of logits and of the tokens that are kept to the end (eq. 11, 12)."""
+        """Ratio loss (eq. 13), distillation of logits and of the patches that are kept to the end (eq. 11, 12), each by the row it is now in."""
         t, host = ctx.sparse.tokens, ctx.host_tokens
-        ratios = [(t.notes[f'dynamicvit.{layer}'].mean(1) - rate).square().mean() for layer, rate in self.rates.items()]
+        shares = {layer: t.notes[f'dynamicvit.{layer}'] for layer in self.layers}
+        ratios = [(share_b - self.rates[layer]).square().mean() for layer, share_b in shares.items()]
         kl = divergence(ctx.sparse.logits, ctx.teacher.logits)
-        kept_bm = t.mask_bn[:, t.prefix :].detach()
-        far_bm = (t.x_bnc[:, t.prefix :] - host.x_bnc[:, host.prefix :]).square().mean(-1)
+        kept_bm = present(t)
+        far_bm = (rows_of(t) - rows_of(host)).square().mean(-1)
         return {
             'loss_dynamicvit_ratio': self.weights['ratio'] * sum(ratios) / len(ratios),
             'loss_dynamicvit_logits': self.weights['logits'] * kl,
             'loss_dynamicvit_tokens': self.weights['tokens'] * (far_bm * kept_bm).sum() / kept_bm.sum().clamp(min=1),
-            'dynamicvit_kept': kept_bm.mean(),
+            'dynamicvit_kept': shares[self.layers[-1]].detach().mean(),
         }
