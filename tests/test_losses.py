@@ -109,19 +109,73 @@ def test_tome_and_dyt_work_in_a_list_and_in_this_order_only():
     """Table IV's DyT + ToMe: the reduction first, then the rows of the FFN."""
     losses = step(classifier([config('ToMe'), config('DyTDispatcher')], adapter()))
     assert {'loss', *OWN['DyTDispatcher']} == set(losses)
-    wrong = classifier([config('DyTDispatcher'), config('ToMe')])
-    with pytest.raises(InputError, match='ToMe acts at layer 1 after another sparsifier has chosen the rows of the FFN. List it first'):
-        step(wrong)
+    with pytest.raises(InputError, match='ToMe acts at layer 1 after DyTDispatcher has chosen the rows of the FFN. List it first'):
+        classifier([config('DyTDispatcher'), config('ToMe')])
 
 
-def test_the_prediction_of_an_image_tells_how_many_of_its_rows_entered_the_ffn():
-    model = draw(classifier([config('ToMe'), config('DyTDispatcher')], adapter())).eval()
+@pytest.mark.parametrize('first', [dict(type='mmsparse.ToMe', r=[2, 1, 0, 0, 0, 0]), dict(type='mmsparse.EViT', layers=(2,), keep_rate=0.5)])
+def test_dynamicvit_counts_and_compares_original_patches_whatever_has_reduced_them_before(first):
+    rates = {3: 0.5, 5: 0.3}
+    model = draw(classifier([first, dict(type='mmsparse.DynamicViT', layers=tuple(rates), keep_rates=tuple(rates.values()))], adapter()))
+    choices, ask = {}, model.backbone.sparsifiers[1].plan
+
+    def plan(layer, tokens, probe):
+        made = ask(layer, tokens, probe)
+        if made is not None:
+            choices[layer] = made.mask_bn[:, 1:].detach().round()
+        return made
+
+    model.backbone.sparsifiers[1].plan = plan
+    passes, encode = [], model.backbone.encode
+
+    def noting(*args):
+        passes.append(encode(*args)[-1])
+        return [passes[-1]]
+
+    model.backbone.encode = noting
+    losses = step(model)
+    sparse = passes[0]
+    host = model.backbone.encoder(batch()[0], (6,), False, False)[-1]
+    shares = {layer: [sum(image.tolist()) / 16 for image in mask] for layer, mask in choices.items()}
+    wanted = [sum((share - rates[layer]) ** 2 for share in shares[layer]) / 6 for layer in rates]
+    assert float(losses['loss_dynamicvit_ratio']) == pytest.approx(2.0 * sum(wanted) / 2, rel=1e-4)
+    assert float(losses['dynamicvit_kept']) == pytest.approx(sum(shares[5]) / 6, rel=1e-4)
+    far = []
+    for item in range(6):
+        for patch, row in enumerate(sparse.source_bm[item].tolist()):
+            if row >= 0 and choices[5][item, row - 1] == 1:
+                far.append(float((sparse.x_bnc[item, row] - host.x_bnc[item, 1 + patch]).square().mean()))
+    assert float(losses['loss_dynamicvit_tokens']) == pytest.approx(0.5 * sum(far) / len(far), rel=1e-4)
+
+
+REPORTS = {
+    'tome': [config('ToMe'), config('DyTDispatcher')],
+    'padded': [config('ATS'), config('DyTDispatcher')],
+    'dynamicvit': [config('DynamicViT'), config('DyTDispatcher')],
+}
+
+
+@pytest.mark.parametrize('name', REPORTS)
+def test_the_prediction_of_an_image_tells_how_many_of_its_rows_entered_the_ffn(name):
+    model = draw(classifier(REPORTS[name], adapter())).eval()
     images, samples = batch()
     rates = [sample.ffn_rate for sample in model(images, samples, mode='predict')]
     assert len(set(rates)) > 1 and all(0 <= rate <= 1 for rate in rates)
     alone = [model(images[[index]], [samples[index]], mode='predict')[0].ffn_rate for index in range(len(images))]
     torch.testing.assert_close(rates, alone)
     assert 'ffn_rate' not in classifier(config('EViT')).eval()(*batch(), mode='predict')[0]
+
+
+def test_dyts_rate_counts_the_rows_that_dynamicvit_has_left_and_no_others():
+    """Masked rows are there in training alone: with every row active the rate is 1 all the same."""
+    model = draw(classifier([config('DynamicViT'), config('DyTDispatcher')], adapter()))
+    with torch.no_grad():
+        for dispatcher in model.backbone.sparsifiers[1].dispatchers.values():
+            dispatcher.weight.zero_()
+            dispatcher.bias.fill_(1e3)
+    losses = step(model)
+    torch.testing.assert_close(losses['dyt_rate'], torch.ones(()))
+    assert losses['dynamicvit_kept'] < 0.9
 
 
 def test_predictions_are_those_of_the_plain_classifier():

@@ -26,18 +26,18 @@ class DyTDispatcher(BaseSparsifier):
 
     Args:
         view: the host's view.
-        rate: share of active patches that the rate loss asks for, mean over layers and images, in (0, 1].
+        rate: share of the patches present that the rate loss wants active, mean over layers and images, in (0, 1].
         rate_weight: weight of the squared distance from it.
     """
 
     moves_rows = False
-    by_image = True
+    by_image = chooses_ffn = True
 
     def __init__(self, view: View, rate: float = 0.5, rate_weight: float = 2.0):
         nn.Module.__init__(self)
         check_rate('DyTDispatcher: rate', rate)
-        self.rate, self.rate_weight = rate, rate_weight
-        self.dispatchers = nn.ModuleDict({str(layer): nn.Linear(view.width, 1) for layer in range(1, view.depth + 1)})
+        self.rate, self.rate_weight, self.layers = rate, rate_weight, tuple(range(1, view.depth + 1))
+        self.dispatchers = nn.ModuleDict({str(layer): nn.Linear(view.width, 1) for layer in self.layers})
         for dispatcher in self.dispatchers.values():
             nn.init.trunc_normal_(dispatcher.weight, std=0.02)
             nn.init.zeros_(dispatcher.bias)
@@ -56,10 +56,15 @@ class DyTDispatcher(BaseSparsifier):
             uniform_bm = torch.rand_like(logit_bm).clamp(1e-6, 1 - 1e-6)
             soft_bm = ((logit_bm + uniform_bm.logit()) / TEMPERATURE).sigmoid()
             active_bm = (soft_bm > 0.5).to(soft_bm.dtype) + soft_bm - soft_bm.detach()
+        rate_b = active_bm.mean(1)
         if tokens.mask_bn is not None:
-            active_bm = active_bm * tokens.mask_bn[:, tokens.prefix :]
+            mask_bm = tokens.mask_bn[:, tokens.prefix :]
+            # Of the valid rows: padding is the rest of the batch's doing, and what another method has masked will have left in evaluation.
+            valid_bm = mask_bm.detach()
+            rate_b = (active_bm * valid_bm).sum(1) / valid_bm.sum(1).clamp(min=1)
+            active_bm = active_bm * mask_bm
         ffn_bn = F.pad(active_bm, (tokens.prefix, 0), value=1.0)
-        return Plan.stay(tokens, ffn_bn=ffn_bn, notes={f'dyt.{layer}': active_bm.mean(1)})
+        return Plan.stay(tokens, ffn_bn=ffn_bn, notes={f'dyt.{layer}': rate_b})
 
     def losses(self, ctx: LossContext) -> dict[str, Tensor]:
         """Complete-model losses, KL(complete‖dynamic) and rate loss (eq. 5–7)."""
@@ -70,7 +75,7 @@ class DyTDispatcher(BaseSparsifier):
         return task | {'loss_dyt_distill': kl, 'loss_dyt_rate': self.rate_weight * (rate - self.rate).square(), 'dyt_rate': rate.detach()}
 
     def report(self, tokens: Tokens) -> dict[str, Tensor]:
-        """The share of patches that entered the FFN, mean over the layers asked."""
+        """The share of the patches present that entered the FFN, B, mean over the layers asked."""
         return {'ffn_rate': self._active(tokens).mean(0)}
 
     @staticmethod
