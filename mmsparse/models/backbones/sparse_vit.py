@@ -19,6 +19,7 @@ from ..encoder import Encoder
 from ..host_weights import FrozenModel
 from ..hosts import build_view
 from ..necks.base import BaseSparsifier
+from ..necks.order import check_order
 from ..views.base import View, mean_of_patches
 
 PARTS = {'adapter': (BaseAdapter, 'mmsparse.LoRA'), 'sparsifier': (BaseSparsifier, 'mmsparse.EViT')}  # what stands there, and one of them
@@ -65,7 +66,7 @@ class SparseViT(BaseModule):
             raise InputError(f'SparseViT: received out_type={out_type!r}, expected one of {OUT_TYPES}.')
         if out_type == 'cls_token' and not self.view.class_token:
             raise InputError(f"SparseViT: the host {self.view.name} has no class token. Use out_type='pooled' or 'avg_featmap'.")
-        _refuse_padding_to_be_counted(self.sparsifiers)
+        check_order(self.sparsifiers)
         self.out_type, self.out_layers = out_type, self._layers(out_indices)
         self.host_trains, self.folded = self._freeze(), ()
         self._refuse_what_no_gradient_reaches(out_indices)
@@ -210,17 +211,6 @@ class SparseViT(BaseModule):
         if self.out_type == 'featmap':
             return restore(t)
         return mean_of_patches(t) if self.out_type == 'avg_featmap' else t
-
-
-def _refuse_padding_to_be_counted(sparsifiers: Sequence[BaseSparsifier]) -> None:
-    """A method that counts or ranks rows would take padding for patches, and an image's answer would depend on the rest of its batch."""
-    movers = [type(part).__name__ for part in sparsifiers if part.moves_rows]
-    ragged = [type(part).__name__ for part in sparsifiers if part.ragged]
-    if ragged and len(movers) > 1:
-        raise InputError(
-            f'SparseViT: received the sparsifiers {", ".join(movers)}; {ragged[0]} pads images to the longest of their batch, and no other '
-            f'method may move rows beside it. Use {ragged[0]} alone or with DyTDispatcher.'
-        )
 
 
 def _build(role: str, cfg: dict | Sequence[dict] | None, view: View) -> nn.ModuleList:

@@ -40,7 +40,7 @@ class ATS(BaseSparsifier):
         keep_rate: the largest share of the present patches that can stay, in (0, 1].
     """
 
-    ragged = by_image = True
+    by_image = asks_attention = leaves_invalid = True
 
     def __init__(self, view: View, layers: Sequence[int] = (4, 7, 10), keep_rate: float = 0.7):
         super().__init__(view, layers, keep_rate)

@@ -33,7 +33,9 @@ class BaseSparsifier(nn.Module):
         proportional: whether a row that stands for s patches counts as s keys in attention (ToMe).
         reads_rows: True if the method uses all rows of the last block's output.
         moves_rows: whether rows leave or merge.
-        ragged: whether images of a batch are left with different numbers of rows, the shorter ones padded.
+        asks_attention: whether its plans read the probe.
+        chooses_ffn: whether its plans say which rows enter the FFN.
+        leaves_invalid: whether rows may stay in the sequence that count for nothing: padding, or patches masked in training.
         by_image: whether what an image costs depends on what it shows; such costs are averaged over photographs.
 
     Raises:
@@ -44,7 +46,9 @@ class BaseSparsifier(nn.Module):
     proportional = False
     reads_rows = False
     moves_rows = True
-    ragged = False
+    asks_attention = False
+    chooses_ffn = False
+    leaves_invalid = False
     by_image = False
 
     def __init__(self, view: View, layers: Sequence[int], keep_rate: float):
@@ -53,6 +57,11 @@ class BaseSparsifier(nn.Module):
         check_layers(name, view, layers)
         check_rate(f'{name}: keep_rate', keep_rate)
         self.layers, self.keep_rate = tuple(layers), float(keep_rate)
+
+    @property
+    def acting(self) -> tuple[int, ...]:
+        """The layers at which it may return a plan: what a list is checked by. Empty: not known."""
+        return tuple(getattr(self, 'layers', ()))
 
     def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
         """Say where the rows go, or None where nothing changes.

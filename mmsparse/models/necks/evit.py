@@ -37,6 +37,8 @@ class EViT(BaseSparsifier):
             'key_norm'; 'shift', what the previous FFN added to it. A host without class token must name one of the last three.
     """
 
+    asks_attention = True
+
     def __init__(
         self,
         view: View,

@@ -19,7 +19,8 @@ class NoOp(BaseSparsifier):
     moves_rows = False
 
     def __init__(self, view: View):
-        nn.Module.__init__(self)  # no layers and no keep rate
+        nn.Module.__init__(self)  # no keep rate
+        self.layers = tuple(range(1, view.depth + 1))
 
     def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
         """Every row stays."""

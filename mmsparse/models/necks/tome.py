@@ -78,7 +78,7 @@ class ToMe(BaseSparsifier):
         InputError: a negative count, a list whose length is not the host's depth, an unknown metric, or a context that nobody hands in.
     """
 
-    proportional = True
+    proportional = asks_attention = True
 
     def __init__(self, view: View, r: int | Sequence[int] = 8, inflect: float = 0.0, metric: str = 'key'):
         nn.Module.__init__(self)  # counts, and no keep rate
@@ -103,6 +103,11 @@ class ToMe(BaseSparsifier):
         for layer in range(1, view.depth + 1):
             self.merged += (self._pairs(layer, view.patches - sum(self.merged), view.prefix),)
         self.match = BipartiteMatching()
+
+    @property
+    def acting(self) -> tuple[int, ...]:
+        """The layers with a count."""
+        return tuple(layer for layer, count in enumerate(self.counts, start=1) if count)
 
     def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
         """Merge by the similarity that `metric` names."""
