@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from combinations import classifier, loss, options
-from hosts import WITH_CLASS_TOKEN, build, images_for, timm_host
+from hosts import WITH_CLASS_TOKEN, build, images_for, timm_host, watch
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 
@@ -31,6 +31,23 @@ def test_the_sparsifier_keeps_the_centre_with_a_dense_adapter_on_top(host):
     assert t.x_bnc.shape[1] == t.prefix + 4
     assert t.source_bm[0][centre].tolist() == [t.prefix + i for i in range(4)]
     assert (t.source_bm >= 0).sum() == 3 * 4
+
+
+@pytest.mark.parametrize('first', [[], [dict(type='mmsparse.ToMe', r=[3, 0, 0, 0, 0, 0])]], ids=['twice', 'after_tome'])
+@pytest.mark.parametrize('host', ['timm_registers', 'timm_no_class_token'])
+def test_the_sparsifier_follows_rows_that_have_moved(host, first):
+    """In layers 2 and 4 the rows are no longer the patches of the grid; by hand: a row is as near as the nearest patch that it stands for."""
+    backbone = build(host, sparsifier=[*first, dict(type='mmsparse.KeepCentre', layers=(2, 4), keep_rate=0.5)])
+    seen = watch(backbone)
+    t = backbone.forward_tokens(images_for(host))
+    distance = [((patch // 4 - 1.5) ** 2 + (patch % 4 - 1.5) ** 2) ** 0.5 for patch in range(16)]
+    plans = [(before, plan) for part, _, before, plan in seen if type(part).__name__ == 'KeepCentre' and plan is not None]
+    assert len(plans) == 2 and t.patches == -(-plans[1][0].patches // 2)
+    for before, plan in plans:
+        for item, source_m in enumerate(before.source_bm.tolist()):
+            near = {row: min(distance[patch] for patch in range(16) if source_m[patch] == row) for row in range(before.prefix, before.x_bnc.shape[1])}
+            stays = [row for row in near if plan.index_bn[item, row] >= 0]
+            assert max(near[row] for row in stays) <= min(near[row] for row in near if row not in stays)
 
 
 @pytest.mark.parametrize('host', ['timm_layer_scale', 'mmpretrain', 'open_clip'])
@@ -71,6 +88,7 @@ def test_a_new_method_needs_no_entry_in_the_tests_that_cross_all():
 
 def test_the_examples_are_short():
     assert [len(block.splitlines()) <= 30 for block in BLOCKS] == [True] * 4
+    assert len(BLOCKS[0].splitlines()) <= 20
 
 
 def test_the_adapter_is_neutral_at_its_start_and_trains():
