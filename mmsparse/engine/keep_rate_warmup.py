@@ -5,6 +5,7 @@ import math
 from mmengine.hooks import Hook
 
 from mmsparse.errors import InputError
+from mmsparse.models.necks.base import is_number
 from mmsparse.registry import HOOKS
 
 from .keep_rate import rated
@@ -26,9 +27,9 @@ class KeepRateWarmupHook(Hook):
     """
 
     def __init__(self, start: float, epochs: float):
-        if start < 0 or epochs <= 0:
+        if not is_number(start) or not is_number(epochs) or start < 0 or epochs <= 0:
             raise InputError(
-                f'KeepRateWarmupHook: received start={start}, epochs={epochs}; expected start of at least 0 and epochs above 0. '
+                f'KeepRateWarmupHook: received start={start!r}, epochs={epochs!r}; expected numbers, start of at least 0 and epochs above 0. '
                 'Leave the hook out for the configured rate from the first step on.'
             )
         self.start, self.epochs = start, epochs

@@ -9,7 +9,7 @@ from torchvision.transforms.functional import resize
 
 from mmsparse.errors import InputError
 from mmsparse.models.backbones import SparseViT
-from mmsparse.models.necks.base import check_rate
+from mmsparse.models.necks.base import check_rate, is_list, is_whole
 from mmsparse.registry import HOOKS
 
 from .keep_rate import rated
@@ -27,12 +27,14 @@ class RandomKeepRateHook(Hook):
         sizes: to draw from, pixels of a square side; None: images stay as the pipeline gives them.
 
     Raises:
-        InputError: a rate outside (0, 1], no sparsifier with a keep rate, or a size that the host cannot take.
+        InputError: a rate outside (0, 1], a side of no pixels, no sparsifier with a keep rate, or a size that the host cannot take.
     """
 
     def __init__(self, keep_rates: Sequence[float], sizes: Sequence[int] | None = None):
-        if not keep_rates or (sizes is not None and not sizes):
-            raise InputError(f'RandomKeepRateHook: received keep_rates={keep_rates}, sizes={sizes}; expected at least one value in each list.')
+        if not is_list(keep_rates) or not (sizes is None or is_list(sizes)):
+            raise InputError(f'RandomKeepRateHook: received keep_rates={keep_rates!r}, sizes={sizes!r}; expected lists of at least one value.')
+        if not all(is_whole(size) and size > 0 for size in sizes or ()):
+            raise InputError(f'RandomKeepRateHook: received sizes={sizes}, expected pixels of a square side, integers above 0 such as (24, 28, 32).')
         for rate in keep_rates:
             check_rate('RandomKeepRateHook: keep_rates', rate)
         self.keep_rates, self.sizes = tuple(keep_rates), sizes

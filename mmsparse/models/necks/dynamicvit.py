@@ -15,7 +15,7 @@ from mmsparse.tokens import Plan, Tokens, present, rows_of
 from ..attention import Probe
 from ..losses import LossContext, divergence
 from ..views.base import View
-from .base import BaseSparsifier, check_layers, check_rate
+from .base import BaseSparsifier, check_layers, check_rate, check_weight, is_list
 
 
 class Predictor(nn.Module):
@@ -52,7 +52,7 @@ class DynamicViT(BaseSparsifier):
         view: the host's view.
         layers: before which blocks, counted from 1.
         keep_rates: share of the image's patches that remain from each of them on, in (0, 1], never rising.
-        ratio_weight: weight of the squared distance of the kept share from its rate, mean over the stages.
+        ratio_weight: weight of the squared distance of the kept share from its rate, mean over the stages. Weights are at least 0.
         distill_weight: weight of KL(teacher‖student) on logits.
         token_weight: weight of the squared distance of the kept patches from the frozen host's.
     """
@@ -71,16 +71,24 @@ class DynamicViT(BaseSparsifier):
     ):
         nn.Module.__init__(self)
         check_layers('DynamicViT', view, layers)
+        if not is_list(keep_rates):
+            raise InputError(f'DynamicViT: received keep_rates={keep_rates!r}, expected a list with one rate for each of the layers {tuple(layers)}.')
         if len(keep_rates) != len(layers):
-            raise InputError(f'DynamicViT: received {len(keep_rates)} keep_rates for {len(layers)} layers, expected one for each.')
+            raise InputError(
+                f'DynamicViT: received {len(keep_rates)} keep_rates for {len(layers)} layers, expected one for each. Name as many rates as layers.'
+            )
         for rate in keep_rates:
             check_rate('DynamicViT: keep_rates', rate)
         if any(later > earlier for earlier, later in zip(keep_rates, keep_rates[1:])):
-            raise InputError(f'DynamicViT: received keep_rates={tuple(keep_rates)}, which rise; a patch that has left does not return.')
+            raise InputError(
+                f'DynamicViT: received keep_rates={tuple(keep_rates)}, which rise; a patch that has left does not return. Put the higher rates first.'
+            )
         if int(keep_rates[-1] * view.patches) < 1:
             raise InputError(f'DynamicViT: keep_rates={tuple(keep_rates)} leave none of {view.patches} patches. Use higher rates.')
         self.layers, self.rates = tuple(layers), dict(zip(layers, keep_rates))
         self.weights = dict(ratio=ratio_weight, logits=distill_weight, tokens=token_weight)
+        for name, weight in zip(('ratio_weight', 'distill_weight', 'token_weight'), self.weights.values()):
+            check_weight(f'DynamicViT: {name}', weight)
         self.predictors = nn.ModuleDict({str(layer): Predictor(view.width) for layer in layers})
 
     @property

@@ -12,7 +12,7 @@ from mmsparse.tokens import Plan, Tokens
 from ..attention import Probe
 from ..losses import LossContext, divergence
 from ..views.base import View
-from .base import BaseSparsifier, check_rate
+from .base import BaseSparsifier, check_rate, check_weight
 
 TEMPERATURE = 5.0
 
@@ -27,7 +27,7 @@ class DyTDispatcher(BaseSparsifier):
     Args:
         view: the host's view.
         rate: share of the patches present that the rate loss wants active, mean over layers and images, in (0, 1].
-        rate_weight: weight of the squared distance from it.
+        rate_weight: weight of the squared distance from it, at least 0.
     """
 
     moves_rows = False
@@ -36,6 +36,7 @@ class DyTDispatcher(BaseSparsifier):
     def __init__(self, view: View, rate: float = 0.5, rate_weight: float = 2.0):
         nn.Module.__init__(self)
         check_rate('DyTDispatcher: rate', rate)
+        check_weight('DyTDispatcher: rate_weight', rate_weight)
         self.rate, self.rate_weight, self.layers = rate, rate_weight, tuple(range(1, view.depth + 1))
         self.dispatchers = nn.ModuleDict({str(layer): nn.Linear(view.width, 1) for layer in self.layers})
         for dispatcher in self.dispatchers.values():

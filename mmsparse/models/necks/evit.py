@@ -51,15 +51,17 @@ class EViT(BaseSparsifier):
         super().__init__(view, layers, keep_rate)
         if fuse not in FUSE:
             raise InputError(f'EViT: received fuse={fuse!r}, expected one of {FUSE}.')
-        if score not in SCORES:
+        if score not in tuple(SCORES):
             raise InputError(f'EViT: received score={score!r}, expected one of {tuple(SCORES)}.')
+        if not isinstance(normalize, bool):
+            raise InputError(f'EViT: received normalize={normalize!r}, expected True or False.')
         self.fuse, self.normalize, self.score = fuse, normalize, SCORES[score]()
         if self.score.needs_class_token and not view.class_token:
             others = tuple(name for name, other in SCORES.items() if not other.needs_class_token)
             raise InputError(f'EViT: score={score!r} needs a class token, and the host {view.name} has none. Name another score: {others}.')
         if fuse == 'merge' and not normalize and not self.score.sums_to_one:
             raise InputError(f'EViT: normalize=False takes the scores as weights, and those of score={score!r} are no shares. Use normalize=True.')
-        if min(self.layers, default=view.depth) < self.score.first_layer:
+        if self.layers[0] < self.score.first_layer:
             raise InputError(f'EViT: score={score!r} exists from layer {self.score.first_layer} on, received layers={self.layers}.')
 
     def observe(self, name: str, layer: int, y: Tensor, t: Tokens | None) -> None:

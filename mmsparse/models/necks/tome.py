@@ -15,7 +15,7 @@ from mmsparse.tokens import Plan, Tokens, present
 
 from ..attention import Probe, without_autocast
 from ..views.base import View
-from .base import BaseSparsifier, asked
+from .base import BaseSparsifier, asked, is_list, is_number, is_whole
 
 METRICS = ('key', 'context')
 
@@ -75,7 +75,8 @@ class ToMe(BaseSparsifier):
         merged: pairs that do merge at the host's input size.
 
     Raises:
-        InputError: a negative count, a list whose length is not the host's depth, an unknown metric, or a context that nobody hands in.
+        InputError: a count that is no integer of at least 0, a list whose length is not the host's depth, an unknown metric, or a context
+            that nobody hands in.
     """
 
     proportional = asks_attention = True
@@ -86,23 +87,36 @@ class ToMe(BaseSparsifier):
         if metric not in METRICS:
             raise InputError(f'{name}: received metric={metric!r}, expected one of {METRICS}.')
         self.metric = metric
-        if isinstance(r, int):
-            if not -1 <= inflect <= 1:
-                raise InputError(f'{name}: inflect must lie in [-1, 1], received {inflect}.')
-            step = 2 * inflect * r / max(view.depth - 1, 1)
-            r = [int(r * (1 - inflect) + step * layer) for layer in range(view.depth)]
-        elif inflect:
-            raise InputError(
-                f'{name}: received a list of counts and inflect={inflect}. The list already says the count of every layer; leave inflect out.'
-            )
-        if len(r) != view.depth:
-            raise InputError(f'{name}: received {len(r)} counts, expected one for each of the {view.depth} layers of {view.name}.')
-        if any(isinstance(count, bool) or not isinstance(count, int) or count < 0 for count in r):
-            raise InputError(f'{name}: received r={list(r)}, expected counts of at least 0.')
-        self.counts, self.merged = tuple(r), ()
+        self.counts, self.merged = self._counts(name, view, r, inflect), ()
         for layer in range(1, view.depth + 1):
             self.merged += (self._pairs(layer, view.patches - sum(self.merged), view.prefix),)
         self.match = BipartiteMatching()
+
+    @staticmethod
+    def _counts(name: str, view: View, r: int | Sequence[int], inflect: float) -> tuple[int, ...]:
+        """Return one count per layer."""
+        if not is_number(inflect) or not -1 <= inflect <= 1:
+            raise InputError(f'{name}: inflect must lie in [-1, 1], received {inflect!r}. For the same count in every layer leave it out.')
+        if is_whole(r) and r >= 0:
+            step = 2 * inflect * r / max(view.depth - 1, 1)
+            return tuple(int(r * (1 - inflect) + step * layer) for layer in range(view.depth))
+        if not is_list(r):
+            raise InputError(
+                f'{name}: received r={r!r}, expected an integer of at least 0, or a list with one count per layer. '
+                'To merge nothing leave out the sparsifier.'
+            )
+        if len(r) != view.depth:
+            raise InputError(
+                f'{name}: received {len(r)} counts, r={list(r)}, expected one for each of the {view.depth} layers of {view.name}. '
+                'For counts along a line use an integer and inflect, such as r=8, inflect=-1.'
+            )
+        if not all(is_whole(count) and count >= 0 for count in r):
+            raise InputError(f'{name}: received r={list(r)}, expected integers of at least 0. Use 0 where nothing shall merge.')
+        if inflect:
+            raise InputError(
+                f'{name}: received a list of counts and inflect={inflect}. The list already says the count of every layer; leave inflect out.'
+            )
+        return tuple(r)
 
     @property
     def acting(self) -> tuple[int, ...]:
