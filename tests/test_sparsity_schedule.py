@@ -1,18 +1,25 @@
 """Keep rates that change while a model trains: functions of the position, so that ranks agree and a resumed run goes on as it would have."""
 
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
+from mmengine.registry import METRICS
 from mmengine.runner import Runner
 from torch import nn
 
 from hosts import mmpretrain_host, timm_host
 from mmsparse.engine.keep_rate_warmup import KeepRateWarmupHook
 from mmsparse.engine.random_keep_rate import RandomKeepRateHook
+from mmsparse.engine.runner import SparseRunner
 from mmsparse.errors import InputError
 from mmsparse.registry import HOOKS, MODELS
 from small_classifier import config
@@ -24,7 +31,7 @@ LENGTH = 4  # iterations of an epoch
 def a_runner(sparsifier, host=None, epochs=10, seed=3):
     backbone = MODELS.build(dict(type='mmsparse.SparseViT', host=host or timm_host(), sparsifier=sparsifier))
     wrapped = nn.ModuleDict({'module': backbone})  # as under a distributed wrapper
-    return SimpleNamespace(model=wrapped, train_dataloader=range(LENGTH), max_iters=epochs * LENGTH, iter=0, seed=seed)
+    return SimpleNamespace(model=wrapped, train_dataloader=range(LENGTH), max_iters=epochs * LENGTH, iter=0, seed=seed, hooks=[])
 
 
 def rates(runner):
@@ -62,6 +69,24 @@ def test_the_warmup_brings_every_sparsifier_to_its_own_rate():
         hook.before_train_iter(runner, 0)
         assert runner.model['module'].sparsifiers[part].keep_rate == pytest.approx(expected)
     assert not hasattr(runner.model['module'].sparsifiers[1], 'keep_rate')
+
+
+def test_one_step_at_the_configured_rate_is_enough():
+    runner, hook = a_runner(config('EViT')), KeepRateWarmupHook(start=5, epochs=5 - 1 / LENGTH)
+    hook.before_train(runner)
+    assert rate_at(hook, runner, runner.max_iters - 2)[0] > 0.7 and runner.provisional
+    assert rate_at(hook, runner, runner.max_iters - 1) == [0.7] and not runner.provisional
+
+
+def test_a_resumed_run_that_still_owes_a_validation_owes_it_at_the_rate_of_its_last_step():
+    for iteration in (5, 12, 36):
+        runner, hook = a_runner(config('EViT')), KeepRateWarmupHook(start=1, epochs=5)
+        hook.before_train(runner)
+        expected = rate_at(hook, runner, iteration - 1)
+        resumed = a_runner(config('EViT'))
+        resumed.iter = iteration
+        KeepRateWarmupHook(start=1, epochs=5).before_train(resumed)
+        assert rates(resumed) == expected and resumed.provisional == runner.provisional
 
 
 def test_random_rates_follow_from_seed_and_position_alone():
@@ -113,7 +138,8 @@ def test_a_model_without_a_keep_rate_is_refused(hook, sparsifier, have):
         (lambda: KeepRateWarmupHook(start=float('nan'), epochs=2), 'received start=nan, epochs=2; expected numbers'),
         (lambda: KeepRateWarmupHook(start=0, epochs=True), 'epochs=True; expected numbers'),
         (lambda: KeepRateWarmupHook(start=0, epochs=0), 'Leave the hook out'),
-        (lambda: KeepRateWarmupHook(start=6, epochs=5), 'end after the training, which has 10 epochs'),
+        (lambda: KeepRateWarmupHook(start=6, epochs=5), 'leave no step at the configured keep rate in a training of 10 epochs'),
+        (lambda: KeepRateWarmupHook(start=5, epochs=5), 'leave no step at the configured keep rate'),
         (lambda: RandomKeepRateHook(keep_rates=()), 'expected lists of at least one value'),
         (lambda: RandomKeepRateHook(keep_rates=0.7), 'received keep_rates=0.7, sizes=None; expected lists'),
         (lambda: RandomKeepRateHook(keep_rates=(0.5,), sizes=()), 'expected lists of at least one value'),
@@ -130,9 +156,69 @@ def test_bad_schedules_are_refused(hook, message):
         hook().before_train(a_runner(config('EViT')))
 
 
+@pytest.mark.parametrize('hooks', [(KeepRateWarmupHook(0, 1), RandomKeepRateHook((0.5,))), (RandomKeepRateHook((0.5,)), RandomKeepRateHook((0.7,)))])
+def test_two_schedules_are_refused(hooks):
+    runner = a_runner(config('EViT'))
+    runner.hooks = list(hooks)
+    with pytest.raises(InputError, match="overwrite each other's keep rates. Leave all but one"):
+        hooks[0].before_train(runner)
+
+
+def test_sizes_are_refused_where_labels_are_maps():
+    runner = a_runner(config('EViT'), timm_host(dynamic_img_size=True))
+    runner.model['module'].decode_head = nn.Identity()
+    RandomKeepRateHook(keep_rates=(0.5,)).before_train(runner)
+    with pytest.raises(InputError, match='sizes.*not the maps of labels. Leave sizes out'):
+        RandomKeepRateHook(keep_rates=(0.5,), sizes=(24, 32)).before_train(runner)
+
+
+def test_processes_with_seeds_of_their_own_draw_the_same(tmp_path):
+    """randomness=dict(diff_rank_seed=True): the images of one step shall not be reduced at two rates."""
+    (tmp_path / 'two.py').write_text(TWO)
+    path = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parent)])
+    env = {**os.environ, 'PYTHONPATH': path, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
+    command = [sys.executable, '-W', 'ignore', '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', str(tmp_path / 'two.py')]
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, two = ((tmp_path / f'rank_{rank}').read_text() for rank in (0, 1))
+    assert one == two and len(set(one.split())) > 1
+
+
 def test_a_size_that_the_patches_do_not_divide_is_refused():
     with pytest.raises(InputError, match='which its patches of 8×8 do not divide'):
         RandomKeepRateHook(keep_rates=(0.5,), sizes=(24, 20)).before_train(a_runner(config('EViT'), timm_host(dynamic_img_size=True)))
+
+
+TWO = """
+from pathlib import Path
+
+from torch import distributed
+from test_sparsity_schedule import RandomKeepRateHook, a_runner, config, rate_at
+
+distributed.init_process_group('gloo')
+rank = distributed.get_rank()
+runner, hook = a_runner(config('EViT'), seed=3 + rank), RandomKeepRateHook(keep_rates=(0.5, 0.7, 0.9))
+hook.before_train(runner)
+drawn = ' '.join(str(rate_at(hook, runner, iteration)[0]) for iteration in range(20))
+(Path(__file__).parent / f'rank_{rank}').write_text(drawn)
+distributed.destroy_process_group()
+"""
+
+
+@METRICS.register_module()
+class Falling(BaseMetric):
+    """A score that is best at the first validation."""
+
+    def __init__(self):
+        super().__init__()
+        self.score = 1.0
+
+    def process(self, data_batch, data_samples):
+        self.results.append(0)
+
+    def compute_metrics(self, results):
+        self.score /= 2
+        return dict(score=self.score)
 
 
 class Witness(Hook):
@@ -153,10 +239,10 @@ def small(tmp_path_factory):
     return write_run(tmp_path_factory.mktemp('schedule'), train=16, test=8)
 
 
-def train(config_file, name, hook):
+def train(config_file, name, hook, **entries):
     """Three epochs of two steps; the rates under which each step's forward pass and each validation ran."""
     cfg = Config.fromfile(config_file)
-    cfg.merge_from_dict(dict(work_dir=str(config_file.parent / name), experiment_name=name, custom_hooks=[hook]))
+    cfg.merge_from_dict(dict(work_dir=str(config_file.parent / name), experiment_name=name, custom_hooks=[hook], **entries))
     runner, witness = Runner.from_cfg(cfg), Witness()
     runner.register_hook(witness, 'VERY_HIGH')
     part = runner.model.backbone.sparsifiers[0]
@@ -168,6 +254,7 @@ def train(config_file, name, hook):
 
     part.plan = plan
     runner.train()
+    witness.best = runner.message_hub.runtime_info.get('best_ckpt')
     return witness
 
 
@@ -181,3 +268,40 @@ def test_a_run_validates_at_the_configured_rate_after_random_ones(small):
     witness = train(small, 'random', dict(type='mmsparse.RandomKeepRateHook', keep_rates=(0.4, 0.9)))
     assert set(witness.train) == {0.4, 0.9}
     assert witness.val == [0.7] * 3
+
+
+def test_no_score_is_ranked_while_the_warmup_lasts(small):
+    """All patches in the first epoch score best, and the best state would not do so at the rate that it is used at."""
+    hooks = [
+        dict(type='mmsparse.KeepRateWarmupHook', start=1, epochs=1.5),
+        dict(type='mmsparse.RandomKeepRateHook', keep_rates=(0.4, 0.9)),
+    ]
+    warmup, drawn = (
+        train(
+            small,
+            f'best_{index}',
+            hook,
+            default_hooks=dict(checkpoint=dict(save_best='score', rule='greater')),
+            val_evaluator=dict(type='Falling', _delete_=True),
+        ).best
+        for index, hook in enumerate(hooks)
+    )
+    assert warmup.endswith('epoch_3') and drawn.endswith('epoch_1')
+
+
+@pytest.mark.parametrize(
+    ('entries', 'message'),
+    [
+        (dict(model=dict(backbone=dict(sparsifier=dict(type='mmsparse.ToMe', r=1, _delete_=True)))), 'the model has ToMe'),
+        (dict(custom_hooks=[dict(type='mmsparse.RandomKeepRateHook', keep_rates=(0.5,), sizes=(24,))]), 'takes one size only'),
+        (dict(custom_hooks=[dict(type='mmsparse.KeepRateWarmupHook', start=0, epochs=1)] * 2), 'overwrite each other'),
+    ],
+)
+def test_a_schedule_refuses_before_data_is_loaded(small, entries, message):
+    cfg = Config.fromfile(small)
+    cfg.custom_hooks = [dict(type='mmsparse.KeepRateWarmupHook', start=0, epochs=1)]
+    cfg.merge_from_dict(dict(work_dir=str(small.parent / 'early'), experiment_name=f'early {message}', **entries))
+    cfg.train_dataloader.dataset.data_root = 'nowhere'
+    runner = SparseRunner.from_cfg(cfg)
+    with pytest.raises(InputError, match=message):
+        runner.train()

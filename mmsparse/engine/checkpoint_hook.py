@@ -63,6 +63,11 @@ class CheckpointHook(MMEngineCheckpointHook):
         if self.last_ckpt is None:  # no state names the best one before this
             self._remove_superseded(runner)
 
+    def _save_best_checkpoint(self, runner, metrics) -> None:
+        """Rank only scores of the network as it will be used: one with more tokens, while a warm-up lasts, would win and not be kept."""
+        if not getattr(runner, 'provisional', False):
+            super()._save_best_checkpoint(runner, metrics)
+
     def _save_checkpoint_with_step(self, runner, step, meta) -> None:
         if self.max_keep_ckpts > 0 and step not in self.keep_ckpt_ids:
             if len(self.keep_ckpt_ids) == self.max_keep_ckpts:

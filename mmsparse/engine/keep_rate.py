@@ -1,9 +1,25 @@
 """What the schedules of keep rates share."""
 
+from mmengine.hooks import Hook
 from torch import nn
 
 from mmsparse.errors import InputError
 from mmsparse.models import BaseSparsifier
+
+
+class KeepRateHook(Hook):
+    """Base of the schedules; acts on every sparsifier that has one ``keep_rate``."""
+
+    def check(self, runner) -> None:
+        """Refuse what needs no data to be told; `mmsparse.SparseRunner` asks before it builds a loader.
+
+        Raises:
+            InputError: no sparsifier with a keep rate, or a second schedule.
+        """
+        rated(runner.model, type(self).__name__)
+        names = [type(hook).__name__ for hook in runner.hooks if isinstance(hook, KeepRateHook)]
+        if len(names) > 1:
+            raise InputError(f"{' and '.join(names)} overwrite each other's keep rates. Leave all but one of these hooks out.")
 
 
 def rated(model: nn.Module, asker: str) -> list[BaseSparsifier]:

@@ -3,20 +3,21 @@
 from collections.abc import Sequence
 
 import numpy as np
-from mmengine.hooks import Hook
+from mmengine.dist import broadcast_object_list
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import resize
 
 from mmsparse.errors import InputError
 from mmsparse.models.backbones import SparseViT
 from mmsparse.models.necks.base import check_rate, is_list, is_whole
+from mmsparse.models.views.base import View
 from mmsparse.registry import HOOKS
 
-from .keep_rate import rated
+from .keep_rate import KeepRateHook, rated
 
 
 @HOOKS.register_module()
-class RandomKeepRateHook(Hook):
+class RandomKeepRateHook(KeepRateHook):
     """Draw a keep rate, and on request an input size, for every training step; outside the steps the configured rate holds.
 
     Acts on every sparsifier that has one ``keep_rate``. What is drawn follows from the run's seed and the position: all processes agree and a
@@ -27,7 +28,8 @@ class RandomKeepRateHook(Hook):
         sizes: to draw from, pixels of a square side; None: images stay as the pipeline gives them.
 
     Raises:
-        InputError: a rate outside (0, 1], a side of no pixels, no sparsifier with a keep rate, or a size that the host cannot take.
+        InputError: a rate outside (0, 1], a side of no pixels, no sparsifier with a keep rate, another schedule, or a size that the host or the
+            task cannot take.
     """
 
     def __init__(self, keep_rates: Sequence[float], sizes: Sequence[int] | None = None):
@@ -39,21 +41,38 @@ class RandomKeepRateHook(Hook):
             check_rate('RandomKeepRateHook: keep_rates', rate)
         self.keep_rates, self.sizes = tuple(keep_rates), sizes
 
+    def check(self, runner) -> None:
+        """Ask host and task about the sizes too."""
+        super().check(runner)
+        for module in runner.model.modules() if self.sizes else ():
+            if hasattr(module, 'decode_head'):
+                raise InputError(
+                    f'RandomKeepRateHook: received sizes={self.sizes} for {type(module).__name__}, but only the images would be resized, and not '
+                    "the maps of labels. Leave sizes out, and let the pipeline's RandomResize draw them."
+                )
+            if isinstance(module, SparseViT):
+                self._check_sizes(module.view)
+
+    def _check_sizes(self, view: View) -> None:
+        for size in self.sizes:
+            if not view.any_size:
+                raise InputError(
+                    f'RandomKeepRateHook: received sizes={self.sizes}, but the host {view.name} takes one size only. '
+                    'Set host.dynamic_img_size=True (timm), or leave sizes out.'
+                )
+            view.divide(size, size)
+
     def before_train(self, runner) -> None:
-        """Note the configured rates; ask the host about the sizes."""
+        """Note the configured rates, and the first process's seed: with diff_rank_seed each has another."""
+        self.check(runner)
         self.configured = {part: part.keep_rate for part in rated(runner.model, type(self).__name__)}
-        for backbone in (module for module in runner.model.modules() if isinstance(module, SparseViT)):
-            for size in self.sizes or ():
-                if not backbone.view.any_size:
-                    raise InputError(
-                        f'RandomKeepRateHook: received sizes={self.sizes}, but the host {backbone.view.name} takes one size only. '
-                        'Set host.dynamic_img_size=True (timm), or leave sizes out.'
-                    )
-                backbone.view.divide(size, size)
+        seed = [runner.seed]
+        broadcast_object_list(seed)
+        self.seed = seed[0]
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
         """Set this step's rate, and resize its batch."""
-        random = np.random.default_rng([runner.seed, runner.iter])
+        random = np.random.default_rng([self.seed, runner.iter])
         rate = float(random.choice(self.keep_rates))
         for part in self.configured:
             part.keep_rate = rate

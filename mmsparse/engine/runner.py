@@ -22,6 +22,7 @@ from mmsparse.state.kept import kept, unwrapped
 from mmsparse.state.pack import pack
 from mmsparse.state.trust import refuse_foreign_types
 
+from .keep_rate import KeepRateHook
 from .random_state import random_state, set_random_state
 
 
@@ -31,9 +32,11 @@ class SparseRunner(Runner):
 
     Attributes:
         score: iteration and metrics of the last validation; `mmsparse.CheckpointHook` sets it.
+        provisional: whether the model now runs at a keep rate that is not the one it will be used at; no score is ranked then.
     """
 
     score: tuple[int, dict] = (-1, {})
+    provisional = False
 
     @classmethod
     def from_cfg(cls, cfg) -> SparseRunner:
@@ -44,6 +47,13 @@ class SparseRunner(Runner):
         """
         check_config(cfg)
         return super().from_cfg(cfg)
+
+    def train(self) -> nn.Module:
+        """Let the schedules of keep rates refuse before data is loaded, then train."""
+        for hook in self.hooks:
+            if isinstance(hook, KeepRateHook):
+                hook.check(self)
+        return super().train()
 
     def wrap_model(self, model_wrapper_cfg, model: nn.Module) -> nn.Module:
         """Wrap a model for several processes, unless nothing in it trains: torch's wrapper refuses such a model, and nothing is to be exchanged."""
