@@ -179,7 +179,8 @@ def reduce(tokens: Tokens, plan: Plan) -> Tokens:
     """
     notes = tokens.notes | plan.notes
     if plan.index_bn is None:
-        after = replace(tokens, mask_bn=tokens.mask_bn if plan.mask_bn is None else plan.mask_bn, notes=notes)
+        x_bnc = tokens.x_bnc if plan.edit is None else plan.edit(tokens.x_bnc)
+        after = replace(tokens, x_bnc=x_bnc, mask_bn=tokens.mask_bn if plan.mask_bn is None else plan.mask_bn, notes=notes)
         return _remember(tokens, plan, after)
     if plan.index_bn.shape != tokens.x_bnc.shape[:2]:
         raise ValueError(

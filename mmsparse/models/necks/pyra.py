@@ -46,20 +46,32 @@ class PYRA(ToMe):
     """ToMe with a trainable re-activation per layer; combine it with an adapter (the paper: LoRA).
 
     Arguments are ToMe's. Counts of the paper for ViT-B: low [16]*11 + [10]; high [40, 34, 30, 24, 18, 14, 10, 8, 4, 4, 3, 3].
+
+    Every re-activation trains; one that a step does not use gets a gradient of zero, because what is used is known by then alone: the last
+    layer's merges do not reach a class token, and after other methods there may be no pair left to merge.
     """
 
     def __init__(self, view: View, r: int | Sequence[int] = 8, inflect: float = 0.0):
         super().__init__(view, r, inflect)
-        self.layers = nn.ModuleDict({str(layer): Reactivation(view.width, count) for layer, count in enumerate(self.counts, start=1) if count})
-        for layer, module in self.layers.items():
-            # The class token does not see the last layer's merged rows, and where nothing is left to merge there is no source:
-            # no gradient would ever reach these, and DDP would wait for it.
-            module.requires_grad_(int(layer) < view.depth and self.merged[int(layer) - 1] > 0)
+        self.layers = nn.ModuleDict({str(layer): Reactivation(view.width, self.counts[layer - 1]) for layer in self.acting})
+        self.depth = view.depth
+
+    @property
+    def reads_rows(self) -> bool:
+        """Where nothing merges before the last block, that one runs for all rows, so that training finds its parameters."""
+        return self.training and self.acting[:1] == (self.depth,)
 
     def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
         """Merge as ToMe does, after re-activation."""
         edges = self.edges(layer, tokens, probe)
-        return None if edges is None else merging(tokens, edges, edit=lambda x_bnc: self._edit(layer, tokens, edges, x_bnc))
+        first = self.training and self.acting[:1] == (layer,)
+        if edges is None:
+            return Plan.stay(tokens, edit=self._name_all) if first else None
+        return merging(tokens, edges, edit=lambda x_bnc: self._edit(layer, tokens, edges, self._name_all(x_bnc) if first else x_bnc))
+
+    def _name_all(self, x_bnc: Tensor) -> Tensor:
+        """Add zero times every parameter: distributed training waits for a gradient of each."""
+        return x_bnc + (0 * sum(parameter.sum() for parameter in self.parameters())).to(x_bnc.dtype)
 
     def _edit(self, layer: int, tokens: Tokens, edges: Edges, x_bnc: Tensor) -> Tensor:
         size_bn1 = tokens.sizes_bn.unsqueeze(-1)
