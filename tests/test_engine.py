@@ -12,13 +12,15 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import worker_init_fn
 from rich.console import Console
+from torch import nn
 
+from hosts import timm_host
 from mmsparse.engine.card import cut_counts, stages
 from mmsparse.engine.epoch_seed import EpochSeedHook
 from mmsparse.engine.runner import SparseRunner
 from mmsparse.engine.terminal import screens
 from mmsparse.errors import InputError
-from mmsparse.registry import MODELS
+from small_classifier import classifier
 from small_run import write_run
 
 
@@ -117,13 +119,23 @@ def test_a_model_that_is_no_sparse_vit_is_trained_and_described(config, capsys):
     assert '(100.00%)' in text and 'recipe' in text and '    tokens' not in text
 
 
-def test_the_card_says_where_fewer_pairs_merge_than_were_asked_for():
-    def row(**options):
-        return cut_counts([MODELS.build(dict(type='mmsparse.ToMe', view=view, **options))])
-
-    view = SimpleNamespace(name='small', width=32, depth=3, heads=2, prefix=1, grid=(4, 4), patches=16)
-    assert row(r=2) == {}
-    assert row(r=7) == {'cut': 'ToMe merges 13 of 21 pairs asked for; by layer 7, 4, 2'}
+@pytest.mark.parametrize(
+    ('parts', 'side', 'row'),
+    [
+        ([dict(type='mmsparse.ToMe', r=2)], 32, None),
+        ([dict(type='mmsparse.ToMe', r=4)], 32, 'ToMe merges 15 of 24 pairs asked for; by layer 4, 4, 4, 2, 1, 0. At most half'),
+        ([dict(type='mmsparse.ToMe', r=4)], 64, None),
+        ([dict(type='mmsparse.PYRA', r=2)], 16, 'PYRA merges 3 of 12 pairs asked for; by layer 2, 1, 0, 0, 0, 0.'),
+        ([dict(type='mmsparse.EViT', layers=(1,), keep_rate=0.25), dict(type='mmsparse.ToMe', r=[0, 3, 0, 0, 0, 0])], 32, 'ToMe merges 2 of 3'),
+        ([dict(type='mmsparse.DynamicViT', layers=(4,), keep_rates=(0.25,)), dict(type='mmsparse.ToMe', r=[1, 1, 0, 0, 0, 0])], 32, None),
+    ],
+)
+def test_the_card_says_where_fewer_pairs_merge_than_were_asked_for(parts, side, row):
+    """Counted in the run: at this size of images, after the other methods."""
+    model = classifier(parts, host=timm_host(dynamic_img_size=True))
+    found = cut_counts(model, torch.zeros(1, 3, side, side))
+    assert found == {} if row is None else found['cut'].startswith(row)
+    assert model.training and all(isinstance(part, nn.Module) for part in model.backbone.encoder.sparsifiers)
 
 
 def test_a_runner_that_user_code_builds_refuses_a_misspelt_config(config):

@@ -3,7 +3,7 @@
 import math
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -12,9 +12,10 @@ from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop
 
 from mmsparse.evaluation import published_macs, rows_per_layer
+from mmsparse.evaluation.scopes import counting
 from mmsparse.models.backbones import SparseViT
-from mmsparse.models.necks.base import BaseSparsifier
 from mmsparse.models.necks.tome import ToMe
+from mmsparse.models.watch import rows_taken
 from mmsparse.registry import HOOKS
 
 from .terminal import figures, show
@@ -66,7 +67,7 @@ def describe(model: torch.nn.Module) -> dict[str, str]:
         **rows,
         'cost': f'{sparse:.4g} GFLOPs per image of {height}×{width} pixels, dense host {dense:.4g} (multiply-adds, as papers count)',
         'tokens': stages(view.prefix + math.prod(grid), rows_per_layer(model, image)),
-        **(cut_counts(backbone.sparsifiers) if grid == view.grid else {}),
+        **cut_counts(model, image),
     }
 
 
@@ -76,14 +77,16 @@ def image_size(model: torch.nn.Module) -> tuple[int, int]:
     return tuple(crop) if crop else tuple(cells * pixels for cells, pixels in zip(view.grid, view.patch, strict=True))
 
 
-def cut_counts(sparsifiers: Iterable[BaseSparsifier]) -> dict[str, str]:
-    """Return, where a merging method was asked for more pairs than its layers have, what merges instead."""
+def cut_counts(model: torch.nn.Module, image: torch.Tensor) -> dict[str, str]:
+    """Return, where a merging method is asked for more pairs than these images and the other methods leave it, what merges instead."""
+    with counting(model, all_rows=True):
+        taken = rows_taken(model.backbone, image, model)
     cut = [
-        f'{type(part).__name__} merges {sum(part.merged)} of {sum(part.counts)} pairs asked for; by layer {", ".join(map(str, part.merged))}'
-        for part in sparsifiers
-        if isinstance(part, ToMe) and part.merged != part.counts
+        f'{type(part).__name__} merges {sum(merged)} of {sum(part.counts)} pairs asked for; by layer {", ".join(map(str, merged))}'
+        for part, merged in zip(model.backbone.sparsifiers, taken, strict=True)
+        if isinstance(part, ToMe) and merged != list(part.counts)
     ]
-    return {'cut': '; '.join(cut)} if cut else {}
+    return {'cut': '; '.join(cut) + '. At most half of the patches present can merge at once'} if cut else {}
 
 
 def stages(start: int, rows: Sequence[int]) -> str:

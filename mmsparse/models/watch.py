@@ -7,10 +7,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from mmsparse.tokens import Tokens
+from mmsparse.tokens import Plan, Tokens
 
 from .adapters.base import BaseAdapter
+from .attention import Probe
 from .backbones import SparseViT
+from .necks.base import BaseSparsifier
 
 
 def tokens_per_layer(backbone: SparseViT, images: Tensor, run: Callable[[Tensor], object] | None = None) -> list[Tokens]:
@@ -29,6 +31,31 @@ def tokens_per_layer(backbone: SparseViT, images: Tensor, run: Callable[[Tensor]
     finally:
         encoder.adapters = adapters
     return watcher.seen
+
+
+def rows_taken(backbone: SparseViT, images: Tensor, run: Callable[[Tensor], object] | None = None) -> list[list[int]]:
+    """Return, for each sparsifier, by how many rows its plan shortens the sequence in every layer. Arguments as in `tokens_per_layer`."""
+    encoder = backbone.encoder
+    sparsifiers, encoder.sparsifiers = encoder.sparsifiers, [_Noted(part, backbone.view.depth) for part in encoder.sparsifiers]
+    try:
+        with torch.no_grad():
+            (run or backbone.forward_tokens)(images)
+        return [part.taken for part in encoder.sparsifiers]
+    finally:
+        encoder.sparsifiers = sparsifiers
+
+
+class _Noted:
+    def __init__(self, part: BaseSparsifier, depth: int):
+        self._part, self.taken = part, [0] * depth
+
+    def __getattr__(self, key: str) -> object:
+        return getattr(self._part, key)
+
+    def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
+        made = self._part.plan(layer, tokens, probe)
+        self.taken[layer - 1] = 0 if made is None else tokens.x_bnc.shape[1] - made.length
+        return made
 
 
 class _Watcher(BaseAdapter):

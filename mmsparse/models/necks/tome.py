@@ -72,7 +72,6 @@ class ToMe(BaseSparsifier):
 
     Attributes:
         counts: pairs wanted, per layer.
-        merged: pairs that do merge at the host's input size.
 
     Raises:
         InputError: a count that is no integer of at least 0, a list whose length is not the host's depth, an unknown metric, or a context
@@ -87,9 +86,7 @@ class ToMe(BaseSparsifier):
         if metric not in METRICS:
             raise InputError(f'{name}: received metric={metric!r}, expected one of {METRICS}.')
         self.metric = metric
-        self.counts, self.merged = self._counts(name, view, r, inflect), ()
-        for layer in range(1, view.depth + 1):
-            self.merged += (self._pairs(layer, view.patches - sum(self.merged), view.prefix),)
+        self.counts = self._counts(name, view, r, inflect)
         self.match = BipartiteMatching()
 
     @staticmethod
