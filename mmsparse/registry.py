@@ -5,6 +5,7 @@ from importlib import import_module
 
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
@@ -69,5 +70,6 @@ MODELS = _child(MMENGINE_MODELS, 'mmsparse.models')
 DATASETS = _child(MMENGINE_DATASETS, 'mmsparse.datasets')
 TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'mmsparse.datasets')
 HOOKS = _child(MMENGINE_HOOKS, 'mmsparse.engine')
+METRICS = _child(MMENGINE_METRICS, 'mmsparse.evaluation.report_mean')
 OPTIM_WRAPPERS = _child(MMENGINE_OPTIM_WRAPPERS, 'mmsparse.engine')
 RUNNERS = Registry(MMENGINE_RUNNERS.name, parent=MMENGINE_RUNNERS, scope='mmsparse', locations=['mmsparse.engine'])

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.evaluator import Evaluator
 from mmengine.registry import DefaultScope
 from mmpretrain.models import ImageClassifier
 from torch.nn import functional as F
@@ -11,8 +12,9 @@ from hosts import draw, timm_host
 from mmsparse.config_check import check_config
 from mmsparse.errors import InputError
 from mmsparse.models.losses import has_losses
-from mmsparse.registry import MODELS
+from mmsparse.registry import METRICS, MODELS
 from small_classifier import adapter, batch, classifier, config, registered, step
+from small_run import ROOT
 
 OWN = {
     'DynamicViT': {'loss_dynamicvit_ratio', 'loss_dynamicvit_logits', 'loss_dynamicvit_tokens', 'dynamicvit_kept'},
@@ -164,6 +166,29 @@ def test_the_prediction_of_an_image_tells_how_many_of_its_rows_entered_the_ffn(n
     alone = [model(images[[index]], [samples[index]], mode='predict')[0].ffn_rate for index in range(len(images))]
     torch.testing.assert_close(rates, alone)
     assert 'ffn_rate' not in classifier(config('EViT')).eval()(*batch(), mode='predict')[0]
+
+
+def test_the_mean_of_what_is_reported_is_logged_beside_the_accuracy():
+    cfg = Config.fromfile(ROOT / 'configs/sparsify/tiny_dyt_dense_adapter_digits.py')
+    model = draw(classifier(config('DyTDispatcher'), adapter())).eval()
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        evaluator = Evaluator(cfg.val_evaluator)
+    rates = []
+    for seed in (0, 1):
+        samples = model(*batch(seed=seed), mode='predict')
+        rates += [sample.ffn_rate for sample in samples]
+        evaluator.process(samples)
+    found = evaluator.evaluate(12)
+    assert list(found) == ['accuracy/top1', 'mean/ffn_rate']  # the first is what the best state is chosen by
+    assert found['mean/ffn_rate'] == pytest.approx(sum(rates) / 12)
+
+
+def test_a_prediction_without_the_figure_is_left_out_of_its_mean():
+    metric = METRICS.build(dict(type='mmsparse.ReportMean', name='ffn_rate'))
+    metric.process(None, [dict(ffn_rate=0.5), dict(), dict(ffn_rate=0.25)])
+    assert metric.evaluate(3) == {'mean/ffn_rate': 0.375}
+    metric.process(None, [dict()])
+    assert metric.evaluate(1) == {}
 
 
 def test_dyts_rate_counts_the_rows_that_dynamicvit_has_left_and_no_others():

@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
-from hosts import HOSTS, WIDTH
+from hosts import HOSTS, WIDTH, draw
 from mmsparse.config_check import check_config
 from mmsparse.errors import InputError
 from mmsparse.models.losses import divergence
@@ -65,6 +65,29 @@ def test_the_divergence_of_two_predictions_equals_a_plain_loop(shape):
     assert float(found) == pytest.approx(expected, abs=1e-12)
     found.backward()
     assert teacher.grad is None and student.grad.any()
+
+
+@pytest.mark.parametrize('sparsifier', [DYT, [dict(type='mmsparse.ATS', layers=(2,), keep_rate=0.7), DYT]], ids=['dyt', 'padded'])
+def test_a_prediction_tells_how_many_rows_entered_the_ffn_mean_over_its_windows(sparsifier):
+    model = draw(segmentor(sparsifier, adapter=ADAPTER)).eval()
+    model.test_cfg = ConfigDict(mode='slide', crop_size=(32, 32), stride=(32, 32))
+    images, _ = batch(side=64)
+    with torch.no_grad():
+        found = [sample.ffn_rate for sample in model(images, mode='predict')]
+        dyt = model.backbone.sparsifiers[-1]
+        windows = [images[:, :, top : top + 32, left : left + 32] for top in (0, 32) for left in (0, 32)]
+        rates = [dyt.report(model.backbone.encode(window)[-1])['ffn_rate'] for window in windows]
+        alone = [model(images[[index]], mode='predict')[0].ffn_rate for index in range(3)]
+    assert found == pytest.approx((sum(rates) / 4).tolist())
+    assert found == pytest.approx(alone)
+    assert len(set(found)) == 3
+
+
+def test_without_anything_to_report_predictions_are_mmsegs_own():
+    ours, theirs = segmentor(EVIT).eval(), segmentor(EVIT, 'mmseg.EncoderDecoder').eval()
+    with torch.no_grad():
+        found, expected = (model(batch()[0], mode='predict')[0] for model in (ours, theirs))
+    assert found.keys() == expected.keys() and torch.equal(found.seg_logits.data, expected.seg_logits.data)
 
 
 def test_the_losses_of_parts_are_not_lost_under_mmsegs_own_segmentor():

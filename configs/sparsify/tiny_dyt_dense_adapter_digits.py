@@ -15,3 +15,4 @@ model = dict(
     backbone=dict(sparsifier=dict(_delete_=True, type='mmsparse.DyTDispatcher', rate=0.5)),
     head=dict(num_classes=10),
 )
+val_evaluator = test_evaluator = [dict(type='Accuracy', topk=(1,)), dict(type='mmsparse.ReportMean', name='ffn_rate')]

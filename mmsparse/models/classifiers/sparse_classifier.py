@@ -12,6 +12,7 @@ from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens
 
 from ..losses import LossContext, Run, collect, still_statistics
+from ..reports import reported, write_reports
 
 
 @MODELS.register_module()
@@ -38,10 +39,7 @@ class SparseClassifier(ImageClassifier):
         """Return mmpretrain's predictions; what sparsifiers report of each image (DyT's rate) is added to its sample."""
         layers = self.backbone.encode(inputs)
         samples = self.head.predict(self._features(layers), data_samples, **kwargs)
-        for sparsifier in self.backbone.sparsifiers:
-            for name, value_b in sparsifier.report(layers[-1]).items():
-                for sample, value in zip(samples, value_b.tolist()):
-                    sample.set_field(value, name)
+        write_reports(samples, [reported(self.backbone.sparsifiers, layers[-1])])
         return samples
 
     def _finish(self, data_samples: list[DataSample], layers: list[Tokens]) -> Run:

@@ -15,6 +15,7 @@ from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens
 
 from ..losses import LossContext, Run, collect
+from ..reports import reported, write_reports
 
 
 @MODELS.register_module()
@@ -32,6 +33,7 @@ class SparseSegmentor(EncoderDecoder):
 
     def __init__(self, backbone: dict, decode_head: dict, **kwargs):
         super().__init__(backbone, decode_head, **kwargs)
+        self._passes: list[dict[str, Tensor]] | None = None  # while it predicts, what was reported of each window
         kind = type(self.decode_head)
         if (kind.loss, kind.loss_by_feat) != (BaseDecodeHead.loss, BaseDecodeHead.loss_by_feat):
             raise InputError(
@@ -49,9 +51,29 @@ class SparseSegmentor(EncoderDecoder):
         ctx = LossContext(self, partial(self.backbone.encode, inputs), partial(self._finish, data_samples))
         return collect(ctx, [*self.backbone.adapters, *self.backbone.sparsifiers])
 
-    def _finish(self, data_samples: list[SegDataSample], layers: list[Tokens]) -> Run:
+    def predict(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> list[SegDataSample]:
+        """Return mmseg's predictions; what sparsifiers report of each image (DyT's rate) is added to its sample, mean over its windows."""
+        self._passes = []
+        try:
+            samples = super().predict(inputs, data_samples)
+            write_reports(samples, self._passes)
+        finally:
+            self._passes = None
+        return samples
+
+    def extract_feat(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return the maps for the head, and note what sparsifiers report of this window."""
+        layers = self.backbone.encode(inputs)
+        if self._passes is not None:
+            self._passes.append(reported(self.backbone.sparsifiers, layers[-1]))
+        return self._maps(layers)
+
+    def _maps(self, layers: list[Tokens]) -> tuple[Tensor, ...]:
         feats = self.backbone.outputs(layers)
-        feats = self.neck(feats) if self.with_neck else feats
+        return self.neck(feats) if self.with_neck else feats
+
+    def _finish(self, data_samples: list[SegDataSample], layers: list[Tokens]) -> Run:
+        feats = self._maps(layers)
         logits = self.decode_head(feats)
         return Run(layers[-1], logits, partial(self._task_losses, logits, feats, data_samples))
 
