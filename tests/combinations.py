@@ -78,7 +78,7 @@ def classifier(host: str, adapter, sparsifier=None):
     """
     torch.manual_seed(0)
     bare = host in WITHOUT_CLASS_TOKEN
-    more = dict(score='key_norm') if sparsifier == 'EViT' and bare else {}
+    more = dict(score='received') if sparsifier in ('ATS', 'EViT') and bare else {}
     backbone = dict(
         type='mmsparse.SparseViT',
         host=HOSTS[host],

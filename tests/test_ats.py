@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hosts import WITH_CLASS_TOKEN, build, check, clear_case
+from hosts import HOSTS, WITH_CLASS_TOKEN, build, check, clear_case
 from mmsparse.errors import InputError
 from mmsparse.tokens import restore
 
@@ -15,6 +15,19 @@ def ats(layers=(2, 4, 6), keep_rate=0.8):
 @pytest.mark.parametrize('host', WITH_CLASS_TOKEN)
 def test_every_host_equals_the_reference(host):
     check(host, ats(), batch=4)
+
+
+@pytest.mark.parametrize('host', HOSTS)
+def test_by_the_attention_received_every_host_equals_the_reference(host):
+    _, tokens, expected = check(host, dict(ats(), score='received'), batch=6)
+    assert tokens.x_bnc.shape[1] == max(len(rows) for rows in expected.rows)
+
+
+def test_rows_that_another_image_padded_with_ask_nothing():
+    """Padding of the first reduction would change what the second receives."""
+    sparsifier = dict(ats((1, 3, 5), 0.85), score='received')
+    _, tokens, expected = check('timm_no_class_token', sparsifier, batch=8)
+    assert len({len(rows) for rows in expected.rows}) > 1
 
 
 @pytest.mark.parametrize('keep_rate', [0.3, 0.6, 1.0])
@@ -57,6 +70,12 @@ def test_restoring_leaves_what_was_dropped_empty():
 
 
 @pytest.mark.parametrize('host', ['timm_no_class_token', 'mmpretrain_no_class_token'])
-def test_a_host_without_class_token_is_refused(host):
-    with pytest.raises(InputError, match='class token'):
+def test_a_host_without_class_token_must_name_the_other_score(host):
+    with pytest.raises(InputError, match="score='class' needs a class token.*Use score='received'"):
         build(host, sparsifier=ats())
+
+
+@pytest.mark.parametrize('score', ['key_norm', None, ['class']])
+def test_a_score_that_it_does_not_know_is_refused(score):
+    with pytest.raises(InputError, match='received score=.*expected one of'):
+        build(sparsifier=dict(ats(), score=score))

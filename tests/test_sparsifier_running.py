@@ -191,7 +191,10 @@ def test_what_a_sparsifier_cannot_do_is_refused_when_it_is_built(sparsifier, mes
         MODELS.build(dict(type='mmsparse.SparseViT', host=timm_host(), sparsifier=sparsifier))
 
 
-@pytest.mark.parametrize(('name', 'message'), [('EViT', "score='class' needs a class token.*'key_norm'"), ('ATS', 'has no class token. Use EViT')])
+@pytest.mark.parametrize(
+    ('name', 'message'),
+    [('EViT', "score='class' needs a class token.*'key_norm'"), ('ATS', "score='class' needs a class token.*Use score='received'")],
+)
 def test_a_score_that_the_host_cannot_give_is_refused_when_it_is_built(name, message):
     host = timm_host(class_token=False, global_pool='avg')
     with pytest.raises(InputError, match=message):

@@ -31,13 +31,15 @@ def chosen(scores, count):
 
 
 def ats(options, state, layer, sequence):
-    """After attention: at most ceil(rate · patches that this image still has). A score is Σ_heads A[class, row] · |value of the row|.
+    """After attention: at most ceil(rate · patches that this image still has). A score is Σ_heads A[class, row] · |value of the row|;
+    with score='received' Σ over heads and all rows of the sequence, prefix and the row itself included, that ask.
 
     A rate of 1 asks for nothing: all rows stay.
     """
     if layer not in options['layers'] or options['keep_rate'] == 1:
         return None
-    paid = sequence.look.weights[:, 0].sum(0)
+    weights = sequence.look.weights
+    paid = weights.sum((0, 1)) if options.get('score') == 'received' else weights[:, 0].sum(0)
     lengths = (sequence.look.values**2).sum(-1).sqrt()
     scores = [float(score) for score in (paid * lengths)[sequence.prefix :]]
     rows, margin = chosen(scores, math.ceil(options['keep_rate'] * len(scores)))

@@ -81,7 +81,7 @@ def page() -> str:
     for (sparsifier, host, why), refused in reasons.items():
         whose = 'every adapter' if len(refused) == len(adapters) else ', '.join(refused)
         lines.append(f'- {sparsifier} on {host}, under {whose}: "{why}"')
-    return '\n'.join(lines) + '\n'
+    return '\n'.join(lines).rstrip() + '\n'
 
 
 def main() -> None:

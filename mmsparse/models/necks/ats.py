@@ -12,7 +12,7 @@ from mmsparse.registry import MODELS
 from mmsparse.tokens import Plan, Tokens
 
 from ..attention import Probe
-from ..scores import Score
+from ..scores import AttentionReceived, Score
 from ..views.base import View
 from .base import BaseSparsifier, asked, kept
 
@@ -20,12 +20,33 @@ from .base import BaseSparsifier, asked, kept
 class ValueWeightedAttention(Score):
     """Attention of the class token to a row, summed over heads, times the norm of the row's value (eq. 3, without its normalisation)."""
 
-    name = 'value'
+    name = 'class'
     needs_class_token = True
 
     def forward(self, probe: Probe, tokens: Tokens) -> Tensor:
-        attention_bn = probe.attention(1).sum(1).squeeze(1)
+        attention_bn = self.attention(probe, tokens)
         return attention_bn * probe.v_bhnd.to(attention_bn.dtype).transpose(1, 2).flatten(2).norm(dim=-1)
+
+    def attention(self, probe: Probe, tokens: Tokens) -> Tensor:
+        """Return B×N."""
+        return probe.attention(1).sum(1).squeeze(1)
+
+
+class ValueWeightedReceived(ValueWeightedAttention):
+    """The same with the attention that a row receives from all valid rows, in O(N²): ours, for hosts without class token."""
+
+    name = 'received'
+    needs_class_token = False
+
+    def __init__(self):
+        super().__init__()
+        self.received = AttentionReceived()
+
+    def attention(self, probe: Probe, tokens: Tokens) -> Tensor:
+        return self.received(probe, tokens)
+
+
+SCORES = {score.name: score for score in (ValueWeightedAttention, ValueWeightedReceived)}
 
 
 @MODELS.register_module()
@@ -35,20 +56,22 @@ class ATS(BaseSparsifier):
     Images of a batch keep different numbers; shorter ones are padded with invalid rows. No parameters.
 
     Args:
-        view: the host's view; it must have a class token.
+        view: the host's view.
         layers: where to sample, counted from 1.
         keep_rate: the largest share of the present patches that can stay, in (0, 1].
+        score: whose attention to a patch counts, times the norm of the patch's value: 'class', the class token's (the paper's definition), or
+            'received', that of all rows (ours), which a host without class token must name.
     """
 
     by_image = asks_attention = leaves_invalid = True
 
-    def __init__(self, view: View, layers: Sequence[int] = (4, 7, 10), keep_rate: float = 0.7):
+    def __init__(self, view: View, layers: Sequence[int] = (4, 7, 10), keep_rate: float = 0.7, score: str = 'class'):
         super().__init__(view, layers, keep_rate)
-        if not view.class_token:
-            raise InputError(
-                f"ATS: its score is the class token's attention, and the host {view.name} has no class token. Use EViT with another score."
-            )
-        self.score = ValueWeightedAttention()
+        if score not in tuple(SCORES):
+            raise InputError(f'ATS: received score={score!r}, expected one of {tuple(SCORES)}.')
+        self.score = SCORES[score]()
+        if self.score.needs_class_token and not view.class_token:
+            raise InputError(f"ATS: score='class' needs a class token, and the host {view.name} has none. Use score='received'.")
 
     def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
         """Sample by the inverse of the cumulative distribution (sec. 3.2)."""
