@@ -3,13 +3,14 @@
 import pytest
 import torch
 
-from hosts import build, clear_case
+from hosts import build, clear_case, images_for, reference_of, watch
 from mmsparse.registry import MODELS
 from mmsparse.tokens import restore
 
 MODES = ['gather', 'stale', 'delta']
 TOME = dict(type='mmsparse.ToMe', r=[0, 4, 0, 3, 3, 0])
 DYT = dict(type='mmsparse.DyTDispatcher', rate=0.5)
+DROP = dict(type='mmsparse.RandomDrop', layers=(2, 4), keep_rate=0.7)
 
 
 def evit(fuse='merge', layers=(2, 4, 5), normalize=True, keep_rate=0.6):
@@ -63,6 +64,23 @@ def test_every_mode_equals_the_matrices(case, mode):
 @pytest.mark.parametrize('host', ['timm_registers', 'mmpretrain_layer_scale'])
 def test_every_mode_equals_the_matrices_on_other_hosts(host, case, mode):
     compare(case, host, mode)
+
+
+@pytest.mark.parametrize('mode', MODES)
+def test_rows_drawn_at_random_come_back(mode):
+    """The choice is the sparsifier's; what is given back is the reference's."""
+    backbone, images = build('timm_wide_image', sparsifier=DROP, stash=True), images_for('timm_wide_image')
+    seen = watch(backbone)
+    with torch.no_grad():
+        tokens = backbone.forward_tokens(images)
+    rows = {
+        layer: [[row for row in range(before.patches) if index_n[before.prefix + row] >= 0] for index_n in plan.index_bn]
+        for _, layer, before, plan in seen
+        if plan is not None
+    }
+    wanted = reference_of(backbone, images, dict(type='late_rows', rows=rows)).restored(mode, backbone.view.grid)
+    torch.testing.assert_close(restore(tokens, mode).double(), wanted, atol=1e-5, rtol=0)
+    assert sorted(rows) == [2, 4]
 
 
 @pytest.mark.parametrize('mode', MODES)

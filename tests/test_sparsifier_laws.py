@@ -8,20 +8,21 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import mmsparse.models  # noqa: F401  registers
-from hosts import assert_same, build, by_patch, images_for, watch
+import test_dense_adapter_everywhere
+import test_restore
+from hosts import DEPTH, assert_same, build, by_patch, images_for, listed, watch
 from mmsparse.errors import InputError
-from mmsparse.models import BaseSparsifier
 from mmsparse.registry import MODELS
+from small_classifier import registered
 
 # By the name of a constructor's argument; whatever else it has stays at its default.
 OPTIONS = dict(layers=(2, 4, 5), layer=3, keep_rate=0.6, keep_rates=(0.8, 0.5, 0.3), r=3, rate=0.5)
-SPARSIFIERS = sorted(
-    name
-    for name, part in MODELS.module_dict.items()
-    if inspect.isclass(part) and issubclass(part, BaseSparsifier) and part.__module__.startswith('mmsparse.models.necks')
-)
-MORE = {'EViT': [dict(fuse='argmax'), dict(fuse='drop'), dict(normalize=False), dict(score='received')], 'ToMe': [dict(r=2, inflect=-1), dict(r=100)]}
+SPARSIFIERS = registered()
+MORE = {
+    'EViT': [dict(fuse='argmax'), dict(fuse='drop'), dict(normalize=False), dict(score='received'), dict(score='key_norm'), dict(score='shift')],
+    'ToMe': [dict(r=2, inflect=-1), dict(r=100)],
+    'ATS': [dict(score='received')],
+}
 CASES = [(name, position) for name in SPARSIFIERS for position in range(1 + len(MORE.get(name, [])))]
 HOST_NAMES = ['timm', 'timm_registers', 'timm_no_class_token']
 
@@ -45,8 +46,11 @@ def built(name, position, host):
 def run(name, position, host, images, training=False):
     """Tokens at the end and every (tokens, plan) on the way; None where the host is refused."""
     backbone = built(name, position, host)
-    if backbone is None:
-        return None
+    return None if backbone is None else run_on(backbone, images, training)
+
+
+def run_on(backbone, images, training=False):
+    """Tokens at the end and every (tokens, plan) on the way."""
     backbone.train(training)
     seen = watch(backbone)
     try:
@@ -58,18 +62,52 @@ def run(name, position, host, images, training=False):
     return tokens, [(before, plan) for _, _, before, plan in seen if plan is not None]
 
 
+SCORES = {'EViT': ['class', 'received', 'key_norm', 'shift'], 'ATS': ['class', 'received']}
+
+
 def test_every_sparsifier_of_the_design_is_registered():
     assert set(SPARSIFIERS) >= {'EViT', 'DynamicViT', 'ToMe', 'DyTDispatcher', 'PYRA', 'ATS', 'RandomDrop'}
 
 
-@pytest.mark.parametrize('name, position', CASES)
-@given(host=st.sampled_from(HOST_NAMES), batch=st.integers(1, 4), seed=st.integers(0, 2**16), training=st.booleans())
-@settings(deadline=None, max_examples=20)
-def test_plans(name, position, host, batch, seed, training):
-    found = run(name, position, host, images_for(host, batch, seed), training)
-    if found is None:
-        return
-    tokens, plans = found
+@pytest.mark.parametrize(
+    'configs', [test_restore.CASES.values(), test_dense_adapter_everywhere.SPARSIFIERS.values()], ids=['restore', 'dense_adapter']
+)
+def test_the_lists_written_by_hand_cover_the_registry(configs):
+    """What a new method needs besides: a float64 loop of its own, its grid given back, the Dense Adapter's history under it."""
+    found = {own['type'].removeprefix('mmsparse.') for config in configs for own in listed(config)}
+    assert found >= set(SPARSIFIERS) - {'NoOp', 'RandomDrop'}
+    assert callable(test_restore.test_rows_drawn_at_random_come_back) and callable(test_dense_adapter_everywhere.test_it_follows_rows_drawn_at_random)
+
+
+@st.composite
+def options(draw, name, host):
+    """A config with whatever a constructor takes drawn: layers, rates, counts, scores, ways to fuse."""
+    known = inspect.signature(MODELS.get(name).__init__).parameters
+    scores = [score for score in SCORES.get(name, ()) if score != 'class' or host != 'timm_no_class_token']
+    score = draw(st.sampled_from(scores)) if scores else None
+    layers = tuple(sorted(draw(st.sets(st.integers(2 if score == 'shift' else 1, DEPTH), min_size=1))))
+    rate, counts = st.floats(0.07, 1.0), st.integers(0, 9)
+    line = draw(st.booleans())
+    values = dict(
+        layers=layers,
+        keep_rate=draw(rate),
+        keep_rates=tuple(sorted((draw(rate) for _ in layers), reverse=True)),
+        rate=draw(rate),
+        r=draw(counts) if line else [draw(counts) for _ in range(DEPTH)],
+        inflect=draw(st.floats(-1, 1)) if line else 0,
+        fuse=draw(st.sampled_from(['merge', 'drop', 'argmax'])),
+        normalize=score in ('key_norm', 'shift') or draw(st.booleans()),
+        score=score,
+    )
+    return dict(type=f'mmsparse.{name}', **{key: value for key, value in values.items() if key in known})
+
+
+@pytest.mark.parametrize('name', SPARSIFIERS)
+@given(data=st.data(), host=st.sampled_from(HOST_NAMES), batch=st.integers(1, 4), seed=st.integers(0, 2**16), training=st.booleans())
+@settings(deadline=None, max_examples=25)
+def test_plans(name, data, host, batch, seed, training):
+    backbone = build(host, sparsifier=data.draw(options(name, host)))
+    tokens, plans = run_on(backbone, images_for(host, batch, seed), training)
     prefix, patches = tokens.prefix, tokens.source_bm.shape[1]
     rows = [list(range(prefix, prefix + patches)) for _ in range(batch)]
     for before, plan in plans:
