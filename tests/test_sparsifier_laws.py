@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import test_dense_adapter_everywhere
 import test_restore
-from hosts import DEPTH, assert_same, build, by_patch, images_for, listed, watch
+from hosts import DEPTH, HOSTS, assert_same, build, by_patch, images_for, listed, watch
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 from small_classifier import registered
@@ -170,6 +170,33 @@ def test_asking_for_the_complete_model_reduces_nothing(name, position):
         complete = backbone.forward_tokens(images, sparsify=False)
         torch.testing.assert_close(complete.x_bnc, dense.forward_tokens(images).x_bnc, atol=1e-5, rtol=0)
     assert torch.equal(complete.source_bm, dense.forward_tokens(images).source_bm)
+
+
+TIES = [
+    dict(type='mmsparse.EViT', layers=(3,), keep_rate=0.5, fuse='drop'),
+    dict(type='mmsparse.DynamicViT', layers=(3,), keep_rates=(0.5,)),
+    dict(type='mmsparse.ToMe', r=[0, 0, 7, 0, 0, 0]),
+]
+
+
+@pytest.mark.parametrize('side', [4, 20])
+@pytest.mark.parametrize('part', TIES, ids=[own['type'] for own in TIES])
+def test_of_equal_scores_the_first_count_on_every_device(part, side):
+    """topk leaves it to the device, and to the number of rows, which of them those are."""
+    backbone = build(dict(HOSTS['timm'], img_size=8 * side), sparsifier=part)
+    with torch.no_grad():
+        for name, parameter in backbone.named_parameters():
+            if 'predictors' in name or 'qkv' in name:  # keys of zero: every row is as similar, and as much attended to, as any other
+                parameter.zero_()
+        seen = watch(backbone)
+        backbone.forward_tokens(torch.randn(2, 3, 8 * side, 8 * side, generator=torch.Generator().manual_seed(0)))
+    (plan,) = [plan for *_, plan in seen if plan is not None]
+    for index_n in plan.index_bn.tolist():
+        if 'ToMe' in part['type']:
+            evens = [index_n[row] for row in range(2, len(index_n), 2)]
+            assert [index_n.count(target) > 1 for target in evens] == [place < 7 for place in range(len(evens))]
+        else:
+            assert index_n == [*range(1 + side**2 // 2), *[-1] * (side**2 // 2)]
 
 
 AFTER_PADDING = [

@@ -59,7 +59,10 @@ class LossContext:
 
     @cached_property
     def host_tokens(self) -> Tokens:
-        """The last tokens of the host alone, without adapters and without gradient (DynamicViT's targets)."""
+        """The last tokens of the host alone, without adapters and without gradient (DynamicViT's targets).
+
+        By its present weights: a host that trains (FullTuning, BitFit) gives other ones after each step.
+        """
         with torch.no_grad():
             return self._encode(False, False)[-1]
 

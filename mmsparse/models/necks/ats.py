@@ -92,7 +92,7 @@ class ATS(BaseSparsifier):
     def _sample(self, score_bm: Tensor, valid_bm: Tensor) -> Tensor:
         """Return B×m, whether a patch is nearest to one of its image's grid points. Padding counts nowhere: the other images must not matter."""
         patches, present_b = score_bm.shape[1], valid_bm.sum(1).tolist()
-        sorted_bm, order_bm = score_bm.masked_fill(~valid_bm, -1.0).sort(dim=1)  # padding first
+        sorted_bm, order_bm = score_bm.masked_fill(~valid_bm, -1.0).sort(dim=1, stable=True)  # padding first
         cdf_bm = sorted_bm.clamp(min=0).cumsum(1)
         first_b1 = torch.tensor([[patches - count] for count in present_b], device=score_bm.device)
         low_b1, high_b1 = cdf_bm.gather(1, first_b1), cdf_bm[:, -1:]

@@ -126,6 +126,11 @@ def check_weight(what: str, weight: float) -> None:
         raise InputError(f'{what} must be a number of at least 0, received {weight!r}. To leave that loss out use 0.')
 
 
+def highest(score_bn: Tensor, count: int) -> Tensor:
+    """Return the places of the highest scores, B×count, the highest first and of equal ones the first: topk leaves that to the device."""
+    return score_bn.sort(dim=1, descending=True, stable=True).indices[:, :count]
+
+
 def asked(name: str, layer: int, probe: Probe | None) -> Probe:
     """Return the probe; refuse where another sparsifier has changed the rows that it describes."""
     if probe is None:

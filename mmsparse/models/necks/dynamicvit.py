@@ -15,7 +15,7 @@ from mmsparse.tokens import Plan, Tokens, present, rows_of
 from ..attention import Probe
 from ..losses import LossContext, divergence
 from ..views.base import View
-from .base import BaseSparsifier, check_layers, check_rate, check_weight, is_list
+from .base import BaseSparsifier, check_layers, check_rate, check_weight, highest, is_list
 
 
 class Predictor(nn.Module):
@@ -46,7 +46,8 @@ class DynamicViT(BaseSparsifier):
 
     In training a hard Gumbel choice multiplies into a mask that the following attention honours with gradient; nothing leaves, so the predictor
     learns. In evaluation the int(rate·patches) highest scores stay, in image order, before the block: attention gets cheaper too. Needs
-    `mmsparse.SparseClassifier`: cross-entropy + ratio loss + distillation from the unreduced model (logits) and from the frozen host (tokens).
+    `mmsparse.SparseClassifier`: cross-entropy + ratio loss + distillation from the unreduced model (logits) and from the host without
+    adapters (tokens). That target stands still while the host is frozen; under FullTuning and BitFit it moves with the weights that train.
 
     Args:
         view: the host's view.
@@ -54,7 +55,7 @@ class DynamicViT(BaseSparsifier):
         keep_rates: share of the image's patches that remain from each of them on, in (0, 1], never rising.
         ratio_weight: weight of the squared distance of the kept share from its rate, mean over the stages. Weights are at least 0.
         distill_weight: weight of KL(teacher‖student) on logits.
-        token_weight: weight of the squared distance of the kept patches from the frozen host's.
+        token_weight: weight of the squared distance of the kept patches from the host's own.
     """
 
     stage = 'before'
@@ -111,7 +112,7 @@ class DynamicViT(BaseSparsifier):
         keep = int(self.rates[layer] * tokens.source_bm.shape[1])  # in this order: .29 · 10 · 10 is 29 in floats, .29 · 100 is not
         if keep >= tokens.patches:
             return None
-        return Plan.keep(tokens, logp_bm2[..., 0].topk(keep, dim=1).indices.sort(dim=1).values)
+        return Plan.keep(tokens, highest(logp_bm2[..., 0], keep).sort(dim=1).values)
 
     def losses(self, ctx: LossContext) -> dict[str, Tensor]:
         """Ratio loss (eq. 13), distillation of logits and of the patches that are kept to the end (eq. 11, 12), each by the row it is now in."""

@@ -14,7 +14,7 @@ from mmsparse.tokens import Plan, Tokens
 from ..attention import Probe
 from ..scores import SCORES
 from ..views.base import View
-from .base import BaseSparsifier, asked, kept
+from .base import BaseSparsifier, asked, highest, kept
 
 FUSE = ('merge', 'drop', 'argmax')
 
@@ -76,7 +76,7 @@ class EViT(BaseSparsifier):
         score_bn = self.score(asked('EViT', layer, probe), tokens)
         if tokens.mask_bn is not None:
             score_bn = score_bn.masked_fill(tokens.mask_bn <= 0, 0.0)  # scores are never negative: what is not valid ranks last
-        ranked_bk = score_bn[:, tokens.prefix :].topk(keep + 1, dim=1).indices
+        ranked_bk = highest(score_bn[:, tokens.prefix :], keep + 1)
         kept_bk, next_b1 = ranked_bk[:, :keep].sort(dim=1).values, ranked_bk[:, keep:]
         if self.fuse == 'argmax':
             return Plan.keep(tokens, torch.cat([kept_bk, next_b1], dim=1))

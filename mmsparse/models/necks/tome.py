@@ -15,7 +15,7 @@ from mmsparse.tokens import Plan, Tokens, present
 
 from ..attention import Probe, without_autocast
 from ..views.base import View
-from .base import BaseSparsifier, asked, is_list, is_number, is_whole
+from .base import BaseSparsifier, asked, highest, is_list, is_number, is_whole
 
 METRICS = ('key', 'context')
 
@@ -52,7 +52,7 @@ class BipartiteMatching(nn.Module):
             alike_bae[:, : (prefix + 1) // 2] = float('-inf')
             alike_bae[:, :, : prefix // 2] = float('-inf')
             best_ba, choice_ba = alike_bae.max(-1)
-            strongest_br = best_ba.topk(count, dim=1).indices
+            strongest_br = highest(best_ba, count)
         return Edges(2 * strongest_br, 2 * choice_ba.gather(1, strongest_br) + 1)
 
 
