@@ -3,8 +3,8 @@
 import math
 
 from mmsparse.errors import InputError
-from mmsparse.models.necks.base import is_number
 from mmsparse.registry import HOOKS
+from mmsparse.value_checks import is_number
 
 from .keep_rate import KeepRateHook, rated
 

@@ -9,9 +9,9 @@ from torchvision.transforms.functional import resize
 
 from mmsparse.errors import InputError
 from mmsparse.models.backbones import SparseViT
-from mmsparse.models.necks.base import check_rate, is_list, is_whole
 from mmsparse.models.views.base import View
 from mmsparse.registry import HOOKS
+from mmsparse.value_checks import check_rate, is_list, is_whole
 
 from .keep_rate import KeepRateHook, rated
 

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens
+from mmsparse.value_checks import check_choices
 
 from ..views.base import View
-from .base import BaseAdapter, check_choices
+from .base import BaseAdapter
 from .bottleneck import Bottleneck
 
 PLACES = ('attn', 'mlp')

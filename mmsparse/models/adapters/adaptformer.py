@@ -6,9 +6,10 @@ from torch import Tensor, nn
 
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens
+from mmsparse.value_checks import check_positive
 
 from ..views.base import View
-from .base import BaseAdapter, check_positive
+from .base import BaseAdapter
 from .bottleneck import Bottleneck
 
 

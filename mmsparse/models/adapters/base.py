@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-
 from torch import Tensor, nn
 
-from mmsparse.errors import InputError
 from mmsparse.tokens import Tokens
 
 from ..losses import LossContext
@@ -60,33 +56,3 @@ class BaseAdapter(nn.Module):
     def losses(self, ctx: LossContext) -> dict[str, Tensor]:
         """Return the losses of this method by name; the names that contain 'loss' are summed. See `mmsparse.SparseClassifier`."""
         return {}
-
-
-def check_count(what: str, value: int, example: int) -> None:
-    """Refuse what is no integer of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f'{what}={value!r}, expected an integer of at least 1, such as {example}.')
-
-
-def check_positive(what: str, value: float, example: float) -> None:
-    """Refuse what is no finite number above 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise InputError(f'{what}={value!r}, expected a finite number above 0, such as {example}.')
-
-
-def check_flag(what: str, value: bool) -> None:
-    """Refuse what is neither True nor False."""
-    if not isinstance(value, bool):
-        raise InputError(f'{what}={value!r}, expected True or False.')
-
-
-def check_choices(what: str, values: Sequence[str], known: Sequence[str], example: Sequence[str]) -> None:
-    """Refuse what is no list of some of the known words, each once; a bare string is a list of its letters and never meant."""
-    if not isinstance(values, (list, tuple)) or not values or any(values.count(value) > 1 or value not in known for value in values):
-        raise InputError(f'{what}={values!r}, expected some of {known}, each once, such as {example}.')
-
-
-def check_dropout(name: str, dropout: float) -> None:
-    """Refuse a probability outside [0, 1)."""
-    if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
-        raise InputError(f'{name}: dropout must lie in [0, 1), received {dropout!r}.')

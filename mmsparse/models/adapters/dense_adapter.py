@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens
+from mmsparse.value_checks import check_choices, check_count, check_dropout, check_flag, check_positive
 
 from ..views.base import View
-from .base import BaseAdapter, check_choices, check_count, check_dropout, check_flag, check_positive
+from .base import BaseAdapter
 
 INPUTS = ('x', 'prev', 'skip')
 FUSIONS = ('inner', 'early', 'late')

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens, drop_prefix, insert_prefix
+from mmsparse.value_checks import check_count, check_flag
 
 from ..views.base import View
-from .base import BaseAdapter, check_count, check_flag
+from .base import BaseAdapter
 
 
 @MODELS.register_module()

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mmsparse.errors import InputError
 from mmsparse.tokens import Plan, Tokens
+from mmsparse.value_checks import check_rate, is_list, is_whole
 
 from ..attention import Probe
 from ..losses import LossContext
@@ -85,21 +86,6 @@ class BaseSparsifier(nn.Module):
         return {}
 
 
-def is_number(value: object) -> bool:
-    """Tell whether a value is a finite number; True and False are none."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def is_whole(value: object) -> bool:
-    """Tell whether a value is an integer; True and False are none."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def is_list(value: object) -> bool:
-    """Tell whether a value is a sequence with at least one entry; a string is none."""
-    return isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 0
-
-
 def check_layers(name: str, view: View, layers: Sequence[int]) -> None:
     """Refuse what is no list, a layer that the host does not have, one named twice, or an order that falls."""
     if not is_list(layers):
@@ -112,18 +98,6 @@ def check_layers(name: str, view: View, layers: Sequence[int]) -> None:
         raise InputError(f'{name}: received layers={tuple(layers)}; {wrong} are not layers of this host. Layers count from 1 to {view.depth}.')
     if any(b <= a for a, b in zip(layers, layers[1:])):
         raise InputError(f'{name}: received layers={tuple(layers)}, expected each layer once, in rising order.')
-
-
-def check_rate(what: str, rate: float) -> None:
-    """Refuse a share outside (0, 1]."""
-    if not is_number(rate) or not 0 < rate <= 1:
-        raise InputError(f'{what} must lie in (0, 1], received {rate!r}. For no reduction leave out the sparsifier or use 1.0.')
-
-
-def check_weight(what: str, weight: float) -> None:
-    """Refuse a factor of a loss that is negative: the loss would be sought, not avoided."""
-    if not is_number(weight) or weight < 0:
-        raise InputError(f'{what} must be a number of at least 0, received {weight!r}. To leave that loss out use 0.')
 
 
 def highest(score_bn: Tensor, count: int) -> Tensor:

@@ -11,11 +11,12 @@ from torch.nn import functional as F
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Plan, Tokens, present, rows_of
+from mmsparse.value_checks import check_rate, check_weight, is_list
 
 from ..attention import Probe
 from ..losses import LossContext, divergence
 from ..views.base import View
-from .base import BaseSparsifier, check_layers, check_rate, check_weight, highest, is_list
+from .base import BaseSparsifier, check_layers, highest
 
 
 class Predictor(nn.Module):

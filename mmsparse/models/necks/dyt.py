@@ -8,11 +8,12 @@ from torch.nn import functional as F
 
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Plan, Tokens
+from mmsparse.value_checks import check_rate, check_weight
 
 from ..attention import Probe
 from ..losses import LossContext, divergence
 from ..views.base import View
-from .base import BaseSparsifier, check_rate, check_weight
+from .base import BaseSparsifier
 
 TEMPERATURE = 5.0
 

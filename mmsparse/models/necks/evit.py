@@ -10,6 +10,7 @@ from torch import Tensor
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Plan, Tokens
+from mmsparse.value_checks import check_flag
 
 from ..attention import Probe
 from ..scores import SCORES
@@ -53,8 +54,7 @@ class EViT(BaseSparsifier):
             raise InputError(f'EViT: received fuse={fuse!r}, expected one of {FUSE}.')
         if score not in tuple(SCORES):
             raise InputError(f'EViT: received score={score!r}, expected one of {tuple(SCORES)}.')
-        if not isinstance(normalize, bool):
-            raise InputError(f'EViT: received normalize={normalize!r}, expected True or False.')
+        check_flag('EViT: received normalize', normalize)
         self.fuse, self.normalize, self.score = fuse, normalize, SCORES[score]()
         if self.score.needs_class_token and not view.class_token:
             others = tuple(name for name, other in SCORES.items() if not other.needs_class_token)

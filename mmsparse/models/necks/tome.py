@@ -12,10 +12,11 @@ from torch.nn import functional as F
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Plan, Tokens, present
+from mmsparse.value_checks import is_list, is_number, is_whole
 
 from ..attention import Probe, without_autocast
 from ..views.base import View
-from .base import BaseSparsifier, asked, highest, is_list, is_number, is_whole
+from .base import BaseSparsifier, asked, highest
 
 METRICS = ('key', 'context')
 
