@@ -1,6 +1,7 @@
 """DyT's token dispatcher (arXiv 2403.11808) under the Dense Adapter: the small host, scikit-learn's digits.
 
-Expected: clearly above chance (10 %), minutes on two CPU cores; 0.13 GFLOPs at exactly the rate .5, 0.18 M trainable in the backbone.
+Expected: 93.6 % top-1 (three seeds, docs/sparsifier_results.md), minutes on two CPU cores;
+0.13 GFLOPs at exactly the rate .5, 0.18 M trainable in the backbone.
 Run: python tools/train.py configs/sparsify/tiny_dyt_dense_adapter_digits.py
 """
 

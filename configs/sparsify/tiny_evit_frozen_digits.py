@@ -1,6 +1,6 @@
 """EViT (arXiv 2202.07800) on a frozen host: the small host, scikit-learn's digits.
 
-Expected: clearly above chance (10 %), minutes on two CPU cores; 0.11 GFLOPs, nothing but the head is trained.
+Expected: 79.7 % top-1 (three seeds, docs/sparsifier_results.md), minutes on two CPU cores; 0.11 GFLOPs, nothing but the head is trained.
 Run: python tools/train.py configs/sparsify/tiny_evit_frozen_digits.py
 """
 

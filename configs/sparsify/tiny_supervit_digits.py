@@ -1,6 +1,6 @@
 """Train once, serve at many keep rates and sizes (SuperViT's idea, arXiv 2205.11397): every step draws a keep rate and an input size.
 
-Expected: clearly above chance (10 %) at r = .5, .7 and .9; 0.12 GFLOPs at .7, 0.18 M trainable in the backbone.
+Expected: 91.4 % top-1 at r = .7 (three seeds, docs/sparsifier_results.md); 0.12 GFLOPs at .7, 0.18 M trainable in the backbone.
 Test the same checkpoint at another rate with --cfg-options model.backbone.sparsifier.keep_rate=0.5
 Run: python tools/train.py configs/sparsify/tiny_supervit_digits.py
 """

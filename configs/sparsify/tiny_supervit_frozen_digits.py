@@ -1,6 +1,6 @@
 """Train once, serve at many keep rates and sizes (SuperViT's idea, arXiv 2205.11397), on a frozen host: only the head sees all of them.
 
-Expected: clearly above chance (10 %) at r = .5, .7 and .9; 0.11 GFLOPs at .7, nothing but the head is trained.
+Expected: 74.6 % top-1 at r = .7 (three seeds, docs/sparsifier_results.md); 0.11 GFLOPs at .7, nothing but the head is trained.
 Run: python tools/train.py configs/sparsify/tiny_supervit_frozen_digits.py
 """
 
