@@ -79,6 +79,8 @@ def image_size(model: torch.nn.Module) -> tuple[int, int]:
 
 def cut_counts(model: torch.nn.Module, image: torch.Tensor) -> dict[str, str]:
     """Return, where a merging method is asked for more pairs than these images and the other methods leave it, what merges instead."""
+    if not any(isinstance(part, ToMe) for part in model.backbone.sparsifiers):
+        return {}
     with counting(model, all_rows=True):
         taken = rows_taken(model.backbone, image, model)
     cut = [

@@ -47,15 +47,15 @@ class LossContext:
     @cached_property
     def complete(self) -> Run:
         """The same weights without any reduction (DyT's complete model)."""
-        with still_statistics(self._model):
-            run = self._finish(self._encode(False, True))
-        return replace(run, task_losses=still_statistics(self._model)(run.task_losses))
+        return self._unreduced()
 
     @cached_property
     def teacher(self) -> Run:
         """The complete pass for what is only compared with it; without gradient, unless somebody has asked for that pass already (DynamicViT)."""
+        if 'complete' in vars(self):
+            return self.complete
         with torch.no_grad():
-            return self.complete if 'complete' in vars(self) else LossContext.complete.func(self)
+            return self._unreduced()
 
     @cached_property
     def host_tokens(self) -> Tokens:
@@ -65,6 +65,11 @@ class LossContext:
         """
         with torch.no_grad():
             return self._encode(False, False)[-1]
+
+    def _unreduced(self) -> Run:
+        with still_statistics(self._model):
+            run = self._finish(self._encode(False, True))
+        return replace(run, task_losses=still_statistics(self._model)(run.task_losses))
 
 
 @contextmanager

@@ -91,8 +91,10 @@ def count(row: dict, exact: bool) -> Ours:
     spec = spec_of(row)
     whole = counted(spec)
     runs = counted(dict(spec, adapter=None)) if row.get('merged') else whole
-    other = dict(spec, adapter=dict(whole.dense_adapter or {}, norm='in', up_bias=False))
-    return Ours(whole.trainable, trainable(other) if exact and whole.dense_adapter else None, runs.published, runs.executed)
+    other = None
+    if exact and whole.dense_adapter:
+        other = trainable(dict(spec, adapter=dict(whole.dense_adapter, norm='in', up_bias=False)))
+    return Ours(whole.trainable, other, runs.published, runs.executed)
 
 
 def spec_of(row: dict) -> dict:
