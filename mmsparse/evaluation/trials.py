@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Sequence
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from statistics import median
 
@@ -31,6 +32,16 @@ from .timing import interleave, speedup
 SMALL = dict(digits='configs/sparse_tuning/tiny_digits.py', photos='configs/sparse_tuning/tiny_photos.py')
 DATA = ('data_preprocessor', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator')
 LOCAL = ('work_dir', 'experiment_name', 'log_level', 'default_hooks', 'visualizer', 'vis_backends', 'filename')  # do not change the outcome
+
+
+@cache
+def _parsed(path: str) -> Config:
+    return Config.fromfile(path)
+
+
+def read(path: str | Path) -> Config:
+    """Read a config, a copy each time: in a comparison parsing it once per run takes longer than copying."""
+    return deepcopy(_parsed(str(path)))
 
 
 def trial_config(cfg: Config, data: Config, seed: int, work_dir: Path) -> Config:

@@ -10,8 +10,6 @@ ledger that tools/analysis_tools/compare.py uses too: called again, the tool tra
 import argparse
 import time
 from collections.abc import Iterator
-from copy import deepcopy
-from functools import cache
 from pathlib import Path
 from statistics import mean
 
@@ -19,7 +17,7 @@ from mmengine.config import Config
 from scipy.stats import ttest_rel
 
 from mmsparse.engine.reporting import reporting
-from mmsparse.evaluation.trials import SMALL, Ledger, trial_config
+from mmsparse.evaluation.trials import SMALL, Ledger, read, trial_config
 from mmsparse.visualization.tables import Table, write_between
 
 KEEP = (0.7, 0.5)
@@ -48,16 +46,6 @@ VARIANTS = {  # both adapters changed alike, at the first keep rate: does one se
     'no dropout': {f'{ADAPTER}.dropout': 0.0},
     '100 training images': {'train_dataloader.dataset.indices': SOME},
 }
-
-
-@cache
-def _read(path: str) -> Config:
-    return Config.fromfile(path)
-
-
-def read(path: str) -> Config:
-    """Read a config, a copy each time: parsing takes longer than copying."""
-    return deepcopy(_read(path))
 
 
 def sparsifier(kind: str, keep: float) -> dict:

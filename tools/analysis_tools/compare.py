@@ -11,12 +11,10 @@ import time
 from pathlib import Path
 from statistics import mean
 
-from mmengine.config import Config
-
 from mmsparse.engine.card import stages
 from mmsparse.engine.reporting import reporting
 from mmsparse.evaluation.results import Result, write_results
-from mmsparse.evaluation.trials import SMALL, Ledger, spread, trial_config
+from mmsparse.evaluation.trials import SMALL, Ledger, read, spread, trial_config
 from mmsparse.visualization.tables import Table, write_between
 
 HEAD = ('config', 'top-1 in %', 'trainable', 'KiB', 'GFLOPs', 'tokens', 'training img/s', 'test img/s', 'test speed, host = 1', 'KiB for backward')
@@ -41,7 +39,7 @@ def collect(args: argparse.Namespace) -> dict[str, dict[str, list[dict]]]:
     for seed in range(args.seeds):
         for data in args.data:
             for path in args.configs:
-                cfg = trial_config(Config.fromfile(path), Config.fromfile(SMALL[data]), seed, args.ledger.parent)
+                cfg = trial_config(read(path), read(SMALL[data]), seed, args.ledger.parent)
                 known = ledger.find(cfg)
                 if known is None and not args.show:
                     print(f'{time.strftime("%H:%M")} {data}, seed {seed}: {path.stem} ...', flush=True)
