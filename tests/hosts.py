@@ -147,6 +147,16 @@ def by_patch(answer):
     return told
 
 
+def assert_all_fold_and_the_answer_stays(backbone, images):
+    """In float64."""
+    backbone, images = backbone.double(), images.double()
+    with torch.no_grad():
+        before = backbone(images)[-1]
+        backbone.fold()
+        assert len(backbone.adapters) == 0
+        torch.testing.assert_close(backbone(images)[-1], before, rtol=0, atol=1e-9)
+
+
 def assert_same(found, expected, atol=1e-5):
     """Equal groups and sizes, rows within `atol`; both are Tokens or a reference's Answer."""
     for (groups, counts, rows), (wanted_groups, wanted_counts, wanted) in zip(by_patch(found), by_patch(expected), strict=True):

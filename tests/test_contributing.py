@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from combinations import classifier, loss, options
-from hosts import WITH_CLASS_TOKEN, build, images_for, timm_host, watch
+from hosts import WITH_CLASS_TOKEN, assert_all_fold_and_the_answer_stays, build, images_for, timm_host, watch
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 
@@ -52,25 +52,15 @@ def test_the_sparsifier_follows_rows_that_have_moved(host, first):
 
 @pytest.mark.parametrize('host', ['timm_layer_scale', 'mmpretrain', 'open_clip'])
 def test_the_adapter_folds_into_every_kind_of_host(host):
-    backbone = build(host, dict(type='mmsparse.AttentionGain'), dict(type='mmsparse.ToMe', r=2)).double()
-    images = images_for(host).double()
-    with torch.no_grad():
-        before = backbone(images)[-1]
-        backbone.fold()
-        torch.testing.assert_close(backbone(images)[-1], before, rtol=0, atol=1e-9)
-    assert len(backbone.adapters) == 0
+    backbone = build(host, dict(type='mmsparse.AttentionGain'), dict(type='mmsparse.ToMe', r=2))
+    assert_all_fold_and_the_answer_stays(backbone, images_for(host))
 
 
 @pytest.mark.parametrize('order', [1, -1])
 def test_the_adapter_folds_beside_another_at_its_site_and_where_there_is_no_bias(order):
     adapters = [dict(type='mmsparse.AttentionGain'), dict(type='mmsparse.SSF')][::order]
     for host, configs in ((timm_host(init_values=1.0), adapters), (timm_host(proj_bias=False), adapters[:1] if order == 1 else adapters[1:])):
-        backbone, images = build(host, configs).double(), images_for().double()
-        with torch.no_grad():
-            before = backbone(images)[-1]
-            backbone.fold()
-            torch.testing.assert_close(backbone(images)[-1], before, rtol=0, atol=1e-9)
-        assert len(backbone.adapters) == 0
+        assert_all_fold_and_the_answer_stays(build(host, configs), images_for())
 
 
 def test_a_shift_that_nothing_takes_is_refused():
