@@ -102,7 +102,6 @@ def test_a_host_of_any_size_takes_any_size():
 @pytest.mark.parametrize(
     ('options', 'named'),
     [
-        (dict(scale_attn_norm=True), 'attn.norm'),
         (dict(mlp_layer=timm.layers.GatedMlp), 'mlp of timm.layers.mlp.GatedMlp'),
         (dict(attn_layer=timm.layers.DiffAttention), 'DiffAttention'),
         (dict(block_fn=timm.models.vision_transformer.ParallelScalingBlock), 'ParallelScalingBlock'),

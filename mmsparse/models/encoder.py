@@ -105,6 +105,7 @@ class Encoder:
         o_bnc, probe = parts.attend(q_bhqd, k_bhnd, v_bhnd, view.scale(block), view.attention_dropout(block), t)
         if class_row_only:
             t, parts = t.first_row(), replace(parts, sparsifiers=())  # nothing is left to reduce, and the class token sees no other row again
+        o_bnc = view.attended(block, o_bnc)
         y_bnc = site('proj', layer, o_bnc, view.proj(block, o_bnc), t)
         y_bnc = site('attn', layer, h_bnc, view.attention_branch(block, y_bnc), t)
         return replace(t, x_bnc=t.x_bnc + y_bnc), parts, probe

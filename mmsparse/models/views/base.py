@@ -141,6 +141,10 @@ class View(ABC):
     def attention_dropout(self, block: nn.Module) -> float:
         """Probability of an attention weight to be dropped now (0 in evaluation)."""
 
+    def attended(self, block: nn.Module, o_bnc: Tensor) -> Tensor:
+        """What lies between attention and its projection: nothing, or a norm (EVA-02's CLIP towers, BEiT-3)."""
+        return o_bnc
+
     @abstractmethod
     def proj(self, block: nn.Module, o_bnc: Tensor) -> Tensor:
         """Output projection."""

@@ -13,7 +13,7 @@ from mmsparse.tokens import Tokens
 
 from .base import QKV, View, packed_qkv
 from .operators import Operator, SideBySide
-from .timm_parts import FFN, IDENTITY, TimmParts, timm_pooled
+from .timm_parts import FFN, TimmParts, timm_pooled
 
 PHASE = 'phase'
 KNOWN_ROPE = ('RotaryEmbeddingCat', 'RotaryEmbeddingDinoV3')
@@ -30,7 +30,6 @@ class EvaView(TimmParts, View):
     part_types = {
         '': ('timm.models.eva.EvaBlock',),
         'attn': ('timm.models.eva.EvaAttention', 'timm.layers.attention.AttentionRope'),
-        'attn.norm': (IDENTITY,),
     } | FFN
     operators = dict(embed='patch_embed.proj.', norm1='norm1.', proj='attn.proj.', norm2='norm2.', fc1='mlp.fc1.', fc2='mlp.fc2.', norm='norm.')
 

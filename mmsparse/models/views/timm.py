@@ -26,7 +26,6 @@ class TimmView(TimmParts, View):
     part_types = {
         '': ('timm.models.vision_transformer.Block',),
         'attn': ('timm.layers.attention.Attention',),
-        'attn.norm': (IDENTITY,),
         'ls1': SCALE,
         'ls2': SCALE,
     } | FFN

@@ -47,6 +47,9 @@ class TimmParts:
     def attention_dropout(self, block: nn.Module) -> float:
         return block.attn.attn_drop.p if block.training else 0.0
 
+    def attended(self, block: nn.Module, o_bnc: Tensor) -> Tensor:
+        return block.attn.norm(o_bnc)
+
     def proj(self, block: nn.Module, o_bnc: Tensor) -> Tensor:
         return block.attn.proj(o_bnc)
 
