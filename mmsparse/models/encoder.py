@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from mmsparse.errors import InputError
 from mmsparse.tokens import Tokens, reduce, settle
@@ -27,6 +29,7 @@ class Encoder:
         sparsifiers: asked in order at their stage, each on the tokens that the previous one left.
         stash: remember the rows that leave, for `restore`.
         readout: what comes between the last block of the view and the final norm, or None.
+        with_cp: keep only what enters a block for the backward pass, and compute the block again there (torch.utils.checkpoint).
     """
 
     def __init__(
@@ -36,9 +39,10 @@ class Encoder:
         sparsifiers: Sequence[BaseSparsifier],
         stash: bool = False,
         readout: BaseReadout | None = None,
+        with_cp: bool = False,
     ):
         self.view, self.adapters, self.sparsifiers, self.stash = view, adapters, sparsifiers, stash
-        self.readout = readout
+        self.readout, self.with_cp = readout, with_cp
 
     def __call__(
         self,
@@ -67,7 +71,8 @@ class Encoder:
         t = view.embed(images, lambda patches: parts.site('embed', 0, images, patches, None))
         t = t.with_stash() if self.stash else t
         for layer, block in zip(range(1, out_layers[-1] + 1), view.blocks):
-            t = self._block(layer, block, t, parts, class_row_only and layer == view.depth)
+            run = self._block_again if self.with_cp and torch.is_grad_enabled() else self._block
+            t = run(layer, block, t, parts, class_row_only and layer == view.depth)
             if layer == view.depth:
                 t = self._finish(layer, t if self.readout is None else self.readout(t, context), parts)
             if layer in out_layers:
@@ -79,6 +84,14 @@ class Encoder:
         norm = self.view.norm
         t = settle(t, lambda x_bmc: parts.adapt('norm', layer, x_bmc, norm(x_bmc), t))
         return replace(t, x_bnc=parts.site('norm', layer, t.x_bnc, norm(t.x_bnc), t))
+
+    def _block_again(self, layer: int, block, t: Tokens, parts: _Parts, class_row_only: bool) -> Tokens:
+        """Run a block that its backward pass runs once more, on what enters it; torch is told of the large tensors among that."""
+
+        def run(x_bnc: Tensor, *carried_bnc: Tensor) -> Tokens:
+            return self._block(layer, block, replace(t, x_bnc=x_bnc, carry=dict(zip(t.carry, carried_bnc))), parts, class_row_only)
+
+        return checkpoint(run, t.x_bnc, *t.carry.values(), use_reentrant=False)
 
     def _block(self, layer: int, block, t: Tokens, parts: _Parts, class_row_only: bool) -> Tokens:
         """Run one pre-norm block: attention, reduction, FFN (Sparse-Tuning, fig. 2)."""

@@ -40,6 +40,7 @@ class SparseViT(BaseModule):
         stash: keep the rows that leave, for the modes stale and delta of `mmsparse.Restore`.
         readout: config of what runs in the place of the last block (`mmsparse.models.BaseReadout`), or None. Adapters and sparsifiers then
             see, and `out_indices` count, the blocks before it.
+        with_cp: compute the blocks again in the backward pass instead of keeping what it needs of them: less memory, more time.
 
     Raises:
         InputError: a value that the host or a part cannot take.
@@ -54,6 +55,7 @@ class SparseViT(BaseModule):
         out_indices: int | Sequence[int] = -1,
         stash: bool = False,
         readout: dict | None = None,
+        with_cp: bool = False,
     ):
         super().__init__()
         self.view = build_view(host)
@@ -76,7 +78,7 @@ class SparseViT(BaseModule):
                 self.view.pooled(Tokens.start(zeros_bnc, self.view.prefix, self.view.grid))
         # Exact for the class token, and a third of the last block's cost.
         self.shortcut = out_type == 'cls_token' and self.out_layers == (self.view.depth,) and readout is None
-        self.encoder = Encoder(self.view, self.adapters, self.sparsifiers, stash, self.readout)
+        self.encoder = Encoder(self.view, self.adapters, self.sparsifiers, stash, self.readout, with_cp)
         self.train()
 
     @property
