@@ -1,6 +1,6 @@
 """Adapter (arXiv 1902.00751), one of width 32 per block: the small host, scikit-learn's digits.
 
-Expected: clearly above chance (10 %), minutes on two CPU cores; 0.174 GFLOPs,
+Expected: 90.0 % top-1 (three seeds, docs/peft_results.md), minutes on two CPU cores; 0.174 GFLOPs,
 0.10 M trainable in the backbone.
 Run: python tools/train.py configs/peft/tiny_adapter_digits.py
 """

@@ -1,6 +1,6 @@
 """Adapter (arXiv 1902.00751), two of width 32 per block, as published for text: the small host, scikit-learn's digits.
 
-Expected: clearly above chance (10 %), minutes on two CPU cores; 0.181 GFLOPs,
+Expected: 93.7 % top-1 (three seeds, docs/peft_results.md), minutes on two CPU cores; 0.181 GFLOPs,
 0.20 M trainable in the backbone.
 Run: python tools/train.py configs/peft/tiny_adapter_two_digits.py
 """

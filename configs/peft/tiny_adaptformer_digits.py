@@ -1,6 +1,6 @@
 """AdaptFormer (arXiv 2205.13535), width 32: the small host, scikit-learn's digits.
 
-Expected: clearly above chance (10 %), minutes on two CPU cores; 0.174 GFLOPs,
+Expected: 86.6 % top-1 (three seeds, docs/peft_results.md), minutes on two CPU cores; 0.174 GFLOPs,
 0.10 M trainable in the backbone.
 Run: python tools/train.py configs/peft/tiny_adaptformer_digits.py
 """

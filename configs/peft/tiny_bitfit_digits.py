@@ -1,6 +1,6 @@
 """BitFit (arXiv 2106.10199), every bias: the small host, scikit-learn's digits.
 
-Expected: clearly above chance (10 %), minutes on two CPU cores; 0.168 GFLOPs,
+Expected: 82.4 % top-1 (three seeds, docs/peft_results.md), minutes on two CPU cores; 0.168 GFLOPs,
 17,152 trainable in the backbone.
 Run: python tools/train.py configs/peft/tiny_bitfit_digits.py
 """

@@ -1,6 +1,6 @@
 """LoRA (arXiv 2106.09685), rank 8 on q and v: the small host, scikit-learn's digits.
 
-Expected: clearly above chance (10 %), minutes on two CPU cores; 0.171 GFLOPs (0.168 once merged),
+Expected: 92.2 % top-1 (three seeds, docs/peft_results.md), minutes on two CPU cores; 0.171 GFLOPs (0.168 once merged),
 49,152 trainable in the backbone.
 Run: python tools/train.py configs/peft/tiny_lora_digits.py
 """

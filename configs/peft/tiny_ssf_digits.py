@@ -1,6 +1,6 @@
 """SSF (arXiv 2210.08823), scale and shift behind every operator: the small host, scikit-learn's digits.
 
-Expected: clearly above chance (10 %), minutes on two CPU cores; 0.168 GFLOPs,
+Expected: 88.5 % top-1 (three seeds, docs/peft_results.md), minutes on two CPU cores; 0.168 GFLOPs,
 34,304 trainable in the backbone.
 Run: python tools/train.py configs/peft/tiny_ssf_digits.py
 """

@@ -1,6 +1,6 @@
 """VPT-Deep (arXiv 2203.12119), 8 prompts in every block: the small host, scikit-learn's digits.
 
-Expected: clearly above chance (10 %), minutes on two CPU cores; 0.190 GFLOPs,
+Expected: 85.2 % top-1 (three seeds, docs/peft_results.md), minutes on two CPU cores; 0.190 GFLOPs,
 12,288 trainable in the backbone.
 Run: python tools/train.py configs/peft/tiny_vpt_deep_digits.py
 """

@@ -1,6 +1,6 @@
 """VPT-Shallow (arXiv 2203.12119), 8 prompts before the first block: the small host, scikit-learn's digits.
 
-Expected: clearly above chance (10 %), minutes on two CPU cores; 0.190 GFLOPs,
+Expected: 83.2 % top-1 (three seeds, docs/peft_results.md), minutes on two CPU cores; 0.190 GFLOPs,
 1,024 trainable in the backbone.
 Run: python tools/train.py configs/peft/tiny_vpt_shallow_digits.py
 """
