@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from hosts import build, check, images_for
+from mmsparse.models.necks.pyra import Reactivation
 
 HOST_NAMES = ['timm', 'timm_layer_scale', 'timm_registers', 'timm_no_class_token', 'timm_qk_norm', 'mmpretrain']
 
@@ -29,3 +30,11 @@ def test_with_its_token_vector_at_zero_it_is_tome():
         for name, parameter in backbone.sparsifiers.named_parameters():
             parameter.mul_(0.0 if name.endswith('channels') else 1.0)
         torch.testing.assert_close(backbone(images)[-1], plain(images)[-1], atol=1e-5, rtol=0)
+
+
+def test_it_starts_as_published():
+    """The published code draws a column r×1 by `kaiming_uniform_(a=√5)`, whose inputs are its columns."""
+    part = Reactivation(8, 500)
+    expected = torch.nn.init.kaiming_uniform_(torch.empty(500, 1), a=5**0.5)
+    assert part.tokens.std() == pytest.approx(expected.std(), rel=0.1) and part.tokens.abs().max() == pytest.approx(1, abs=0.05)
+    assert not part.channels.any()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -27,8 +26,7 @@ class Reactivation(nn.Module):
 
     def __init__(self, width: int, count: int):
         super().__init__()
-        bound = math.sqrt(6 / (1 + 5) / count)  # Kaiming-uniform with a=√5 over a column of r
-        self.tokens = nn.Parameter(torch.empty(count).uniform_(-bound, bound))
+        self.tokens = nn.Parameter(torch.empty(count).uniform_(-1, 1))  # Kaiming-uniform with a=√5 of a column r×1: one input each
         self.channels = nn.Parameter(torch.zeros(width))
         self.norm = nn.LayerNorm(width)
 
