@@ -49,7 +49,7 @@ setup(
     license='Apache-2.0',
     packages=find_packages(include=['mmsparse', 'mmsparse.*']),
     package_data={'mmsparse': ['assets/*']},
-    python_requires='>=3.10',
+    python_requires='>=3.11',
     install_requires=runtime,
     # The engine and its companions exist as forks and as originals; whoever has either keeps it.
     extras_require={'mim': mim, 'tests': tests, 'all': runtime + mim + tests},

@@ -92,6 +92,8 @@ def test_what_runs_costs_the_probe_more_and_the_last_blocks_other_rows_less():
     assert found.tokens == (197,) * 3 + (140,) * 3 + (100,) * 3 + (72,) * 3
     dense = published_macs(on_meta(sparsifier=evit(0.7), adapter=dense_adapter(32)), META, dense=True)
     assert dense == 17_582_049_024
+    ours = account(on_meta(sparsifier=evit(0.7), adapter=dense_adapter(32)), [META])
+    assert (ours.total.published, ours.total.executed) == (11_752_521_984, 11_318_705_664)
 
 
 @pytest.mark.parametrize('seed', range(24))

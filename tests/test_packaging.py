@@ -56,7 +56,7 @@ def test_a_wheel_carries_configs_tools_index_licence_and_pins(checkout, tmp_path
     assert modules == {name for name in inside if name.endswith('.py') and '.mim' not in name}
     assert any(name.endswith('/LICENSE') for name in inside)
     meta = Parser().parsestr(next(data for name, data in inside.items() if name.endswith('/METADATA')).decode())
-    assert (meta['Version'], meta['Requires-Python']) == (mmsparse.__version__, '>=3.10')
+    assert (meta['Version'], meta['Requires-Python']) == (mmsparse.__version__, '>=3.11')
     assert set(meta.get_all('Provides-Extra')) == {'mim', 'tests', 'all'}
     needed = [line for line in meta.get_all('Requires-Dist') if 'extra' not in line]
     assert sorted(needed) == sorted((checkout / 'requirements/runtime.txt').read_text().split())

@@ -1,6 +1,6 @@
 """Test a checkpoint.
 
-python tools/test.py configs/sparse_tuning/tiny_digits.py work_dirs/tiny_digits/epoch_20/adapter.safetensors --out predictions.pkl
+python tools/test.py configs/sparse_tuning/tiny_digits.py work_dirs/tiny_digits/epoch_10 --out predictions.pkl
 """
 
 from copy import deepcopy

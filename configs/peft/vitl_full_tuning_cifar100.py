@@ -1,7 +1,7 @@
 """Full tuning, the whole host: ViT-L/16 IN-21k, CIFAR-100 (paper, Table XIII).
 
 Expected: 92.05 % by the paper, not measured here; 61.60 GFLOPs, 303.30 M trainable in the backbone (paper: 61.60, 303.3 M).
-128 images keep 2.4 GiB for the backward pass, 35.9 without with_cp (float32, counted: benchmark.py --phase train).
+128 images keep 2.4 GiB for the backward pass, 35.9 without with_cp (float32; docs/adapters.md has the command).
 Run: python tools/train.py configs/peft/vitl_full_tuning_cifar100.py --auto-scale-lr
 """
 

@@ -1,6 +1,6 @@
 """Dense Adapter without reduction, FCN head: the small host, CamVid. What the sparse rows are compared with.
 
-Expected: the mIoU of this row in configs/segmentation/README.md.
+Expected: 21.59 mIoU (one seed, six epochs, configs/segmentation/README.md), 0.880 GFLOPs per window.
 Run: python tools/train.py configs/segmentation/tiny_dense_fcn_camvid.py
 """
 

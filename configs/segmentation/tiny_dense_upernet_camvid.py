@@ -1,6 +1,6 @@
 """UPerHead (arXiv 1807.10221) on four layers' maps under the Dense Adapter, no reduction: the small host, CamVid.
 
-Expected: the mIoU of this row in configs/segmentation/README.md.
+Expected: not measured here, 0.935 GFLOPs per window.
 Run: python tools/train.py configs/segmentation/tiny_dense_upernet_camvid.py
 """
 

@@ -1,6 +1,6 @@
 """DyT's token dispatcher (arXiv 2403.11808) under the Dense Adapter, FCN head: the small host, CamVid. Its losses join mmseg's.
 
-Expected: the mIoU of this row in configs/segmentation/README.md.
+Expected: 21.30 mIoU (one seed, six epochs, configs/segmentation/README.md).
 Run: python tools/train.py configs/segmentation/tiny_dyt_fcn_camvid.py
 """
 

@@ -1,6 +1,6 @@
 """EViT (arXiv 2202.07800) at .7 under the Dense Adapter, grid restored by gather, FCN head: the small host, CamVid.
 
-Expected: the mIoU of this row in configs/segmentation/README.md.
+Expected: 18.55 mIoU (one seed, six epochs, configs/segmentation/README.md), 0.562 GFLOPs per window.
 Run: python tools/train.py configs/segmentation/tiny_evit_gather_fcn_camvid.py
 """
 

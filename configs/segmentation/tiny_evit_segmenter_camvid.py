@@ -1,6 +1,6 @@
 """Segmenter's linear head (arXiv 2105.05633) on Sparse-Tuning with EViT at .7, restored by delta: the small host, CamVid.
 
-Expected: the mIoU of this row in configs/segmentation/README.md.
+Expected: 21.19 mIoU (one seed, six epochs, configs/segmentation/README.md), 0.543 GFLOPs per window.
 Run: python tools/train.py configs/segmentation/tiny_evit_segmenter_camvid.py
 """
 

@@ -1,6 +1,6 @@
 """ToMe (arXiv 2210.09461), 14 pairs per layer under the Dense Adapter, unmerged by gather, FCN head: the small host, CamVid.
 
-Expected: the mIoU of this row in configs/segmentation/README.md.
+Expected: 21.60 mIoU (one seed, six epochs, configs/segmentation/README.md), 0.565 GFLOPs per window.
 Run: python tools/train.py configs/segmentation/tiny_tome_fcn_camvid.py
 """
 

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ class Card:
 def describe(model: nn.Module, sha256: str, config: Mapping, classes: Any, score: Mapping, epoch: int, iter: int) -> Card:
     """Return the card of a model as it is now."""
     versions = {name: str(sys.modules[name].__version__) for name in LIBRARIES if hasattr(sys.modules.get(name), '__version__')}
-    saved = datetime.now(timezone.utc).isoformat(timespec='microseconds')
+    saved = datetime.now(UTC).isoformat(timespec='microseconds')
     names = None if classes is None else [str(name) for name in classes]
     return Card(SCHEMA, sha256, fingerprints(model), normalisation(model), names, dict(score), int(epoch), int(iter), saved, versions, plain(config))
 

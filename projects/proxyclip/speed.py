@@ -1,7 +1,7 @@
 """Windows per second: dense, sparse, and a plain form with one proxy attention per head, as published.
 
     python projects/proxyclip/speed.py --window 336 --rounds 5
-    python projects/proxyclip/speed.py projects/proxyclip/configs/voc20_evit.py projects/proxyclip/configs/voc20_tome.py --device cuda --batch 8
+    python projects/proxyclip/speed.py projects/proxyclip/configs/voc20_{dense,evit,tome}.py --device cuda --batch 8
 
 The first config given, or voc20_dense.py, is the dense one; the plain form has its networks and weights. All contenders take turns in one process,
 round by round, so that a busy machine slows all of them; ratios are of one round, and the median and the range over the rounds are printed.

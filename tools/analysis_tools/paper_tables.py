@@ -42,7 +42,7 @@ RESULTS = ('table', 'row', 'dataset', 'top1')
 HEAD = """# The paper's tables beside ours
 
 Made by `make tables` (`tools/analysis_tools/paper_tables.py`), which counts the networks that the configs build; do not edit.
-[cost.md](cost.md) says how is counted, and how accuracies of your own get into the tables.
+[cost.md](cost.md) says how it is counted, and how accuracies of your own get into the tables.
 
 A cell is *paper / here (difference)*, ✗ where they differ by more than 1 %; – is a figure that is not known. Parameters are those that train, without
 the head. GFLOPs are published ones: multiply-adds by fvcore's rule, one image of 224 × 224, all rows of every block. *Executed* is what runs here for

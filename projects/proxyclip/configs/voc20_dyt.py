@@ -1,6 +1,6 @@
-"""ProxyCLIP, CLIP-B/16 and DINO-B/16; half of the patches of each layer skip the FFN once DyT is trained, PASCAL VOC, 20 classes.
+"""ProxyCLIP, CLIP-B/16 and DINO-B/16 under DyT, to show that they run together; its dispatchers are untrained, PASCAL VOC, 20 classes.
 
-Expected: no published figure, not measured here; the cost is decided by the image.
+Expected: no figure, published or measured: half of the patches skip each FFN only once the dispatchers have been trained.
 Run: PYTHONPATH=. python tools/test.py projects/proxyclip/configs/voc20_dyt.py none
 """
 
