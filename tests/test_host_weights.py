@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from hosts import HOSTS, draw, images_for, mmpretrain_host, timm_host
 from mmsparse.errors import InputError
 from mmsparse.models.host_weights import fingerprint
+from mmsparse.models.weight_files import read_weights
 from mmsparse.registry import MODELS
 
 
@@ -116,6 +117,57 @@ def test_damaged_files_are_refused_by_name_and_nothing_runs(tmp_path, monkeypatc
     with pytest.raises(InputError, match=f'host{suffix}'):
         backbone(timm_host(checkpoint=damage(kind, path)))
     assert not (tmp_path / 'pwned').exists()
+
+
+@pytest.mark.parametrize(
+    ('ours', 'suffix', 'message'),
+    [
+        (dict(depth=3), '.npz', '6 blocks with patches of .*, for 3'),
+        (dict(depth=3), '.pth', 'unexpected: blocks.3'),
+        (dict(init_values=0.5), '.npz', r'Missing: blocks.0.ls1.gamma'),
+        (dict(patch_size=16), '.npz', 'patches of'),
+        (dict(patch_size=16), '.safetensors', r'patch projection is \(48, 3, 8, 8\), that of .* is \(48, 3, 16, 16\)'),
+        (dict(reg_tokens=4), '.pth', 'not the weights of vit_tiny_patch16_224'),
+        (dict(name='eva02_tiny_patch14_224'), '.npz', 'received a .npz file, expected .safetensors or .pth, or for a VisionTransformer of timm .npz'),
+    ],
+    ids=str,
+)
+def test_a_file_of_another_architecture_is_refused_whatever_its_kind(tmp_path, ours, suffix, message):
+    path = save(drawn(timm_host()), tmp_path / f'host{suffix}')
+    with pytest.raises(InputError, match=message):
+        backbone(timm_host(**ours, checkpoint=path))
+
+
+@pytest.mark.parametrize('host', ['timm', 'mmpretrain', 'open_clip'])
+def test_a_path_is_a_file_and_true_is_nothing(tmp_path, host):
+    source = drawn(HOSTS[host])
+    path = tmp_path / 'host.safetensors'
+    save_file(source.state_dict(), path)
+    loaded = backbone(HOSTS[host] | dict(checkpoint=path), out_type='raw')
+    assert fingerprint(loaded.host) == fingerprint(source) and loaded.view.source == str(path)
+    with pytest.raises(InputError, match='received checkpoint=True. Expected a file, False for random weights, or None'):
+        backbone(HOSTS[host] | dict(checkpoint=True), out_type='raw')
+
+
+def test_weights_have_one_name(tmp_path):
+    with pytest.raises(InputError, match='received checkpoint_path. Weights are named by checkpoint'):
+        backbone(timm_host(checkpoint_path=save(drawn(timm_host()), tmp_path / 'host.pth')))
+
+
+def test_files_of_one_name_from_two_places_are_two_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    fetched = []
+
+    def fetch(url, file, progress):
+        fetched.append(url)
+        save_file({'value': torch.tensor(float(len(fetched)))}, file)
+
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', fetch)
+    first, second = (f'https://hub/{name}/resolve/main/model.safetensors' for name in 'AB')
+    values = [read_weights(url)['value'].item() for url in (first, second, f'{first}?download=true', first, 'https://hub/vit-0123abcd.safetensors')]
+    assert values == [1, 2, 3, 1, 4] and (tmp_path / 'checkpoints/vit-0123abcd.safetensors').is_file()
+    with pytest.raises(InputError, match='received the address of model.onnx'):
+        read_weights('https://hub/model.onnx')
 
 
 @pytest.mark.parametrize('host', ['timm', 'mmpretrain'])

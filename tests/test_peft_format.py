@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from combinations import CLASSES, HOSTS, images
+from hosts import timm_host
 from mmsparse.apis.adapted import adapted, build
 from mmsparse.apis.peft_format import from_peft, to_peft
 from mmsparse.engine.launch import read_config
@@ -222,3 +223,28 @@ def test_other_adapters_and_hosts_have_no_place_in_the_format(tmp_path):
         (tmp_path / host).mkdir()
         with pytest.raises(InputError, match='expected mmsparse.LoRA alone on a timm host'):
             to_peft(write_config(tmp_path / host, HOSTS[host], adapter)[2])
+
+
+@pytest.mark.parametrize(
+    ('host', 'out_type'),
+    [(HOSTS['timm_layer_scale'], 'avg_featmap'), (timm_host(name='vit_small_patch16_dinov3'), 'cls_token')],
+    ids=['mean', 'token'],
+)
+def test_another_pooling_than_timms_is_refused(host, out_type, tmp_path):
+    _, _, model = write_config(tmp_path, host, lora(), out_type=out_type)
+    with pytest.raises(InputError, match=f"received out_type='{out_type}', which is not what .* gives its head in timm"):
+        to_peft(model)
+
+
+def test_a_neck_is_refused(tmp_path):
+    _, _, model = write_config(tmp_path, HOSTS['timm_layer_scale'], lora())
+    model.neck = torch.nn.Identity()
+    with pytest.raises(InputError, match='received a model with a neck'):
+        to_peft(model)
+
+
+@pytest.mark.parametrize('config', [[], dict(peft_type='LORA', r=2)], ids=str)
+def test_a_config_without_rank_or_alpha_is_refused(config, tmp_path):
+    _, _, model = write_config(tmp_path, HOSTS['timm_layer_scale'], lora())
+    with pytest.raises(InputError, match='has no r or no lora_alpha'):
+        from_peft(config, {}, model, 'file')

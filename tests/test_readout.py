@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hosts import DEPTH, HOSTS, build, images_for, native
+from hosts import DEPTH, HOSTS, build, images_for, native, timm_host
 from mmsparse.errors import InputError
 from mmsparse.models import BaseReadout, BaseSparsifier
 from mmsparse.models.attention import attend_affinity
@@ -27,7 +27,7 @@ class LastBlock(BaseReadout):
 class ByContext(BaseReadout):
     """Values of the last block, mixed by an affinity from outside, on the grid of the affinity."""
 
-    operators = ('norm1', 'qkv', 'proj')
+    operators = ('norm1', 'v', 'proj')
 
     def forward(self, tokens, context):
         affinity_bqn, grid = context
@@ -50,6 +50,13 @@ class ReadsContext(BaseSparsifier):
 def test_the_last_block_as_a_readout_changes_nothing(host):
     backbone, images = build(host, readout=dict(type='mmsparse.LastBlock')), images_for(host)
     torch.testing.assert_close(backbone(images)[-1], native(backbone.host, images), atol=1e-5, rtol=0)
+
+
+def test_a_readout_leaves_aside_what_it_does_not_name_also_of_separate_q_k_v():
+    host = timm_host(name='eva02_base_patch14_224')
+    backbone = build(host, adapter=dict(type='mmsparse.FullTuning'), readout=dict(type='mmsparse.ByContext'))
+    trains = {key.removeprefix('blocks.5.') for key in backbone.host_trains if key.startswith('blocks.5.')}
+    assert trains == {f'{part}.{name}' for part in ('norm1', 'attn.v_proj', 'attn.proj') for name in ('weight', 'bias')}
 
 
 @pytest.mark.parametrize('host', [name for name in HOSTS if 'qk_norm' not in name])

@@ -75,3 +75,15 @@ def test_a_method_that_says_nothing_about_itself_is_not_refused():
             build(sparsifier=[config('NoOp'), other, dict(type='mmsparse.Silent')]).forward_tokens(images_for())
     finally:
         MODELS.module_dict.pop('Silent')
+
+
+def test_the_rows_of_the_ffn_are_chosen_after_attention():
+    class Early(BaseSparsifier):
+        stage, chooses_ffn = 'before', True
+
+        def __init__(self, view):
+            super().__init__(view, (2,), 1.0)
+
+    MODELS.register_module(name='EarlyChoice', module=Early, force=True)
+    with pytest.raises(InputError, match="Early chooses the rows of the FFN .chooses_ffn., which is done after attention: set stage = 'after'"):
+        build(sparsifier=dict(type='mmsparse.EarlyChoice'))

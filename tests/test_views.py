@@ -1,6 +1,7 @@
 """The view and the loop are neutral: without adapter and sparsifier the host's own forward comes out, on every host."""
 
 import pickle
+from dataclasses import replace
 
 import pytest
 import timm
@@ -9,9 +10,9 @@ from torch import nn
 
 from hosts import HOSTS, build, images_for, mmpretrain_host, native, timm_host
 from mmsparse.errors import InputError
-from mmsparse.models.views.base import resolve
+from mmsparse.models.views.base import mean_of_patches, resolve
 from mmsparse.registry import MODELS
-from mmsparse.tokens import restore
+from mmsparse.tokens import Tokens, restore
 
 
 @pytest.mark.parametrize('host', HOSTS)
@@ -60,6 +61,12 @@ def test_what_trains_behind_the_last_wanted_block_is_refused(part):
         MODELS.build(dict(type='mmsparse.SparseViT', host=timm_host(), out_indices=(2,), **part))
 
 
+@pytest.mark.parametrize('host', [timm_host(embed_dim=50), mmpretrain_host() | dict(arch='bb')], ids=['timm', 'mmpretrain'])
+def test_a_size_that_the_library_cannot_build_is_refused_in_one_message(host):
+    with pytest.raises(InputError, match='cannot be built'):
+        MODELS.build(dict(type='mmsparse.SparseViT', host=host, out_type='raw'))
+
+
 def test_a_backbone_can_be_pickled():
     backbone = build('timm', dict(type='mmsparse.LoRA', rank=2), dict(type='mmsparse.EViT', layers=(2,)))
     again = pickle.loads(pickle.dumps(backbone))
@@ -76,6 +83,26 @@ def test_a_pooling_that_is_not_known_is_refused_when_it_is_built():
 def test_what_is_no_config_of_a_sparsifier_is_refused(value):
     with pytest.raises(InputError, match=r"received sparsifier=.*expected the config of one, such as dict\(type='mmsparse.EViT'\)"):
         MODELS.build(dict(type='mmsparse.SparseViT', host=timm_host(), sparsifier=value))
+
+
+def test_heads_are_those_of_the_blocks():
+    backbone, images = build(mmpretrain_host(layer_cfgs=dict(num_heads=6))), images_for('mmpretrain')
+    torch.testing.assert_close(backbone(images)[-1], native(backbone.host, images), atol=1e-5, rtol=0)
+    with pytest.raises(InputError, match='block 2 has 6 heads, block 1 has 3'):
+        build(mmpretrain_host(layer_cfgs=[dict(num_heads=3 * (1 + i)) for i in range(6)]))
+
+
+@pytest.mark.parametrize('value', [None, 'all', (1.5, -1), True, ()])
+def test_indices_that_are_no_blocks_are_refused(value):
+    with pytest.raises(InputError, match='received out_indices='):
+        MODELS.build(dict(type='mmsparse.SparseViT', host=timm_host(), out_indices=value))
+
+
+def test_a_mean_over_nothing_is_zero():
+    x_bnc, mask_bn = torch.ones(2, 5, 3), torch.ones(2, 5)
+    mask_bn[1, 1:] = 0
+    found = mean_of_patches(replace(Tokens.start(x_bnc, 1, (2, 2)), mask_bn=mask_bn))
+    assert found.tolist() == [[1] * 3, [0] * 3]
 
 
 @pytest.mark.parametrize('options', [{}, dict(class_token=False, global_pool='avg'), dict(global_pool='avg', reg_tokens=2)])

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from mmsparse.errors import InputError
 from mmsparse.evaluation.memory import saved_bytes
 from small_classifier import batch, classifier, config, registered, step
 
@@ -34,3 +35,8 @@ def test_what_is_kept_is_what_enters_a_block():
     rows = len(images) * (1 + view.patches) * view.width * images.element_size()
     needed = saved_bytes(model, lambda: model(images, samples, mode='loss')) - images.nbytes  # the patch projection keeps its input
     assert view.depth * rows <= needed < (view.depth + 1) * rows  # the head and the final norm read one row
+
+
+def test_it_is_true_or_false():
+    with pytest.raises(InputError, match="SparseViT: with_cp='False', expected True or False"):
+        classifier(None, with_cp='False')

@@ -84,6 +84,8 @@ def from_peft(config: Mapping, tensors: Mapping[str, Tensor], model: nn.Module, 
         InputError: another form of adapter, tensors of another network, no head; or the text says which LoRA the config needs.
     """
     lora, fc = _lora_of(model), _head_of(model)
+    if not isinstance(config, Mapping) or not {'r', 'lora_alpha'} <= config.keys():
+        raise InputError(f"{source}: adapter_config.json has no r or no lora_alpha. Expected the folder that peft's save_pretrained wrote.")
     odd = [key for key, usual in OTHER_FORMS.items() if config.get(key, usual) not in (usual, None)]
     if config.get('peft_type') != 'LORA' or odd:
         named = ', '.join(f'{key}={config[key]!r}' for key in odd)
@@ -218,6 +220,20 @@ def _lora_of(model: nn.Module) -> LoRA:
 
 
 def _head_of(model: nn.Module) -> nn.Linear:
+    """Return the linear layer, where it reads what timm itself would give it."""
+    view, backbone = model.backbone.view, model.backbone
+    if getattr(model, 'neck', None) is not None:
+        raise InputError("received a model with a neck, which timm's models have no place for. Use a model without one.")
+    height, width = (cells * pixels for cells, pixels in zip(view.grid, view.patch))
+    images = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        tokens = backbone.forward_tokens(images, sparsify=False)
+        ours, timms = backbone.outputs([tokens])[0], view.pooled(tokens)
+    if ours.shape != timms.shape or not torch.allclose(ours, timms):
+        raise InputError(
+            f'received out_type={backbone.out_type!r}, which is not what {view.name} gives its head in timm. '
+            "Train with out_type='pooled', the host's own."
+        )
     fc = getattr(model.head, 'fc', None)
     if not isinstance(fc, nn.Linear):
         raise InputError(f'received the head {type(model.head).__name__}, but a timm model ends in one linear layer. Use LinearClsHead.')

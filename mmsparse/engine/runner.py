@@ -12,7 +12,8 @@ from torch import nn
 
 from mmsparse.config_check import check_config
 from mmsparse.errors import InputError
-from mmsparse.models.host_weights import digest, read_weights
+from mmsparse.models.host_weights import digest
+from mmsparse.models.weight_files import read_weights
 from mmsparse.registry import RUNNERS
 from mmsparse.state.agreement import merged, other_settings
 from mmsparse.state.card import describe, plain

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from pathlib import Path
+
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 
@@ -20,19 +23,31 @@ def build_view(cfg: dict) -> View:
         InputError: unknown type, or weights that are not named or do not fit.
     """
     cfg = dict(cfg)
-    if str(cfg.get('type', '')).startswith('mmsparse.'):
+    if isinstance(cfg.get('checkpoint'), Path):
+        cfg['checkpoint'] = str(cfg['checkpoint'])
+    init_cfg = cfg.get('init_cfg') or {}
+    checkpoint = cfg.get('checkpoint', init_cfg.get('checkpoint'))
+    if not (checkpoint is None or checkpoint is False or isinstance(checkpoint, str)):
+        raise InputError(
+            f'host {cfg.get("type")}: received checkpoint={checkpoint!r}. Expected a file, False for random weights, or None for the pretrained '
+            'weights that a name of timm or open_clip promises.'
+        )
+    if inspect.isfunction(MODELS.get(str(cfg.get('type')))):  # a builder of views; the others are networks
         return MODELS.build(cfg)
-    init_cfg = cfg.pop('init_cfg', None) or {}
+    for key in ('init_cfg', 'checkpoint'):
+        cfg.pop(key, None)
     if init_cfg and init_cfg.get('type') != 'Pretrained':
         raise InputError(f'host {cfg.get("type")}: received init_cfg={init_cfg}, expected type Pretrained, or checkpoint=False for random weights.')
-    checkpoint = cfg.pop('checkpoint', init_cfg.get('checkpoint'))
-    if checkpoint is None or checkpoint is True:
+    if checkpoint is None:
         raise InputError(
             f'host {cfg.get("type")}: received checkpoint={checkpoint}, but an mmpretrain config promises no weights. '
             'Set host.checkpoint to a .pth or .safetensors file, or to False for random weights.'
         )
     with seeded():
-        host = MODELS.build(cfg)
+        try:
+            host = MODELS.build(cfg)
+        except AssertionError as error:
+            raise InputError(f'host {cfg.get("type")} cannot be built: {error}') from error
         view = resolve(host)
         if checkpoint is False and not next(host.parameters()).is_meta:  # MMEngine looks at the values that it has drawn
             host._dump_init_info = lambda: None  # MMEngine would log every parameter of a network that does not train

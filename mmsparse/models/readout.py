@@ -19,7 +19,7 @@ class BaseReadout(nn.Module):
 
     Attributes:
         view: the same; the block that is replaced is `block`.
-        operators: what it uses of that block, of norm1, qkv, proj, norm2, fc1 and fc2; None: the whole block. The rest of it never trains.
+        operators: what it uses of that block, of norm1, q, k, v, proj, norm2, fc1 and fc2; None: the whole block. The rest of it never trains.
     """
 
     operators: tuple[str, ...] | None = None
@@ -38,7 +38,7 @@ class BaseReadout(nn.Module):
         if self.operators is None or self.view.layer_of(key) != self.view.depth:
             return True
         in_block = key.partition(f'.{self.view.depth - 1}.')[2]
-        return in_block.startswith(tuple(self.view.operators[name] for name in self.operators))
+        return in_block.startswith(tuple(self.view.stem(name).removesuffix('.') for name in self.operators))
 
     def forward(self, tokens: Tokens, context: object) -> Tokens:
         """Return the tokens to be normed; a new grid is told by fresh ones (`Tokens.start`).

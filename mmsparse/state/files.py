@@ -12,7 +12,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from mmsparse.errors import InputError
-from mmsparse.models.host_weights import digest, read_tensors
+from mmsparse.models.host_weights import digest
+from mmsparse.models.weight_files import read_tensors
 
 from .card import SCHEMA, Card, read_card
 from .folder import CARD, RESUME, RESUME_TENSORS, TENSORS, states, whole

@@ -16,7 +16,9 @@ import torch
 from mmengine.config import Config
 from safetensors.torch import save_file
 
-from mmsparse.models.host_weights import read_tensors
+from mmsparse.engine.launch import read_config
+from mmsparse.engine.reporting import reporting
+from mmsparse.models.weight_files import read_tensors
 
 
 def card(cfg: Config, config: str, weights: Path, accuracy: float | None) -> dict:
@@ -40,11 +42,13 @@ def main() -> None:
     parser.add_argument('out', type=Path)
     parser.add_argument('--accuracy', type=float, help='top-1 in percent on the test images, as tools/test.py printed it for OUT')
     args = parser.parse_args()
-    state = read_tensors(args.checkpoint)
-    save_file({key: value.to(torch.float16) if value.is_floating_point() else value for key, value in state.items()}, args.out)
-    about = card(Config.fromfile(args.config), args.config, args.out, args.accuracy)
-    args.out.with_suffix('.json').write_text(json.dumps(about, indent=2) + '\n')
-    print(f'{args.out}: {args.out.stat().st_size:,} bytes, {sum(value.numel() for value in state.values()):,} numbers')
+    with reporting(lambda: 'Nothing was written.'):
+        cfg, state = read_config(args.config), read_tensors(args.checkpoint)
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        save_file({key: value.to(torch.float16) if value.is_floating_point() else value for key, value in state.items()}, args.out)
+        about = card(cfg, args.config, args.out, args.accuracy)
+        args.out.with_suffix('.json').write_text(json.dumps(about, indent=2) + '\n')
+        print(f'{args.out}: {args.out.stat().st_size:,} bytes, {sum(value.numel() for value in state.values()):,} numbers')
 
 
 if __name__ == '__main__':

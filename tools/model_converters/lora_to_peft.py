@@ -16,6 +16,7 @@ from mmsparse.apis.adapted import adapted
 from mmsparse.apis.peft_format import to_peft
 from mmsparse.engine.launch import parse, read_config
 from mmsparse.engine.reporting import reporting
+from mmsparse.errors import InputError
 
 
 def main() -> None:
@@ -26,6 +27,8 @@ def main() -> None:
     options.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change entries of the config: a.b=1 c="[1,2]"')
     args = parse(options)
     with reporting(lambda: 'Nothing was written.'):
+        if args.out.exists() and not args.out.is_dir():
+            raise InputError(f'{args.out}: is a file. Name a folder to write.')
         config, tensors = to_peft(adapted(read_config(args.config, args.cfg_options), args.adapter))
         args.out.mkdir(parents=True, exist_ok=True)
         (args.out / 'adapter_config.json').write_text(json.dumps(config, indent=2))

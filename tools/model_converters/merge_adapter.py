@@ -32,6 +32,7 @@ def main() -> None:
     with reporting(lambda: 'Nothing was written.'):
         if args.out.suffix not in SUFFIXES:
             raise InputError(f'{args.out}: expected a name ending in {" or ".join(SUFFIXES)}.')
+        args.out.parent.mkdir(parents=True, exist_ok=True)
         cfg = read_config(args.config, args.cfg_options)
         model = adapted(cfg, args.adapter)
         left_out = ', '.join(type(part).__name__ for part in model.backbone.sparsifiers)

@@ -1,4 +1,4 @@
-"""Take over a LoRA that the peft library trained on a timm host: a state that tools/test.py, tools/infer.py and resume-free training accept.
+"""Take over a LoRA that the peft library trained on a timm host: a state for tools/test.py, tools/infer.py and `load_from`.
 
     python tools/model_converters/peft_to_lora.py configs/peft/tiny_lora_digits.py lora_peft lora_state
 
@@ -16,7 +16,8 @@ from mmsparse.apis.peft_format import from_peft
 from mmsparse.engine.launch import parse, read_config
 from mmsparse.engine.reporting import reporting
 from mmsparse.errors import InputError
-from mmsparse.models.host_weights import digest, read_tensors
+from mmsparse.models.host_weights import digest
+from mmsparse.models.weight_files import read_tensors
 from mmsparse.state.card import describe
 from mmsparse.state.files import write_state
 from mmsparse.state.kept import kept

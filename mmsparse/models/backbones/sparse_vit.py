@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens, restore
+from mmsparse.value_checks import check_flag, is_list, is_whole
 
 from ..adapters.base import BaseAdapter
 from ..attention import without_autocast
@@ -58,6 +59,8 @@ class SparseViT(BaseModule):
         with_cp: bool = False,
     ):
         super().__init__()
+        for name, flag in (('stash', stash), ('with_cp', with_cp)):
+            check_flag(f'SparseViT: {name}', flag)
         self.view = build_view(host)
         self.readout = None if readout is None else MODELS.build(dict(readout, view=self.view))
         self.view = self.view if readout is None else self.view.without_last()
@@ -195,8 +198,8 @@ class SparseViT(BaseModule):
 
     def _layers(self, out_indices: int | Sequence[int]) -> tuple[int, ...]:
         depth = self.view.depth
-        indices = [out_indices] if isinstance(out_indices, int) else list(out_indices)
-        if not indices or any(not -depth <= index < depth for index in indices):
+        indices = [out_indices] if is_whole(out_indices) else out_indices
+        if not is_list(indices) or any(not is_whole(index) or not -depth <= index < depth for index in indices):
             raise InputError(f'SparseViT: received out_indices={out_indices}, expected blocks in [{-depth}, {depth - 1}], counted from 0.')
         layers = tuple(index % depth + 1 for index in indices)
         if list(layers) != sorted(set(layers)):

@@ -22,6 +22,9 @@ def check_order(sparsifiers: Sequence[BaseSparsifier]) -> None:
     Raises:
         InputError: names both parts and the layer, and what to do.
     """
+    for part in sparsifiers:
+        if part.chooses_ffn and part.stage == 'before':
+            raise InputError(f"{type(part).__name__} chooses the rows of the FFN (chooses_ffn), which is done after attention: set stage = 'after'.")
     for (place, one), (other_place, two) in permutations(enumerate(sparsifiers), 2):
         if place < other_place and one.stage == two.stage:
             for layer in sorted(set(one.acting) & set(two.acting)):

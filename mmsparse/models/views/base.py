@@ -89,7 +89,7 @@ class View(ABC):
         """
         owner = self.host if name in ('embed', 'norm') else self.blocks[layer - 1]
         fused = name in QKV and name not in self.operators
-        found, stem = dict(owner.named_parameters()), self.operators.get('qkv' if fused else name)
+        found, stem = dict(owner.named_parameters()), self.stem(name)
         weight, bias = (None if value is None else value.detach() for value in (found.get(f'{stem}weight'), found.get(f'{stem}bias')))
         if weight is None:
             return None
@@ -97,6 +97,10 @@ class View(ABC):
             weight, bias = (None if value is None else value.chunk(3)[QKV.index(name)] for value in (weight, bias))
         table = getattr(self.host, self.position_key, None) if name == 'embed' else None
         return Operator(weight, bias, None if table is None else table.detach().reshape(-1, self.width)[-self.patches :])
+
+    def stem(self, name: str) -> str | None:
+        """Return how the keys of an operator begin, within the host or its block; fused q, k and v share theirs. None: there is none."""
+        return self.operators.get('qkv' if name in QKV and name not in self.operators else name)
 
     def layer_of(self, key: str) -> int:
         """Return the layer that a key of the host belongs to: 0 before the blocks, `depth` + 1 behind them."""
@@ -261,7 +265,7 @@ def mean_of_patches(t: Tokens) -> Tensor:
     if not shares:
         return x_bnc.mean(1)
     share_bn1 = math.prod(shares).unsqueeze(-1)
-    return (x_bnc * share_bn1).sum(1) / share_bn1.sum(1)
+    return (x_bnc * share_bn1).sum(1) / share_bn1.sum(1).clamp(min=1)  # an image all of whose patches are masked has a mean of zero
 
 
 def resolve(model: nn.Module) -> View:

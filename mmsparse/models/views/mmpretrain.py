@@ -42,7 +42,7 @@ class MMPretrainView(View):
         super().__init__(host)
         self.name, self.source = 'mmpretrain VisionTransformer', source
         self.width, self.depth, self.blocks = host.embed_dims, host.num_layers, host.layers
-        self.heads = host.arch_settings['num_heads']
+        self.heads = host.layers[0].attn.num_heads
         if host.patch_embed.norm is not None:  # what gives the rows of the site embed is then the norm
             self.operators = self.operators | dict(embed='patch_embed.norm.')
         self.class_token = host.cls_token is not None
@@ -54,6 +54,8 @@ class MMPretrainView(View):
             # mmpretrain divides by the scale where it should multiply, and adds v beside the projection: both hide inside a known class.
             if block.attn.scaled_dot_product_attention.__class__.__name__ == 'partial' or block.attn.v_shortcut:
                 raise InputError(f'{self.name}: block {index} sets qk_scale or v_shortcut, which this view cannot run. Leave them at their defaults.')
+            if block.attn.num_heads != self.heads:
+                raise InputError(f'{self.name}: block {index} has {block.attn.num_heads} heads, block 1 has {self.heads}. Expected equal numbers.')
             if block.ffn.num_fcs != 2 or not block.ffn.add_identity:
                 raise InputError(f'{self.name}: block {index} has an FFN of {block.ffn.num_fcs} layers or without identity. Expected num_fcs=2.')
 

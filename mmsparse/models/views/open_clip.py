@@ -14,7 +14,8 @@ from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens
 
-from ..host_weights import load_open_clip, pretrained_open_clip, seeded
+from ..host_weights import load_open_clip, seeded
+from ..hubs import pretrained_open_clip
 from .base import View, mean_of_patches, packed_qkv, split_heads
 
 LINEAR = ('torch.nn.modules.linear.Linear',)

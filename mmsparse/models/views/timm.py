@@ -12,7 +12,8 @@ from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens
 
-from ..host_weights import load_timm, pretrained_timm, seeded
+from ..host_weights import load_timm, seeded
+from ..hubs import pretrained_timm
 from .base import View, fused_qkv, resolve
 from .timm_parts import FFN, IDENTITY, TimmParts, timm_pooled
 
@@ -82,6 +83,10 @@ def timm_vit(name: str, checkpoint: str | bool | None = None, **kwargs) -> View:
     """
     import timm
 
+    if named := {'pretrained', 'checkpoint_path', 'pretrained_cfg'} & kwargs.keys():
+        raise InputError(
+            f'TimmViT: received {", ".join(sorted(named))}. Weights are named by checkpoint: a file, None (pretrained) or False (random).'
+        )
     base = name.split('.')[0]
     if not timm.is_model(base):
         raise InputError(
@@ -98,6 +103,8 @@ def timm_vit(name: str, checkpoint: str | bool | None = None, **kwargs) -> View:
         close = [match for key in kwargs if key not in known for match in get_close_matches(key, known, n=1)]
         hint = f' Did you mean {" or ".join(close)}?' if close else ''
         raise InputError(f'TimmViT: {error}. Arguments other than name and checkpoint go to timm.create_model({name!r}).{hint}') from error
+    except AssertionError as error:
+        raise InputError(f'TimmViT: {name!r} cannot be built with {kwargs}: {error}.') from error
     view = resolve(host)
     view.name, view.source = name, {None: 'pretrained, from the hub', False: 'random, seed 0'}.get(checkpoint, checkpoint)
     if isinstance(checkpoint, str):

@@ -80,10 +80,11 @@ class ProxyReadout(BaseReadout):
             product. Exact for 'gather' only.
 
     Raises:
-        InputError: an unknown mode, fold with another mode than gather, or no features handed in.
+        InputError: an unknown mode, fold with another mode than gather, a host with a norm between attention and projection, or no features
+            handed in.
     """
 
-    operators = ('norm1', 'qkv', 'proj')
+    operators = ('norm1', 'v', 'proj')
 
     def __init__(self, view: View, beta: float = 1.2, gamma: float = 3.0, restore: str = 'gather', fold: bool = False):
         super().__init__(view)
@@ -91,6 +92,9 @@ class ProxyReadout(BaseReadout):
             raise InputError(f'ProxyReadout: received restore={restore!r}, expected one of {RESTORE}.')
         if fold and restore != 'gather':
             raise InputError(f"ProxyReadout: fold=True is exact for restore='gather' only, received {restore!r}. Leave fold out.")
+        row_11c = torch.arange(view.width, dtype=torch.float).view(1, 1, -1)
+        if not torch.equal(view.attended(self.block, row_11c), row_11c):
+            raise InputError(f'ProxyReadout: {view.name} has a norm between attention and projection: values cannot be projected first. Use CLIP.')
         self.attention = ProxyAttention(beta, gamma)
         self.restore, self.fold = restore, fold
 

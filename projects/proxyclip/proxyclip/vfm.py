@@ -7,7 +7,9 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
-from mmsparse.models.host_weights import FrozenModel, load_strictly, pretrained_timm, read_weights, seeded
+from mmsparse.models.host_weights import FrozenModel, load_strictly, seeded
+from mmsparse.models.hubs import pretrained_timm
+from mmsparse.models.weight_files import read_weights
 from mmsparse.registry import MODELS
 
 

@@ -5,7 +5,9 @@ import torch
 from torch.nn import functional as F
 
 import plain
+from mmsparse.errors import InputError
 from mmsparse.models.watch import tokens_per_layer
+from mmsparse.registry import MODELS
 from small_proxyclip import build, images
 
 NEUTRAL = [
@@ -230,3 +232,9 @@ def test_the_replaced_block_is_no_place_for_parts():
         build(backbone=dict(sparsifier=dict(type='mmsparse.EViT', layers=(5,))))
     adapter = build(backbone=dict(adapter=dict(type='mmsparse.DenseAdapter', bottleneck=4))).backbone.adapters[0]
     assert sorted(adapter.layers) == ['1', '2', '3', '4']
+
+
+def test_a_host_whose_values_cannot_be_projected_first_is_refused():
+    host = dict(type='mmsparse.TimmViT', name='beit3_base_patch16_224', checkpoint=False, img_size=32, depth=2, embed_dim=48, num_heads=3)
+    with pytest.raises(InputError, match='has a norm between attention and projection'):
+        MODELS.build(dict(type='mmsparse.SparseViT', host=host, readout=dict(type='mmsparse.ProxyReadout'), out_type='tokens'))

@@ -1,0 +1,97 @@
+"""Read files of weights, from disk, the package or an address: safetensors, .pth with ``weights_only=True``; nothing in them is executed."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import torch
+from torch import Tensor
+
+from mmsparse.errors import InputError
+
+SHIPPED = 'mmsparse://'
+HASHED = re.compile(r'-[0-9a-f]{8,}\.')  # a name that torch.hub and OpenMMLab give to one file only
+KINDS = ('.safetensors', '.pth', '.pt', '.bin')
+
+
+def read_tensors(path: str) -> dict[str, Tensor]:
+    """Read a .safetensors, .pth, .pt or .bin file of tensors; nothing in it is executed.
+
+    Raises:
+        InputError: the file is missing, truncated, of another kind, or holds more than tensors.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(f'{path}: no such file of host weights. Set host.checkpoint to an existing .safetensors, .npz or .pth file.')
+    try:
+        if file.suffix == '.safetensors':
+            from safetensors.torch import load_file
+
+            return load_file(file)
+        if file.suffix in KINDS:
+            state = torch.load(file, map_location='cpu', weights_only=True)
+            for key in ('state_dict', 'model'):
+                state = state.get(key, state)
+            return {key: value for key, value in state.items() if isinstance(value, Tensor)}
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f'{path}: not a plain file of tensors, or damaged; objects are never unpickled here. Received: {str(error).splitlines()[0]} '
+            'Download it again, or save its state_dict as .safetensors in an environment that trusts it.'
+        ) from error
+    except Exception as error:  # each reader has its own words for a damaged file
+        raise InputError(
+            f'{path}: the file cannot be read, it is damaged or cut short ({type(error).__name__}: {error}). Download it again.'
+        ) from error
+    raise InputError(
+        f'{path}: received a {file.suffix or "suffixless"} file, expected .safetensors or .pth, or for a VisionTransformer of timm .npz.'
+    )
+
+
+def shipped(path: str) -> str:
+    """Return the file that ``mmsparse://NAME`` stands for, weights that travel with the package; other paths as they are.
+
+    Raises:
+        InputError: no such weights are shipped.
+    """
+    if not path.startswith(SHIPPED):
+        return path
+    assets = Path(__file__).parents[1] / 'assets'
+    file = assets / f'{path.removeprefix(SHIPPED)}.safetensors'
+    if file.parent != assets or not file.is_file():
+        known = ', '.join(SHIPPED + found.stem for found in sorted(assets.glob('*.safetensors')))
+        raise InputError(f'{path}: no such weights travel with the package. Known: {known or "none"}.')
+    return str(file)
+
+
+def read_weights(path: str) -> dict[str, Tensor]:
+    """Read a file of tensors as `read_tensors` does, also one that travels with the package, or an http address through torch.hub's cache.
+
+    Raises:
+        InputError: also where it cannot be reached, or the address is of another kind.
+    """
+    if path.startswith(('http://', 'https://')):
+        path = _download(path)
+    elif '://' in path and not path.startswith(SHIPPED):
+        raise InputError(f'{path}: received an address of an unknown kind. Expected a file, or an address with http or https.')
+    return read_tensors(shipped(path))
+
+
+def _download(url: str) -> str:
+    name = Path(urlsplit(url).path).name
+    if not name.endswith(KINDS):
+        raise InputError(f'{url}: received the address of {name or "no file"}, expected one of a {", ".join(KINDS)} file.')
+    folder = Path(torch.hub.get_dir()) / 'checkpoints'
+    if not HASHED.search(name):  # model.safetensors is what half of a hub is called
+        folder /= hashlib.sha256(url.encode()).hexdigest()[:16]
+    file = folder / name
+    if not file.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(url, str(file), progress=False)
+        except OSError as error:
+            raise InputError(f'{url}: cannot be reached ({error}). Download it elsewhere and set host.checkpoint to the file.') from error
+    return str(file)
