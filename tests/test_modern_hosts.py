@@ -1,6 +1,8 @@
 """Rotary positions and attention pooling: the hosts' own forward, phases that follow their rows, and refusals by name."""
 
+import runpy
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import timm
@@ -12,6 +14,7 @@ from mmsparse.models.views.eva import PHASE
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Plan, reduce
 
+ROOT = Path(__file__).parents[1]
 ROTARY = {
     'dinov3': timm_host(name='vit_small_patch16_dinov3'),
     'dinov3, any size': timm_host(name='vit_small_patch16_dinov3', dynamic_img_size=True),
@@ -175,3 +178,10 @@ def test_weights_of_a_rotary_host_are_read_by_its_own_rules(tmp_path):
 def test_what_has_no_view_is_refused_by_name(name, message):
     with pytest.raises(InputError, match=message):
         MODELS.build(dict(type='mmsparse.SparseViT', host=timm_host(name=name)))
+
+
+def test_the_tool_that_counts_hosts_tells_who_has_a_view_and_why_others_have_none():
+    refusal = runpy.run_path(str(ROOT / 'tools/analysis_tools/timm_hosts.py'))['refusal']
+    assert refusal('vit_tiny_patch16_224') is None and refusal('eva02_base_patch16_clip_224') is None
+    assert 'DiffAttention' in refusal('vit_dwee_patch16_reg1_gap_256')
+    assert 'shares keys among heads' in refusal('vit_large_patch16_sapiens2')  # built whole: timm wants one entry per block

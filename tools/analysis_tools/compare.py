@@ -3,7 +3,8 @@
 python tools/analysis_tools/compare.py configs/sparsify/tiny_*_digits.py --data digits photos --seeds 3 --out docs/sparsifier_results.md
 
 Data and number of classes come from --data, all else from each config. Every finished run is a line in the ledger: called again, the tool trains only
-what is missing there. --show prints what is known and trains nothing.
+what is missing there. A run is known by its config: after a change of a method's code begin another --ledger. --show prints what is known and trains
+nothing.
 """
 
 import argparse

@@ -1,0 +1,52 @@
+"""Count timm's Vision Transformers that have a view here, and say why the others have none.
+
+    python tools/analysis_tools/timm_hosts.py
+
+Every name of timm's modules of plain and rotary Vision Transformers is built without memory. That what has a view also equals
+its own forward pass is tested kind by kind (tests/test_views.py, tests/test_modern_hosts.py).
+"""
+
+import argparse
+from collections import defaultdict
+
+import timm
+import torch
+
+from mmsparse.engine.reporting import reporting
+from mmsparse.errors import InputError
+from mmsparse.models.views.base import resolve
+from mmsparse.registry import MODELS
+
+MODULES = tuple(f'timm.models.{name}' for name in ('vision_transformer', 'eva', 'deit', 'naflexvit'))
+
+
+def refusal(name: str) -> str | None:
+    """Return why a name has no view, or None."""
+    with torch.device('meta'):
+        try:
+            host = timm.create_model(name, num_classes=0, depth=1)
+        except AssertionError:  # it has a list with an entry for each block
+            host = timm.create_model(name, num_classes=0)
+    try:
+        resolve(host)
+    except InputError as error:
+        return str(error).split('. ')[0]
+    return None
+
+
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    with reporting(lambda: 'Nothing was written.'):
+        MODELS.import_from_location()
+        names = [name for name in timm.list_models() if timm.model_entrypoint(name).__module__ in MODULES]
+        reasons = defaultdict(list)
+        for name in names:
+            if reason := refusal(name):
+                reasons[reason].append(name)
+        print(f'{len(names) - sum(map(len, reasons.values()))} of the {len(names)} names in timm {timm.__version__} have a view.')
+        for reason, refused in sorted(reasons.items()):
+            print(f'{", ".join(refused)}:\n    {reason}.')
+
+
+if __name__ == '__main__':
+    main()
