@@ -57,7 +57,9 @@ def check_arguments(target, given: Mapping, where: str, injected: frozenset = fr
     names = {name: name for name in known if name not in injected}
     for key in given:
         if closed and key not in BUILDER_KEYS and key not in names:
-            raise InputError(f'{where}: {title} received argument {key!r}, {_expected(key, names, most=20)}')
+            expected = _expected(key, names, most=20)
+            inherited = '' if 'Did you mean' in expected else ' Where an inherited config brought it, put _delete_=True beside type.'
+            raise InputError(f'{where}: {title} received argument {key!r}, {expected}{inherited}')
     if missing := [name for name in needed if name not in given and name not in injected]:
         got = ', '.join(str(key) for key in given if key != 'type') or 'no argument'
         raise InputError(f'{where}: {title} needs {", ".join(missing)}; received {got}.')

@@ -118,3 +118,8 @@ def test_a_new_file_registers_itself(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     import_all('plants')
     assert 'plants.deep.moss' in sys.modules
+
+
+def test_what_a_base_config_left_behind_is_told_with_the_way_to_drop_it():
+    with pytest.raises(InputError, match="received argument 'layers', expected one of.* put _delete_=True beside type"):
+        check_config(a_config(**{'model.backbone.sparsifier.type': 'mmsparse.PYRA'}))
