@@ -84,8 +84,9 @@ class Tokens:
 
     @property
     def sizes_bn(self) -> Tensor:
-        """`size_bn`, also while nothing has been reduced."""
-        return torch.ones_like(self.x_bnc[..., 0]) if self.size_bn is None else self.size_bn
+        """`size_bn`, also while nothing has been reduced: float32 or wider, because bfloat16 cannot count beyond 256."""
+        wide = torch.promote_types(self.x_bnc.dtype, torch.float32)
+        return torch.ones_like(self.x_bnc[..., 0], dtype=wide) if self.size_bn is None else self.size_bn
 
     def first_row(self) -> Tokens:
         """Return the class token alone; every patch counts as gone."""

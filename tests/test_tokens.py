@@ -113,3 +113,10 @@ def test_a_plan_for_other_tokens_is_refused():
     plan = Plan.keep(t, torch.arange(3))
     with pytest.raises(ValueError, match='Make the plan from the tokens'):
         reduce(reduce(t, plan), plan)
+
+
+def test_sizes_count_beyond_what_bfloat16_can():
+    tokens = Tokens.start(torch.zeros(1, 404, 2, dtype=torch.bfloat16), 1, (13, 31))
+    index_bn = torch.tensor([[0] + [1] * 403])
+    after = reduce(tokens, Plan(index_bn, 2))
+    assert after.size_bn.tolist() == [[1, 403]] and after.x_bnc.dtype == torch.bfloat16

@@ -74,7 +74,7 @@ class PYRA(ToMe):
     def _edit(self, layer: int, tokens: Tokens, edges: Edges, x_bnc: Tensor) -> Tensor:
         size_bn1 = tokens.sizes_bn.unsqueeze(-1)
         source_br1, target_br1 = edges.source_br.unsqueeze(-1), edges.target_br.unsqueeze(-1)
-        scaled_bnc = x_bnc * size_bn1
+        scaled_bnc = (x_bnc * size_bn1).to(x_bnc.dtype)
         source_brc, target_brc = (scaled_bnc.gather(1, index_br1.expand(-1, -1, x_bnc.shape[2])) for index_br1 in (source_br1, target_br1))
         active_brc = self.layers[str(layer)](source_brc, target_brc) / size_bn1.gather(1, source_br1)
         return x_bnc.scatter(1, source_br1.expand_as(active_brc), active_brc.to(x_bnc.dtype))

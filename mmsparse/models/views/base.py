@@ -265,7 +265,8 @@ def mean_of_patches(t: Tokens) -> Tensor:
     if not shares:
         return x_bnc.mean(1)
     share_bn1 = math.prod(shares).unsqueeze(-1)
-    return (x_bnc * share_bn1).sum(1) / share_bn1.sum(1).clamp(min=1)  # an image all of whose patches are masked has a mean of zero
+    mean_bc = (x_bnc * share_bn1).sum(1) / share_bn1.sum(1).clamp(min=1)  # an image all of whose patches are masked has a mean of zero
+    return mean_bc.to(x_bnc.dtype)
 
 
 def resolve(model: nn.Module) -> View:
