@@ -143,3 +143,8 @@ def test_a_runner_that_user_code_builds_refuses_a_misspelt_config(config):
     cfg.model.backbone.sparsifier.keep_rat = 0.5
     with pytest.raises(InputError, match='keep_rat'):
         SparseRunner.from_cfg(cfg)
+
+
+def test_data_that_make_no_batch_are_refused(config):
+    with pytest.raises(InputError, match='32 images make no batch of 64 with drop_last=True. Set a smaller batch_size'):
+        train(config, 'no_batch', **{'train_dataloader.batch_size': 64, 'train_dataloader.drop_last': True})

@@ -1,5 +1,6 @@
 """Host weights: every rung of the ladder loads what was saved, everything else is refused, and nothing redraws or trains a frozen host."""
 
+import functools
 import os
 import pickle
 
@@ -11,7 +12,7 @@ from safetensors.torch import save_file
 
 from hosts import HOSTS, draw, images_for, mmpretrain_host, timm_host
 from mmsparse.errors import InputError
-from mmsparse.models.host_weights import fingerprint
+from mmsparse.models.host_weights import _jax_geometry, fingerprint
 from mmsparse.models.weight_files import read_weights
 from mmsparse.registry import MODELS
 
@@ -126,7 +127,7 @@ def test_damaged_files_are_refused_by_name_and_nothing_runs(tmp_path, monkeypatc
         (dict(depth=3), '.pth', 'unexpected: blocks.3'),
         (dict(init_values=0.5), '.npz', r'Missing: blocks.0.ls1.gamma'),
         (dict(patch_size=16), '.npz', 'patches of'),
-        (dict(patch_size=16), '.safetensors', r'patch projection is \(48, 3, 8, 8\), that of .* is \(48, 3, 16, 16\)'),
+        (dict(patch_size=16), '.safetensors', r'patch projection is \(48, 3, 8, 8\), that of .* \(48, 3, 16, 16\)'),
         (dict(reg_tokens=4), '.pth', 'not the weights of vit_tiny_patch16_224'),
         (dict(name='eva02_tiny_patch14_224'), '.npz', 'received a .npz file, expected .safetensors or .pth, or for a VisionTransformer of timm .npz'),
     ],
@@ -136,6 +137,27 @@ def test_a_file_of_another_architecture_is_refused_whatever_its_kind(tmp_path, o
     path = save(drawn(timm_host()), tmp_path / f'host{suffix}')
     with pytest.raises(InputError, match=message):
         backbone(timm_host(**ours, checkpoint=path))
+
+
+def test_an_npz_of_two_towers_and_one_with_stacked_blocks_load_as_the_plain_one(tmp_path):
+    source = drawn(timm_host())
+    plain = jax_arrays(source)
+    other = {f'params/txt/Transformer/encoderblock_{layer}/LayerNorm_0/scale': np.ones(3) for layer in range(12)}
+    renamed = {
+        'Transformer/posembed_input/pos_embedding': 'pos_embedding',
+        'Attention_1': 'Attention_0',
+        'MlpBlock_3': 'MlpBlock_0',
+        'Norm_2': 'Norm_1',
+    }
+    theirs = {functools.reduce(lambda name, pair: name.replace(*pair), renamed.items(), key): value for key, value in plain.items()}  # big_vision's
+    np.savez(tmp_path / 'two.npz', **{f'params/img/{key}': value for key, value in theirs.items()}, **other)
+    np.savez(tmp_path / 'opt.npz', **{f'opt/target/{key}': value for key, value in plain.items()})
+    for file in ('two.npz', 'opt.npz'):
+        assert fingerprint(backbone(timm_host(checkpoint=str(tmp_path / file))).host) == fingerprint(source)
+    stacked = {key: value for key, value in plain.items() if 'encoderblock' not in key}
+    for key in [key for key in plain if 'encoderblock_0/' in key]:
+        stacked[key.replace('_0/', '/', 1)] = np.stack([plain[key.replace('_0/', f'_{layer}/', 1)] for layer in range(6)])
+    assert _jax_geometry(stacked) == _jax_geometry(plain) == (6, (8, 8))
 
 
 @pytest.mark.parametrize('host', ['timm', 'mmpretrain', 'open_clip'])
@@ -163,7 +185,7 @@ def test_files_of_one_name_from_two_places_are_two_files(tmp_path, monkeypatch):
         save_file({'value': torch.tensor(float(len(fetched)))}, file)
 
     monkeypatch.setattr(torch.hub, 'download_url_to_file', fetch)
-    first, second = (f'https://hub/{name}/resolve/main/model.safetensors' for name in 'AB')
+    first, second = (f'https://hub/{name}/resolve/main/model-20240101.safetensors' for name in 'AB')  # a date is no digest
     values = [read_weights(url)['value'].item() for url in (first, second, f'{first}?download=true', first, 'https://hub/vit-0123abcd.safetensors')]
     assert values == [1, 2, 3, 1, 4] and (tmp_path / 'checkpoints/vit-0123abcd.safetensors').is_file()
     with pytest.raises(InputError, match='received the address of model.onnx'):

@@ -183,5 +183,6 @@ def test_what_has_no_view_is_refused_by_name(name, message):
 def test_the_tool_that_counts_hosts_tells_who_has_a_view_and_why_others_have_none():
     refusal = runpy.run_path(str(ROOT / 'tools/analysis_tools/timm_hosts.py'))['refusal']
     assert refusal('vit_tiny_patch16_224') is None and refusal('eva02_base_patch16_clip_224') is None
+    assert 'stands before its blocks' in refusal('vit_base_mci_224')
     assert 'DiffAttention' in refusal('vit_dwee_patch16_reg1_gap_256')
     assert 'shares keys among heads' in refusal('vit_large_patch16_sapiens2')  # built whole: timm wants one entry per block

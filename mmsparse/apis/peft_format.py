@@ -22,6 +22,7 @@ from mmsparse.models.views.eva import EvaView
 from mmsparse.models.views.operators import SideBySide
 from mmsparse.models.views.timm import TimmView
 from mmsparse.models.views.timm_parts import GATE_AND_VALUE
+from mmsparse.tokens import Tokens
 
 PREFIX = 'base_model.model.'
 OTHER_FORMS = dict(use_dora=False, bias='none', fan_in_fan_out=False, lora_bias=False)  # what changes the sum beyond a scaled product
@@ -220,21 +221,23 @@ def _lora_of(model: nn.Module) -> LoRA:
 
 
 def _head_of(model: nn.Module) -> nn.Linear:
-    """Return the linear layer, where it reads what timm itself would give it."""
-    view, backbone = model.backbone.view, model.backbone
+    """Return the linear layer that reads what timm itself would give it.
+
+    Raises:
+        InputError: another head, a neck, or another pooling than timm's.
+    """
+    fc, view, backbone = getattr(model.head, 'fc', None), model.backbone.view, model.backbone
+    if not isinstance(fc, nn.Linear):
+        raise InputError(f'received the head {type(model.head).__name__}, but a timm model ends in one linear layer. Use LinearClsHead.')
     if getattr(model, 'neck', None) is not None:
         raise InputError("received a model with a neck, which timm's models have no place for. Use a model without one.")
-    height, width = (cells * pixels for cells, pixels in zip(view.grid, view.patch))
-    images = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+    rows_1nc = fc.weight.new_empty(1, view.prefix + view.patches, view.width).normal_()
     with torch.no_grad():
-        tokens = backbone.forward_tokens(images, sparsify=False)
+        tokens = Tokens.start(rows_1nc, view.prefix, view.grid)
         ours, timms = backbone.outputs([tokens])[0], view.pooled(tokens)
     if ours.shape != timms.shape or not torch.allclose(ours, timms):
         raise InputError(
             f'received out_type={backbone.out_type!r}, which is not what {view.name} gives its head in timm. '
             "Train with out_type='pooled', the host's own."
         )
-    fc = getattr(model.head, 'fc', None)
-    if not isinstance(fc, nn.Linear):
-        raise InputError(f'received the head {type(model.head).__name__}, but a timm model ends in one linear layer. Use LinearClsHead.')
     return fc

@@ -56,6 +56,17 @@ class SparseRunner(Runner):
                 hook.check(self)
         return super().train()
 
+    def build_train_loop(self, loop) -> BaseLoop:
+        """Refuse data that make no batch: the schedules would fail in their own words."""
+        built = super().build_train_loop(loop)
+        if len(built.dataloader) == 0:
+            loader = built.dataloader
+            raise InputError(
+                f'train_dataloader: {len(loader.dataset)} images make no batch of {loader.batch_size} with drop_last=True. '
+                'Set a smaller batch_size, or drop_last=False.'
+            )
+        return built
+
     def wrap_model(self, model_wrapper_cfg, model: nn.Module) -> nn.Module:
         """Wrap a model for several processes, unless nothing in it trains: torch's wrapper refuses such a model, and nothing is to be exchanged."""
         if self.distributed and not any(parameter.requires_grad for parameter in model.parameters()):

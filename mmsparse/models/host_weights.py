@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -24,6 +23,8 @@ from mmsparse.errors import InputError
 
 from .weight_files import read_tensors, read_weights, shipped
 
+PROJECTIONS = ('patch_embed.proj.weight', 'visual.conv1.weight')
+JAX_TREES = ('', 'opt/target/', 'params/', 'params/img/')  # where the network is in an .npz
 CLASSIFIER = ('head.', 'head_dist.', 'fc.', 'pre_logits.')
 
 
@@ -87,9 +88,10 @@ def load_timm(host: nn.Module, name: str, path: str) -> None:
         _load_jax(host, name, path)
         return
     state = read_tensors(path)
-    kernel, own = state.get('patch_embed.proj.weight'), host.patch_embed.proj.weight
-    if kernel is not None and kernel.ndim == 4 and kernel.shape != own.shape:  # timm's filter would resample it
-        raise InputError(f'{path}: its patch projection is {tuple(kernel.shape)}, that of {name} is {tuple(own.shape)}. Name the host of this file.')
+    own = host.patch_embed.proj.weight
+    kernels = [value for key, value in state.items() if key.endswith(PROJECTIONS) and value.ndim == 4]
+    if any(kernel.shape != own.shape for kernel in kernels):  # timm's filter would resample it
+        raise InputError(f'{path}: its patch projection is {tuple(kernels[0].shape)}, that of {name} {tuple(own.shape)}. Name the host of this file.')
     with _converting(path, name):
         state = import_module(type(host).__module__).checkpoint_filter_fn(state, host)
     load_strictly(host, state, path)
@@ -99,16 +101,27 @@ def load_timm(host: nn.Module, name: str, path: str) -> None:
 def _load_jax(host: nn.Module, name: str, path: str) -> None:
     """Load the original .npz by timm's own reader (every array by name, no pickle), which passes by what only one of the two sides has."""
     with _converting(path, name), np.load(path, allow_pickle=False) as arrays:
-        blocks = {found[1] for array in arrays.files if (found := re.search(r'encoderblock_(\d+)/', array))}
-        kernels = [arrays[array].shape[:2] for array in arrays.files if array.endswith('embedding/kernel')]
-        if len(blocks) != len(host.blocks) or any(kernel != tuple(host.patch_embed.patch_size) for kernel in kernels):
-            raise ValueError(f'{len(blocks)} blocks with patches of {kernels}, for {len(host.blocks)} with {host.patch_embed.patch_size}')
+        depth, patch = _jax_geometry(arrays)
+        resized = patch != host.patch_embed.patch_size and not name.startswith('flexivit')  # FlexiViT's patches are made for that
+        if depth != len(host.blocks) or resized:
+            raise ValueError(f'{depth} blocks with patches of {patch}, for {len(host.blocks)} with {host.patch_embed.patch_size}')
         for parameter in host.parameters():
             parameter.fill_(math.nan)
         host.load_pretrained(path)
-    missing = sorted(key for key, parameter in host.named_parameters() if parameter.isnan().any())
+    missing = sorted(key for key, parameter in host.named_parameters() if not parameter.is_meta and parameter.isnan().any())
     if missing:
         raise InputError(f'{path}: these are not all weights of {name}. Missing: {_some(missing)}. Name the architecture of this file.')
+
+
+def _jax_geometry(arrays: Mapping[str, np.ndarray]) -> tuple[int, tuple[int, int]]:
+    """Return the number of blocks, one by one or stacked, and the patch size; a file may hold a second tower."""
+    trees = [tree for tree in JAX_TREES if f'{tree}embedding/kernel' in arrays]
+    if not trees:
+        raise KeyError('embedding/kernel')
+    tree = trees[0]
+    stacked = f'{tree}Transformer/encoderblock/LayerNorm_0/scale'
+    blocks = {key.removeprefix(tree).split('/')[1] for key in arrays if key.startswith(f'{tree}Transformer/encoderblock_')}
+    return arrays[stacked].shape[0] if stacked in arrays else len(blocks), arrays[f'{tree}embedding/kernel'].shape[:2]
 
 
 def load_mmpretrain(host: nn.Module, path: str, prefix: str = 'backbone.') -> None:
@@ -138,7 +151,18 @@ def _converting(path: str, name: str) -> Iterator[None]:
     """Answer for a library that brings a file into the form of its model, and fails in its own words where the file is another model's."""
     try:
         yield
-    except (LookupError, ValueError, AssertionError, RuntimeError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except (
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        EOFError,
+        LookupError,
+        OSError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        BadZipFile,
+    ) as error:
         raise InputError(
             f'{path}: not the weights of {name}, or damaged ({type(error).__name__}: {error}). Download it again, or name the host it belongs to.'
         ) from error

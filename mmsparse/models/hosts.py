@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from pathlib import Path
 
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 
 from .host_weights import load_mmpretrain, seeded
 from .views.base import View, resolve
+from .weight_files import checked
 
 
 def build_view(cfg: dict) -> View:
@@ -23,16 +23,9 @@ def build_view(cfg: dict) -> View:
         InputError: unknown type, or weights that are not named or do not fit.
     """
     cfg = dict(cfg)
-    if isinstance(cfg.get('checkpoint'), Path):
-        cfg['checkpoint'] = str(cfg['checkpoint'])
-    init_cfg = cfg.get('init_cfg') or {}
-    checkpoint = cfg.get('checkpoint', init_cfg.get('checkpoint'))
-    if not (checkpoint is None or checkpoint is False or isinstance(checkpoint, str)):
-        raise InputError(
-            f'host {cfg.get("type")}: received checkpoint={checkpoint!r}. Expected a file, False for random weights, or None for the pretrained '
-            'weights that a name of timm or open_clip promises.'
-        )
-    if inspect.isfunction(MODELS.get(str(cfg.get('type')))):  # a builder of views; the others are networks
+    init_cfg, kind = cfg.get('init_cfg') or {}, cfg.get('type')
+    checkpoint = checked(cfg.get('checkpoint', init_cfg.get('checkpoint')), f'host {kind}')
+    if inspect.isfunction(kind if callable(kind) else MODELS.get(str(kind))):  # a builder of views; the others are networks
         return MODELS.build(cfg)
     for key in ('init_cfg', 'checkpoint'):
         cfg.pop(key, None)

@@ -14,8 +14,24 @@ from torch import Tensor
 from mmsparse.errors import InputError
 
 SHIPPED = 'mmsparse://'
-HASHED = re.compile(r'-[0-9a-f]{8,}\.')  # a name that torch.hub and OpenMMLab give to one file only
+HASHED = re.compile(r'-(?!20\d{6}\.)[0-9a-f]{8,}\.')  # a name that torch.hub and OpenMMLab give to one file only
 KINDS = ('.safetensors', '.pth', '.pt', '.bin')
+
+
+def checked(checkpoint: object, where: str) -> str | bool | None:
+    """Return what a config names as weights: a file, None (those that the name promises) or False (random ones).
+
+    Raises:
+        InputError: anything else; True would not say which.
+    """
+    if isinstance(checkpoint, Path):
+        return str(checkpoint)
+    if checkpoint is None or checkpoint is False or isinstance(checkpoint, str):
+        return checkpoint
+    raise InputError(
+        f'{where}: received checkpoint={checkpoint!r}. Expected a file, False for random weights, or None for the pretrained weights that a name of '
+        'timm or open_clip promises.'
+    )
 
 
 def read_tensors(path: str) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ from mmsparse.errors import InputError
 from mmsparse.models.views.base import resolve
 from mmsparse.registry import MODELS
 
-MODULES = tuple(f'timm.models.{name}' for name in ('vision_transformer', 'eva', 'deit', 'naflexvit'))
+MODULES = tuple(f'timm.models.{name}' for name in ('vision_transformer', 'vision_transformer_hybrid', 'eva', 'deit', 'naflexvit'))
 
 
 def refusal(name: str) -> str | None:

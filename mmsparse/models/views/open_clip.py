@@ -16,6 +16,7 @@ from mmsparse.tokens import Tokens
 
 from ..host_weights import load_open_clip, seeded
 from ..hubs import pretrained_open_clip
+from ..weight_files import checked
 from .base import View, mean_of_patches, packed_qkv, split_heads
 
 LINEAR = ('torch.nn.modules.linear.Linear',)
@@ -160,6 +161,7 @@ def open_clip_vit(
     """
     import open_clip
 
+    checkpoint = checked(checkpoint, 'OpenClipViT')
     config = open_clip.get_model_config(name)
     if config is None:
         close = get_close_matches(name, open_clip.list_models())

@@ -14,6 +14,7 @@ from mmsparse.tokens import Tokens
 
 from ..host_weights import load_timm, seeded
 from ..hubs import pretrained_timm
+from ..weight_files import checked
 from .base import View, fused_qkv, resolve
 from .timm_parts import FFN, IDENTITY, TimmParts, timm_pooled
 
@@ -83,6 +84,7 @@ def timm_vit(name: str, checkpoint: str | bool | None = None, **kwargs) -> View:
     """
     import timm
 
+    checkpoint = checked(checkpoint, 'TimmViT')
     if named := {'pretrained', 'checkpoint_path', 'pretrained_cfg'} & kwargs.keys():
         raise InputError(
             f'TimmViT: received {", ".join(sorted(named))}. Weights are named by checkpoint: a file, None (pretrained) or False (random).'

@@ -24,8 +24,12 @@ class TimmParts:
     after_blocks = ('norm.', 'fc_norm.', 'attn_pool.')
 
     def describe(self, host: nn.Module, name: str, source: str) -> None:
-        """Set what a view knows of its host but the heads, which only checked blocks tell."""
+        """Set what a view knows of its host but the heads, which only checked blocks tell; refuse what is no projection of patches."""
+        from timm.layers import PatchEmbed
+
         self.name, self.source = name, source
+        if not isinstance(host.patch_embed, PatchEmbed):
+            raise InputError(f'{name}: a {qualified(host.patch_embed)} stands before its blocks, not one projection of patches. Use a plain ViT.')
         self.width, self.depth, self.blocks = host.embed_dim, len(host.blocks), host.blocks
         self.class_token, self.prefix = host.cls_token is not None, host.num_prefix_tokens
         self.patch, self.any_size = host.patch_embed.patch_size, host.dynamic_img_size

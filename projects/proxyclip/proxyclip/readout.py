@@ -92,8 +92,8 @@ class ProxyReadout(BaseReadout):
             raise InputError(f'ProxyReadout: received restore={restore!r}, expected one of {RESTORE}.')
         if fold and restore != 'gather':
             raise InputError(f"ProxyReadout: fold=True is exact for restore='gather' only, received {restore!r}. Leave fold out.")
-        row_11c = torch.arange(view.width, dtype=torch.float).view(1, 1, -1)
-        if not torch.equal(view.attended(self.block, row_11c), row_11c):
+        row_11c = torch.empty(1, 1, view.width)
+        if view.attended(self.block, row_11c) is not row_11c:  # what does nothing hands back what it got
             raise InputError(f'ProxyReadout: {view.name} has a norm between attention and projection: values cannot be projected first. Use CLIP.')
         self.attention = ProxyAttention(beta, gamma)
         self.restore, self.fold = restore, fold

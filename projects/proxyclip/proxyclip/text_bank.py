@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from mmsparse.errors import InputError
 from mmsparse.models.host_weights import seeded
 from mmsparse.models.hubs import pretrained_open_clip
-from mmsparse.models.weight_files import read_weights
+from mmsparse.models.weight_files import checked, read_weights
 
 # What CLIP needs besides the text tower, as small as it gets: it is thrown away.
 NO_VISION = dict(image_size=1, patch_size=1, width=64, layers=1)
@@ -43,6 +43,7 @@ def text_bank(queries: Sequence[str], name: str, checkpoint: str | bool | None =
     config = open_clip.get_model_config(name)
     if config is None or config.get('custom_text') or 'hf_model_name' in config['text_cfg']:
         raise InputError(f"text: {name!r} has no text tower of CLIP's own kind. Name another open_clip model, such as 'ViT-B-16-quickgelu'.")
+    checkpoint = checked(checkpoint, 'ProxyCLIP')
     if checkpoint is False:
         with seeded():
             return F.normalize(torch.randn(len(queries), config['embed_dim']), dim=-1)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mmsparse.errors import InputError
 from mmsparse.models.host_weights import FrozenModel, load_strictly, seeded
 from mmsparse.models.hubs import pretrained_timm
-from mmsparse.models.weight_files import read_weights
+from mmsparse.models.weight_files import checked, read_weights
 from mmsparse.registry import MODELS
 
 
@@ -32,7 +32,7 @@ class TimmFeatures(BaseModule):
         import timm
 
         options = dict(host)
-        name, checkpoint = options.pop('name'), options.pop('checkpoint', None)
+        name, checkpoint = options.pop('name'), checked(options.pop('checkpoint', None), 'TimmFeatures')
         if not timm.is_model(name.split('.')[0]):
             raise InputError(f'TimmFeatures: timm has no model {name!r}. Known proxies: samvit_base_patch16.sa1b, vit_base_patch16_dinov3.lvd1689m.')
         if checkpoint is None:
