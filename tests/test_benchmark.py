@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from hosts import images_for
+from hosts import images_for, open_clip_host
 from mmsparse.errors import InputError
 from mmsparse.evaluation import benchmark, table3
 from mmsparse.evaluation.benchmark import Row, Setting, measure, read_rows, write_rows
@@ -296,6 +296,14 @@ def test_dense_is_the_host_of_an_mmpretrain_config_too(tmp_path):
     assert type(dense.module.backbone).__name__ == 'VisionTransformer' and all(p.requires_grad for p in dense.module.backbone.layers.parameters())
     images = torch.randn(2, 3, 32, 32)
     assert dense.predict(dense.module, images).shape == small.predict(small.module, images).shape == (2, 3)
+
+
+def test_a_tower_of_open_clip_is_measured_at_its_own_size(tmp_path):
+    cfg = Config.fromfile(write_run(tmp_path))
+    cfg.model.backbone.host = dict(open_clip_host(), width=32, head_width=16, layers=4)
+    dense, ours = build_contenders(['dense', 'ours'], {'ours': cfg})
+    assert ours.image_size == (32, 32)
+    assert dense.module(torch.randn(2, 3, 32, 32)).shape == (2, 3)
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_the_claim_prints_paired_differences_with_their_intervals(tmp_path, monk
     claim.main()
     text = (tmp_path / 'page.md').read_text()
     assert '## photos, keep 0.7, variants, 2 paired seeds' in text and text.count('| AdaptFormer, EViT, ') == len(claim.VARIANTS)
-    assert '| AdaptFormer, EViT, width 8 | 63.0 | +1.00 | +1.00 to +1.00 |' in text
+    assert '| AdaptFormer, EViT, width 8 | 63.0 | +1.00 | – |' in text
 
 
 def test_a_variant_changes_both_adapters_and_the_data_that_it_names():
@@ -197,3 +197,27 @@ def test_the_demo_trains_all_rows_and_ends_with_the_table(short, tmp_path, monke
     assert 0.6 < sparse / dense < 0.7
     text = capsys.readouterr().out
     assert all(name in text for name in rows) and 'chance 10' in text
+
+
+def test_hooks_that_change_what_is_trained_make_another_trial(short, tmp_path):
+    plain, cfgs = config(short, tmp_path), [config(short, tmp_path) for _ in range(4)]
+    cfgs[0].default_hooks.epoch_seed = None
+    cfgs[1].default_hooks.ema = dict(type='EMAHook')
+    cfgs[2].default_hooks.rate = dict(type='mmsparse.KeepRateWarmupHook', begin=1, end=5)
+    cfgs[3].default_hooks.logger = dict(type='LoggerHook', interval=1)  # looks on
+    assert len({key_of(cfg) for cfg in [plain, *cfgs[:3]]}) == 4 and key_of(cfgs[3]) == key_of(plain)
+
+
+def test_two_rows_of_one_name_are_refused(short, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', ['compare.py', str(short), str(tmp_path / 'short.py')])
+    with pytest.raises(SystemExit):
+        program('analysis_tools/compare').main()
+    assert 'two configs have the same name' in capsys.readouterr().err
+
+
+def test_the_claim_compares_seeds_that_all_rows_have():
+    claim = program('analysis_tools/claim')
+    runs = {seed: RESULT | {'accuracy': 60.0 + seed} for seed in range(3)}
+    rows = {(claim.REFERENCE, ''): {seed: run for seed, run in runs.items() if seed < 2}, ('row', ''): runs}
+    lines = claim.table(rows, [0, 1]).rows
+    assert [line[1] for line in lines] == ['60.5', '60.5'] and lines[1][2:4] == ['+0.00', '–']  # equal differences have no interval

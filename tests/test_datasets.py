@@ -118,6 +118,14 @@ def test_16_bit_grey_keeps_its_upper_bits(tmp_path):
     np.testing.assert_array_equal(load(encoded(Image.fromarray(deep), tmp_path / 'a.png')), np.repeat(GREY[..., None], 3, axis=-1))
 
 
+def test_16_bits_of_a_pgm_are_read_and_32_bits_refused(tmp_path):
+    deep = GREY.astype(np.uint16) * 256 + 37
+    (tmp_path / 'a.pgm').write_bytes(b'P5 7 5 65535\n' + deep.byteswap().tobytes())
+    np.testing.assert_array_equal(load(tmp_path / 'a.pgm'), np.repeat(GREY[..., None], 3, axis=-1))
+    with pytest.raises(InputError, match='32-bit grey has no fixed range'):
+        load(encoded(Image.fromarray(GREY.astype(np.int32)), tmp_path / 'a.tif'))
+
+
 @pytest.mark.parametrize('mode', ['LA', 'RGBA', 'P'])
 def test_transparency_shows_white_paper(tmp_path, mode):
     image = Image.new('RGBA', (4, 3), (0, 0, 0, 0))
@@ -152,7 +160,7 @@ def test_exif_orientation_is_applied(tmp_path, orientation):
 
 
 def test_floating_point_grey_is_refused_by_name(tmp_path):
-    with pytest.raises(InputError, match=r'a\.tif: .*floating-point'):
+    with pytest.raises(InputError, match=r'a\.tif: .*32-bit grey'):
         load(encoded(Image.fromarray(GREY.astype(np.float32)), tmp_path / 'a.tif'))
 
 

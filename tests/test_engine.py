@@ -11,11 +11,13 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import worker_init_fn
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
 from rich.console import Console
 from torch import nn
 
 from hosts import timm_host
-from mmsparse.engine.card import cut_counts, stages
+from mmsparse.engine.card import cut_counts, outcome, stages
 from mmsparse.engine.epoch_seed import EpochSeedHook
 from mmsparse.engine.runner import SparseRunner
 from mmsparse.engine.terminal import screens
@@ -148,3 +150,62 @@ def test_a_runner_that_user_code_builds_refuses_a_misspelt_config(config):
 def test_data_that_make_no_batch_are_refused(config):
     with pytest.raises(InputError, match='32 images make no batch of 64 with drop_last=True. Set a smaller batch_size'):
         train(config, 'no_batch', **{'train_dataloader.batch_size': 64, 'train_dataloader.drop_last': True})
+
+
+@HOOKS.register_module()
+class StopAt(Hook):
+    def __init__(self, iteration: int):
+        self.iteration = iteration
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == self.iteration:
+            raise KeyboardInterrupt
+
+
+def by_iteration(config, name, **entries) -> SparseRunner:
+    cfg = Config.fromfile(config)
+    cfg.train_cfg = dict(by_epoch=False, max_iters=6, val_interval=3)
+    cfg.train_dataloader.sampler = dict(type='InfiniteSampler', shuffle=True)
+    cfg.train_dataloader.dataset.pipeline = [step for step in cfg.train_dataloader.dataset.pipeline if 'Random' not in step.type]
+    cfg.param_scheduler = None
+    cfg.default_hooks.checkpoint = dict(type='mmsparse.CheckpointHook', by_epoch=False, interval=2)
+    cfg.merge_from_dict({'work_dir': str(config.parent / name), 'experiment_name': name, **entries})
+    return SparseRunner.from_cfg(cfg)
+
+
+def test_a_run_by_iterations_resumes_as_if_nobody_had_stopped_it(config):
+    """With dropout; the resumed run is told another seed, and goes on with the one that it began with."""
+    whole = by_iteration(config, 'whole')
+    whole.train()
+    with pytest.raises(KeyboardInterrupt):
+        by_iteration(config, 'parts', custom_hooks=[dict(type='StopAt', iteration=5)]).train()
+    resumed = by_iteration(config, 'resumed', **{'load_from': str(config.parent / 'parts/iter_4'), 'resume': True, 'randomness.seed': 7})
+    resumed.train()
+    for (name, ours), expected in zip(resumed.model.named_parameters(), whole.model.parameters()):
+        assert torch.equal(ours, expected), name
+
+
+def test_a_validation_amid_iterations_gives_the_line_back(config, monkeypatch):
+    monkeypatch.setenv('TERM', 'xterm')
+    drawn = io.StringIO()
+    for module in ('progress', 'terminal'):
+        monkeypatch.setattr(f'mmsparse.engine.{module}.Console', lambda: Console(file=drawn, force_terminal=True, width=140))
+    by_iteration(config, 'amid').train()
+    text = drawn.getvalue()
+    assert 'iterations' in text and '6/6' in text and 'validation, iteration 3' in text.replace('\x1b[2K', '')
+
+
+def test_a_schedule_that_holds_a_function_is_saved_and_resumed(config):
+    schedule = [dict(type='OneCycleLR', eta_max=1e-2, total_steps=12, by_epoch=False)]
+    whole = train(config, 'one_cycle', param_scheduler=schedule)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, 'one_cycle_part', param_scheduler=schedule, custom_hooks=[dict(type='StopAt', iteration=9)])
+    again = train(config, 'one_cycle_again', param_scheduler=schedule, load_from=str(config.parent / 'one_cycle_part/epoch_2'), resume=True)
+    for ours, expected in zip(again.model.parameters(), whole.model.parameters()):
+        assert torch.equal(ours, expected)
+
+
+def test_the_best_epoch_is_that_of_the_state_not_of_its_folder():
+    known = dict(best_ckpt='/runs/tiny_epoch_20/best_accuracy_epoch_3', best_score=0.5)
+    rows = outcome(SimpleNamespace(message_hub=SimpleNamespace(runtime_info=known)), {})
+    assert rows['best'].startswith('0.5 at epoch 3')

@@ -96,3 +96,10 @@ def test_the_command_ends_with_one_message(run, tmp_path, image, words):
     (tmp_path / 'words.jpg').write_text('no picture')
     done = command('tools/infer.py', f'{run.work_dir}/epoch_3', tmp_path / image, folder=tmp_path, status=2)
     assert words in done.stderr and image in done.stderr and 'Traceback' not in done.stderr
+
+
+def test_a_broken_picture_costs_no_answers(run, tmp_path):
+    Image.new('RGB', (32, 32)).save(tmp_path / 'a.png')
+    (tmp_path / 'b.png').write_bytes(b'no picture')
+    command('tools/infer.py', f'{run.work_dir}/epoch_3', tmp_path, '--out', tmp_path / 'out', folder=tmp_path, status=2)
+    assert [name.endswith('a.png') for name in json.loads((tmp_path / 'out/answers.json').read_text())] == [True]

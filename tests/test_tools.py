@@ -181,3 +181,29 @@ def test_slurm_scripts_hand_everything_to_srun(tmp_path, script, args):
     words = subprocess.check_output(['bash', ROOT / 'tools' / script, 'part', 'job', *args, '--seed', '1'], env=env, text=True)
     assert '-p part --job-name=job --gres=gpu:2 --ntasks=4 --ntasks-per-node=2' in words and '--mem 8G python' in words
     assert words.split('.py', 1)[0].endswith(script[6:-3]) and '--launcher=slurm --seed 1' in words and 'cfg.py' in words
+
+
+def test_the_way_to_go_on_is_the_same_command(small, monkeypatch):
+    own = [small.config, '--work-dir', small.checkpoint.parent, '--amp', '--seed', '5', '--cfg-options', 'train_cfg.max_epochs=9']
+    for resume in ([], ['--resume'], ['--resume', small.checkpoint], [f'--resume={small.checkpoint}']):
+        monkeypatch.setattr(sys, 'argv', ['tools/train.py', *map(str, [*resume[:1], *resume[1:], *own] if resume[1:] else [*own, *resume])])
+        module = runpy.run_path(str(ROOT / 'tools/train.py'))
+        args = module['parse_args']()
+        module['build_config'](args)
+        assert module['how_to_go_on'](args) == f'Go on with: python tools/train.py {" ".join(map(str, own))} --resume'
+
+
+def test_a_launcher_of_old_hands_its_rank_on(small, monkeypatch):
+    monkeypatch.delenv('LOCAL_RANK', raising=False)
+    monkeypatch.setattr(sys, 'argv', ['tools/test.py', str(small.config), 'none', '--launcher', 'pytorch', '--local_rank', '3'])
+    runpy.run_path(str(ROOT / 'tools/test.py'))['parse_args']()
+    assert os.environ.pop('LOCAL_RANK') == '3'
+
+
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [(['--tta', '--show-dir', 'drawn'], 'Leave one of the two out'), (['--out', '/proc/results.pkl'], 'cannot be written')],
+    ids=str,
+)
+def test_what_would_fail_behind_the_test_is_refused_before_it(small, capsys, options, words):
+    assert words in refused(capsys, 'test.py', small.config, small.checkpoint, *options)

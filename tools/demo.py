@@ -84,6 +84,8 @@ def main() -> None:
     parser.add_argument('--ledger', type=Path, help='keep finished runs in this file and take them from it, as tools/analysis_tools/compare.py does')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'))
     args = parser.parse_args()
+    if args.seeds < 1:
+        parser.error('--seeds expects at least 1.')
     work_dir = args.work_dir / args.data
     work_dir.mkdir(parents=True, exist_ok=True)
     base = Config.fromfile(SMALL[args.data])

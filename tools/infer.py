@@ -25,7 +25,10 @@ def parse_args():
     parser.add_argument('--out', type=Path, help='folder for answers.json and the pictures (default with --show-tokens: work_dirs/infer)')
     parser.add_argument('--device', default='cpu')
     parser.add_argument('--host-checkpoint', help='file of the host weights, where the card names a file')
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.topk < 1:
+        parser.error('--topk expects at least 1.')
+    return args
 
 
 def main() -> None:
@@ -37,15 +40,17 @@ def main() -> None:
         if out:
             out.mkdir(parents=True, exist_ok=True)
         answers = {}
-        for number, file in enumerate(track(files, 'classifying', transient=True) if len(files) > 1 else files):
-            answer = classifier(file, args.topk)
-            answers[str(file)] = dict(answer.scores)
-            print(f'{file}: ' + ', '.join(f'{name} {score:.1%}' for name, score in answer.scores))
-            if args.show_tokens:
-                classifier.tokens(file).save(out / f'{number:04d}_{file.stem}_tokens.png')
-        if out:
-            (out / 'answers.json').write_text(json.dumps(answers, indent=1))
-            print(f'Written to {out}.')
+        try:
+            for number, file in enumerate(track(files, 'classifying', transient=True) if len(files) > 1 else files):
+                answer = classifier(file, args.topk)
+                answers[str(file)] = dict(answer.scores)
+                print(f'{file}: ' + ', '.join(f'{name} {score:.1%}' for name, score in answer.scores))
+                if args.show_tokens:
+                    classifier.tokens(file).save(out / f'{number:04d}_{file.stem}_tokens.png')
+        finally:  # one broken file costs no answers
+            if answers and out:
+                (out / 'answers.json').write_text(json.dumps(answers, indent=1))
+                print(f'Written to {out}.')
 
 
 if __name__ == '__main__':

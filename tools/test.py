@@ -14,6 +14,7 @@ from mmengine.evaluator import DumpResults
 from mmsparse.engine.launch import build_runner, existing, load_config, parse, parser
 from mmsparse.engine.reporting import reporting
 from mmsparse.errors import InputError
+from mmsparse.visualization.tables import writable
 
 FORMATS = {'pred': ('.pkl', '.pickle'), 'metrics': ('.json', '.yaml', '.yml', '.pkl', '.pickle')}
 
@@ -40,6 +41,8 @@ def build_config(args) -> Config:
     if args.out and Path(args.out).suffix not in FORMATS[args.out_item or 'pred']:
         item = args.out_item or 'pred'
         raise InputError(f'--out {args.out}: for --out-item {item} expected a name ending in {" or ".join(FORMATS[item])}.')
+    if args.out:
+        writable(args.out)
     cfg = load_config(args, ('test_dataloader',))
     cfg.load_from, cfg.resume = None if args.checkpoint == 'none' else existing(args.checkpoint), False
     if args.amp:
@@ -48,18 +51,24 @@ def build_config(args) -> Config:
         hook = cfg.default_hooks.get('visualization')
         if hook is None:
             raise InputError("--show-dir: the config has no default_hooks.visualization; set it to dict(type='VisualizationHook').")
-        if hook.type.endswith('SegVisualizationHook'):  # mmseg's draws where the visualizer writes, one image in 50
-            hook.update(draw=True, interval=args.interval or 1)
+        if hook.type.endswith('SegVisualizationHook'):  # mmseg's draws where the visualizer writes
+            if args.interval:
+                raise InputError(f"--interval {args.interval}: mmseg's {hook.type} draws every image of a test. Leave it out.")
+            hook.update(draw=True)
             cfg.visualizer.save_dir = args.show_dir
         else:
             hook.update(enable=True, out_dir=args.show_dir, interval=args.interval or hook.get('interval', 1))
     if args.tta:
+        if args.show_dir:
+            raise InputError('--tta --show-dir: an image has several inputs then, and none to draw on. Leave one of the two out.')
         use_tta(cfg)
     return cfg
 
 
 def use_tta(cfg: Config) -> None:
     """Wrap the model and the pipeline, by default as mmpretrain does: mean score over the image and its mirror image."""
+    if 'tta_model' not in cfg and cfg.get('default_scope') == 'mmseg':
+        raise InputError("--tta: the config has no tta_model. Set tta_model=dict(type='SegTTAModel') and tta_pipeline, as in mmseg.")
     pipeline = cfg.test_dataloader.dataset.pipeline
     flips = [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)]
     augment = dict(type='TestTimeAug', transforms=[flips, [pipeline[-1]]])

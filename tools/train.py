@@ -3,6 +3,8 @@
 python tools/train.py configs/sparse_tuning/tiny_digits.py
 """
 
+import shlex
+import sys
 from pathlib import Path
 
 from mmengine.config import Config
@@ -50,7 +52,14 @@ def build_config(args) -> Config:
 def how_to_go_on(args) -> str:
     if not (args.work_dir and states(Path(args.work_dir))):
         return 'There is no checkpoint yet.'
-    return f'Go on with: python tools/train.py {args.config} --work-dir {args.work_dir} --resume'
+    if args.launcher != 'none':
+        return 'Go on with the same command and --resume.'
+    words = sys.argv[1:]
+    if '--resume' in words:
+        at = words.index('--resume')
+        words[at : at + 1 + (words[at + 1 : at + 2] == [args.resume])] = []
+    words = [word for word in words if not word.startswith('--resume=')]
+    return f'Go on with: python tools/train.py {shlex.join(words)} --resume'
 
 
 def main() -> None:

@@ -27,7 +27,8 @@ class LoadImage(BaseTransform):
         path = results['img_path']
         try:
             with Image.open(BytesIO(get(path))) as image:
-                rgb = np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
+                wide = image.format == 'PPM' and image.mode == 'I'  # 16 bits, which Pillow reads into 32
+                rgb = np.asarray(_to_rgb(ImageOps.exif_transpose(image), wide))
         except Exception as error:  # a parser of Pillow raises whatever it meets in a broken file
             raise InputError(f'{path}: cannot be read as an image ({error}). Replace the file, or take it out of the list of images.') from error
         results['img'] = np.ascontiguousarray(rgb[..., ::-1])
@@ -38,14 +39,14 @@ class LoadImage(BaseTransform):
         return f'{type(self).__name__}()'
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith('I'):
+def _to_rgb(image: Image.Image, wide: bool) -> Image.Image:
+    if image.mode.startswith('I;16') or wide:
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
             raise ValueError(f'grey values from {values.min()} to {values.max()}, expected 0 to 65535')
         image = Image.fromarray((values >> 8).astype(np.uint8))
-    if image.mode == 'F':
-        raise ValueError('floating-point grey has no fixed range, expected 8 or 16 bits')
+    if image.mode in ('I', 'F'):
+        raise ValueError(f'32-bit grey (mode {image.mode}) has no fixed range, expected 8 or 16 bits')
     if image.has_transparency_data:
         front = image.convert('RGBA')
         image = Image.alpha_composite(Image.new('RGBA', front.size, 'white'), front)

@@ -5,10 +5,12 @@ import re
 import time
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import torch
 from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop
 
 from mmsparse.evaluation import published_macs, rows_per_layer
@@ -114,6 +116,8 @@ def data(runner) -> str:
 def recipe(runner) -> str:
     """Return optimiser, learning rate before its schedule, length, batch and precision."""
     wrapper = runner.optim_wrapper
+    if isinstance(wrapper, OptimWrapperDict):
+        wrapper = next(iter(wrapper.values()))
     group = wrapper.param_groups[0]
     dtype = getattr(wrapper, 'dtype', None) or getattr(wrapper, 'cast_dtype', None) or 'float32'
     batch = runner.train_dataloader.batch_size
@@ -130,7 +134,7 @@ def outcome(runner, metrics: dict) -> dict[str, str]:
     known = runner.message_hub.runtime_info
     rows = {'last': figures(metrics) or 'not validated'}
     if known.get('best_ckpt'):
-        epoch = re.search(r'epoch_(\d+)', known['best_ckpt'])
+        epoch = re.search(r'epoch_(\d+)', Path(known['best_ckpt']).name)
         rows['best'] = f'{known["best_score"]:.4g}' + (f' at epoch {epoch[1]}' if epoch else '') + f', {known["best_ckpt"]}'
     rows['checkpoint'] = str(known.get('last_ckpt', 'none written'))
     return rows

@@ -43,7 +43,10 @@ def parser(description: str) -> argparse.ArgumentParser:
 def parse(options: argparse.ArgumentParser) -> argparse.Namespace:
     """Parse the command line; MMEngine's DictAction alone answers ``--cfg-options key`` with a traceback."""
     try:
-        return options.parse_args()
+        args = options.parse_args()
+        if getattr(args, 'launcher', None) == 'pytorch':
+            os.environ.setdefault('LOCAL_RANK', str(args.local_rank))  # MMEngine looks there
+        return args
     except ValueError as error:
         options.error(f'--cfg-options expects KEY=VALUE pairs: {error}')
 

@@ -6,7 +6,7 @@ import sys
 from datetime import timedelta
 
 from mmengine.hooks import Hook
-from mmengine.runner import BaseLoop
+from mmengine.runner import BaseLoop, IterBasedTrainLoop
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -29,18 +29,24 @@ class ProgressHook(Hook):
 
     def __init__(self):
         self.progress = None
+        self.training = False
         self.handlers = []
 
     def before_train_epoch(self, runner) -> None:
         """Start here and not in before_train, where the card is still being drawn."""
-        self._take_over(runner, f'epoch {runner.epoch + 1}/{runner.max_epochs}', runner.max_iters, runner.iter)
+        words = 'iterations' if isinstance(runner.train_loop, IterBasedTrainLoop) else f'epoch {runner.epoch + 1}/{runner.max_epochs}'
+        self._take_over(runner, words, runner.max_iters, runner.iter)
+        self.training = True
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         if self.progress is not None:
+            if not self.training:  # a loop without epochs goes on after a validation
+                self.before_train_epoch(runner)
             read = runner.message_hub.get_scalar
             speed = len(data_batch['inputs']) * runner.world_size / read('train/time').mean(RECENT)
             left = timedelta(seconds=round(runner.message_hub.get_info('eta')))
-            now = f'{left} left  loss {read("train/loss").mean(RECENT):.4f}  lr {read("train/lr").current():.2e}  {speed:.0f} img/s'
+            rate = f'  lr {read("train/lr").current():.2e}' if 'train/lr' in runner.message_hub.log_scalars else ''  # several optimisers have several
+            now = f'{left} left  loss {read("train/loss").mean(RECENT):.4f}{rate}  {speed:.0f} img/s'
             self.progress.update(self.line, completed=runner.iter + 1, figures=now)
 
     def before_val_epoch(self, runner) -> None:
@@ -50,7 +56,11 @@ class ProgressHook(Hook):
         self._advance()
 
     def after_val_epoch(self, runner, metrics=None) -> None:
-        self._say(f'validation, epoch {runner.epoch}' if isinstance(runner._train_loop, BaseLoop) else 'validation', metrics)
+        loop = runner._train_loop
+        place = (
+            f', iteration {runner.iter}' if isinstance(loop, IterBasedTrainLoop) else f', epoch {runner.epoch}' if isinstance(loop, BaseLoop) else ''
+        )
+        self._say(f'validation{place}', metrics)
 
     def before_test_epoch(self, runner) -> None:
         self._take_over(runner, 'test', len(runner.test_dataloader))
@@ -65,6 +75,7 @@ class ProgressHook(Hook):
         self._stop()
 
     def _take_over(self, runner, words: str, total: int, completed: int = 0) -> None:
+        self.training = False
         if self.progress is None and not self._start(runner):
             return
         self.progress.refresh()  # the last state of the line before it goes

@@ -163,6 +163,9 @@ class SparseRunner(Runner):
             raise InputError(f'{filename}: resume expects the folder of a state, such as epoch_20. To start from plain weights set load_from.')
         self._resume = True
         super().resume(str(filename), resume_optimizer, resume_param_scheduler, map_location)
+        for sampler in (self.train_dataloader.sampler, self.train_dataloader.batch_sampler):
+            if hasattr(sampler, 'seed'):  # built before the state was read, which names the seed that the run began with
+                sampler.seed = self.seed
         if is_main_process():
             set_random_state(self._random)
 
@@ -211,7 +214,8 @@ def _packs(value) -> bool:
 def _schedules(schedulers):
     if isinstance(schedulers, dict):
         return {name: _schedules(some) for name, some in schedulers.items()}
-    return [scheduler.state_dict() for scheduler in schedulers]
+    # OneCycleLR keeps its function of annealing among its numbers; a new one has its own.
+    return [{key: value for key, value in scheduler.state_dict().items() if not callable(value)} for scheduler in schedulers]
 
 
 def _without_frozen(ema: dict, model: nn.Module, names) -> dict:

@@ -38,6 +38,9 @@ class Contender:
     @property
     def image_size(self) -> tuple[int, int] | None:
         """Height and width that the network was built for; None: it does not say."""
+        view = getattr(getattr(self.module, 'backbone', None), 'view', None)
+        if view is not None:
+            return tuple(cells * pixels for cells, pixels in zip(view.grid, view.patch))
         sizes = (getattr(module, 'img_size', None) for module in self.module.modules())
         size = next((size for size in sizes if size is not None), None)
         return None if size is None else to_2tuple(size)
@@ -114,6 +117,10 @@ def _dense(configs: dict[str, Config], classes: int | None) -> nn.Module:
     if host['type'] == 'mmsparse.TimmViT':
         options = {key: value for key, value in host.items() if key not in ('type', 'name')}
         return _from_timm(host['name'], dict(options, num_classes=classes))
+    if host['type'] == 'mmsparse.OpenClipViT':
+        with seeded():
+            tower = MODELS.build(dict(host, checkpoint=False)).host
+            return nn.Sequential(tower, nn.Linear(tower.output_dim, classes))
     host['out_type'] = model.backbone.get('out_type', 'cls_token')
     with seeded():
         return MODELS.build(dict(type='mmpretrain.ImageClassifier', backbone=host, head=dict(model.head, _scope_='mmpretrain')))

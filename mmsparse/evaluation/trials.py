@@ -19,6 +19,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from torch import Tensor
 
+from mmsparse.engine.launch import read_config
 from mmsparse.errors import InputError
 from mmsparse.models.backbones import SparseViT
 from mmsparse.registry import RUNNERS
@@ -31,12 +32,18 @@ from .timing import interleave, speedup
 # Small data by their names in tools and tables, and the configs that have them.
 SMALL = dict(digits='configs/sparse_tuning/tiny_digits.py', photos='configs/sparse_tuning/tiny_photos.py')
 DATA = ('data_preprocessor', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator')
+SILENT = ('timer', 'logger', 'checkpoint', 'visualization', 'class_count', 'finite_loss', 'card', 'progress')  # hooks that look on
+USUAL = {  # the others, as every config has them
+    'param_scheduler': dict(type='ParamSchedulerHook'),
+    'sampler_seed': dict(type='DistSamplerSeedHook'),
+    'epoch_seed': dict(type='mmsparse.EpochSeedHook'),
+}
 LOCAL = ('work_dir', 'experiment_name', 'log_level', 'default_hooks', 'visualizer', 'vis_backends', 'filename')  # do not change the outcome
 
 
 @cache
 def _parsed(path: str) -> Config:
-    return Config.fromfile(path)
+    return read_config(path)
 
 
 def read(path: str | Path) -> Config:
@@ -69,6 +76,8 @@ def trial_config(cfg: Config, data: Config, seed: int, work_dir: Path) -> Config
 def key_of(cfg: Config) -> str:
     """Return a digest of everything in a config that changes its outcome."""
     settings = {key: value for key, value in plain(cfg.to_dict()).items() if key not in LOCAL}
+    hooks = {name: hook for name, hook in plain(cfg.to_dict()).get('default_hooks', {}).items() if name not in SILENT and hook != USUAL.get(name)}
+    settings |= {'default_hooks': hooks} if hooks else {}
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -96,27 +96,25 @@ def collect(args: argparse.Namespace) -> dict[str, dict[tuple[str, str], dict[in
     return results
 
 
-def table(rows: dict[tuple[str, str], dict[int, dict]]) -> Table:
+def table(rows: dict[tuple[str, str], dict[int, dict]], seeds: list[int]) -> Table:
     """Return one table: each row beside Sparse-Tuning in the same variant, seed by seed."""
     table = Table(('row', 'top-1 in %', 'difference to (d), points', '95 % interval', 'trainable', 'GFLOPs'))
     for (name, variant), runs in rows.items():
         reference = rows.get((REFERENCE, variant))
-        cells = difference(runs, reference) if name != REFERENCE and reference else ['', '']
-        some = next(iter(runs.values()))
-        accuracy = f'{mean(run["accuracy"] for run in runs.values()):.1f}'
-        cost = f'{mean(run["gflops"] for run in runs.values()):.3f}'
-        table.rows.append([f'{name}{variant and ", "}{variant}', accuracy, *cells, f'{some["trainable"]:,}', cost])
+        cells = difference(runs, reference, seeds) if name != REFERENCE and reference else ['', '']
+        accuracy, cost = (f'{mean(runs[seed][key] for seed in seeds):{form}}' for key, form in (('accuracy', '.1f'), ('gflops', '.3f')))
+        table.rows.append([f'{name}{variant and ", "}{variant}', accuracy, *cells, f'{runs[seeds[0]]["trainable"]:,}', cost])
     return table
 
 
-def difference(runs: dict[int, dict], reference: dict[int, dict]) -> list[str]:
-    """Return the mean difference over the common seeds and its 95 % interval, which needs two seeds."""
-    seeds = sorted(runs.keys() & reference.keys())
+def difference(runs: dict[int, dict], reference: dict[int, dict], seeds: list[int]) -> list[str]:
+    """Return the mean paired difference and its 95 % interval, which needs two seeds that differ."""
     ours, theirs = ([some[seed]['accuracy'] for seed in seeds] for some in (runs, reference))
-    if len(seeds) < 2:
-        return ['', 'needs two seeds']
+    gains = [one - other for one, other in zip(ours, theirs)]
+    if len(set(gains)) < 2:
+        return [f'{mean(gains):+.2f}', '–']
     interval = ttest_rel(ours, theirs).confidence_interval(0.95)
-    return [f'{mean(ours) - mean(theirs):+.2f}', f'{interval.low:+.2f} to {interval.high:+.2f}']
+    return [f'{mean(gains):+.2f}', f'{interval.low:+.2f} to {interval.high:+.2f}']
 
 
 def main() -> None:
@@ -134,8 +132,8 @@ def main() -> None:
     with reporting(lambda: 'Finished runs are kept: the same command goes on.'):
         text = []
         for place, rows in collect(args).items():
-            seeds = {len(runs) for runs in rows.values()}
-            text += [f'## {place}, {"/".join(map(str, sorted(seeds)))} paired seeds', '', table(rows).markdown(), '']
+            seeds = sorted(set.intersection(*(set(runs) for runs in rows.values())))  # those that all rows have
+            text += [f'## {place}, {len(seeds)} paired seeds', '', table(rows, seeds).markdown() if seeds else 'No seed has all rows yet.', '']
         text = '\n'.join(text)
         print(text)
         if args.out:

@@ -30,7 +30,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', type=Path, help='a page of Markdown: the text between its two marker comments is replaced, or the page is made')
     parser.add_argument('--csv', type=Path, help='a result file, one row per run, that tools/analysis_tools/plot_results.py draws')
     parser.add_argument('--show', action='store_true', help='train nothing: leave out what is not known yet')
-    return parser.parse_args()
+    args = parser.parse_args()
+    stems = [path.stem for path in args.configs]
+    if len(set(stems)) < len(stems):
+        parser.error('two configs have the same name, which is what a row is called.')
+    return args
 
 
 def collect(args: argparse.Namespace) -> dict[str, dict[str, list[dict]]]:
