@@ -1,6 +1,7 @@
 """The house rules that a tool can hold."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = sorted(path for path in ROOT.glob('mmsparse/**/*.py') if '.mim' not in path.parts)
+PAGES = [ROOT / name for name in ('README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md')]
+PAGES += [page for folder in ('docs', 'configs', 'projects') for page in sorted(ROOT.glob(f'{folder}/**/*.md'))]
 LEAVES = sorted(path for path in ROOT.glob('configs/**/*.py') if '_base_' not in path.parts)
 
 
@@ -94,3 +97,9 @@ def test_there_is_exactly_one_block_loop():
 def test_a_second_block_loop_would_be_seen(second_loop):
     assert runs_blocks(ast.parse(second_loop))
     assert not runs_blocks(ast.parse('for block in host.blocks:\n    check(block)'))
+
+
+@pytest.mark.parametrize('page', PAGES, ids=by_path)
+def test_links_lead_somewhere(page):
+    links = re.findall(r'\]\(([^)#\s]+)', page.read_text())
+    assert [link for link in links if '://' not in link and not (page.parent / link).exists()] == []

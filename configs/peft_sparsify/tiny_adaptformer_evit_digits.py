@@ -1,6 +1,6 @@
 """AdaptFormer of width 32 under EViT, 70 % of the patches: the small host, scikit-learn's digits.
 
-Expected: clearly above chance (10 %), minutes on two CPU cores; 0.117 GFLOPs,
+Expected: 86.6 % top-1 (five seeds, docs/claim.md), minutes on two CPU cores; 0.117 GFLOPs,
 0.10 M trainable in the backbone.
 Run: python tools/train.py configs/peft_sparsify/tiny_adaptformer_evit_digits.py
 """

@@ -1,6 +1,6 @@
 """LoRA of rank 8 on q and v under EViT, 70 % of the patches: the small host, scikit-learn's digits.
 
-Expected: clearly above chance (10 %), minutes on two CPU cores; 0.115 GFLOPs,
+Expected: 91.6 % top-1 (five seeds, docs/claim.md), minutes on two CPU cores; 0.115 GFLOPs,
 49,152 trainable in the backbone.
 Run: python tools/train.py configs/peft_sparsify/tiny_lora_evit_digits.py
 """
