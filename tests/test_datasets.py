@@ -122,7 +122,7 @@ def test_16_bits_of_a_pgm_are_read_and_32_bits_refused(tmp_path):
     deep = GREY.astype(np.uint16) * 256 + 37
     (tmp_path / 'a.pgm').write_bytes(b'P5 7 5 65535\n' + deep.byteswap().tobytes())
     np.testing.assert_array_equal(load(tmp_path / 'a.pgm'), np.repeat(GREY[..., None], 3, axis=-1))
-    with pytest.raises(InputError, match='32-bit grey has no fixed range'):
+    with pytest.raises(InputError, match='32-bit grey .mode I. has no fixed range'):
         load(encoded(Image.fromarray(GREY.astype(np.int32)), tmp_path / 'a.tif'))
 
 
