@@ -52,8 +52,7 @@ def merge(model: nn.Module, cfg: Mapping) -> tuple[dict[str, Tensor], dict[str, 
     package = type(backbone.host).__module__.split('.')[0]
     if package not in _LIBRARIES:
         raise InputError(f'{backbone.view.name} comes from the package {package}. Known libraries to merge for: {", ".join(_LIBRARIES)}.')
-    height, width = (cells * pixels for cells, pixels in zip(backbone.view.grid, backbone.view.patch))
-    images = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0))
+    images = torch.randn(2, 3, *backbone.view.image_size, generator=torch.Generator().manual_seed(0))
     library = _LIBRARIES[package](model, cfg, images)  # refuses while the model is still whole; its tensors are the host's own
     backbone.fold()
     if not _answers_alike(library, images):

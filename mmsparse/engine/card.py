@@ -76,7 +76,7 @@ def describe(model: torch.nn.Module) -> dict[str, str]:
 def image_size(model: torch.nn.Module) -> tuple[int, int]:
     """Return height and width of the images that a model is fed: the crops of a segmentor, else what its host is built for."""
     view, crop = model.backbone.view, getattr(model.data_preprocessor, 'size', None)
-    return tuple(crop) if crop else tuple(cells * pixels for cells, pixels in zip(view.grid, view.patch, strict=True))
+    return tuple(crop) if crop else view.image_size
 
 
 def cut_counts(model: torch.nn.Module, image: torch.Tensor) -> dict[str, str]:

@@ -25,7 +25,7 @@ class EpochSeedHook(Hook):
 
     def before_train_epoch(self, runner) -> None:
         """Runs before the loader's iterator draws from the generators."""
-        seed = self._seed(runner, runner.iter)
+        seed = _seed(runner)
         loader = runner.train_dataloader
         if isinstance(loader.worker_init_fn, partial) and loader.worker_init_fn.func is worker_init_fn:
             loader.worker_init_fn = partial(loader.worker_init_fn, seed=seed)
@@ -33,9 +33,12 @@ class EpochSeedHook(Hook):
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
         """In a loop without epochs every iteration is seeded: a resumed one begins its only 'epoch' anew."""
         if isinstance(runner.train_loop, IterBasedTrainLoop):
-            self._seed(runner, runner.iter)
+            _seed(runner)
 
-    def _seed(self, runner, position: int) -> int:
-        seed = int(np.random.SeedSequence([runner.seed, position, runner.rank]).generate_state(1)[0]) >> 1  # room for the worker's number below 2^32
-        set_random_seed(seed)
-        return seed
+
+def _seed(runner) -> int:
+    """Set the generators by the run's seed, the position and the process; return what they were set to."""
+    position = [runner.seed, runner.iter, runner.rank]
+    seed = int(np.random.SeedSequence(position).generate_state(1)[0]) >> 1  # room for the worker's number below NumPy's limit of 2^32
+    set_random_seed(seed)
+    return seed

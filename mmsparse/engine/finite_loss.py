@@ -24,10 +24,10 @@ class FiniteLossHook(Hook):
         losses = {key: read(f'train/{key}').current() for key in outputs or {} if 'loss' in key}
         if all(map(math.isfinite, losses.values())):
             return
-        rates = {key.removeprefix('train/'): f'{read(key).current():.3g}' for key in runner.message_hub.log_scalars if key.endswith('lr')}
+        rates = [f'{read(key).current():.3g}' for key in runner.message_hub.log_scalars if key.endswith('lr')]
         received = ', '.join(f'{key} = {value}' for key, value in losses.items())
         raise InputError(
             f'Training stopped at epoch {runner.epoch + 1}, iteration {runner.iter + 1}: {received}, expected finite numbers '
-            f'(learning rate {", ".join(rates.values())}). Checkpoints of finished epochs are in {runner.work_dir}. '
+            f'(learning rate {", ".join(rates)}). Checkpoints of finished epochs are in {runner.work_dir}. '
             'Try a lower learning rate, a longer warm-up or optim_wrapper.clip_grad=dict(max_norm=1.0), and look at the data.'
         )

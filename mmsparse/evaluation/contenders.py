@@ -40,7 +40,7 @@ class Contender:
         """Height and width that the network was built for; None: it does not say."""
         view = getattr(getattr(self.module, 'backbone', None), 'view', None)
         if view is not None:
-            return tuple(cells * pixels for cells, pixels in zip(view.grid, view.patch))
+            return view.image_size
         sizes = (getattr(module, 'img_size', None) for module in self.module.modules())
         size = next((size for size in sizes if size is not None), None)
         return None if size is None else to_2tuple(size)

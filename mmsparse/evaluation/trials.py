@@ -75,8 +75,9 @@ def trial_config(cfg: Config, data: Config, seed: int, work_dir: Path) -> Config
 
 def key_of(cfg: Config) -> str:
     """Return a digest of everything in a config that changes its outcome."""
-    settings = {key: value for key, value in plain(cfg.to_dict()).items() if key not in LOCAL}
-    hooks = {name: hook for name, hook in plain(cfg.to_dict()).get('default_hooks', {}).items() if name not in SILENT and hook != USUAL.get(name)}
+    every = plain(cfg.to_dict())
+    settings = {key: value for key, value in every.items() if key not in LOCAL}
+    hooks = {name: hook for name, hook in every.get('default_hooks', {}).items() if name not in SILENT and hook != USUAL.get(name)}
     settings |= {'default_hooks': hooks} if hooks else {}
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
 

@@ -22,25 +22,23 @@ def build_view(cfg: dict) -> View:
     Raises:
         InputError: unknown type, or weights that are not named or do not fit.
     """
-    cfg = dict(cfg)
-    init_cfg, kind = cfg.get('init_cfg') or {}, cfg.get('type')
-    checkpoint = checked(cfg.get('checkpoint', init_cfg.get('checkpoint')), f'host {kind}')
+    cfg, kind = dict(cfg), cfg.get('type')
     if inspect.isfunction(kind if callable(kind) else MODELS.get(str(kind))):  # a builder of views; the others are networks
         return MODELS.build(cfg)
-    for key in ('init_cfg', 'checkpoint'):
-        cfg.pop(key, None)
+    init_cfg = cfg.pop('init_cfg', None) or {}
+    checkpoint = checked(cfg.pop('checkpoint', init_cfg.get('checkpoint')), f'host {kind}')
     if init_cfg and init_cfg.get('type') != 'Pretrained':
-        raise InputError(f'host {cfg.get("type")}: received init_cfg={init_cfg}, expected type Pretrained, or checkpoint=False for random weights.')
+        raise InputError(f'host {kind}: received init_cfg={init_cfg}, expected type Pretrained, or checkpoint=False for random weights.')
     if checkpoint is None:
         raise InputError(
-            f'host {cfg.get("type")}: received checkpoint={checkpoint}, but an mmpretrain config promises no weights. '
+            f'host {kind}: received checkpoint={checkpoint}, but an mmpretrain config promises no weights. '
             'Set host.checkpoint to a .pth or .safetensors file, or to False for random weights.'
         )
     with seeded():
         try:
             host = MODELS.build(cfg)
         except AssertionError as error:
-            raise InputError(f'host {cfg.get("type")} cannot be built: {error}') from error
+            raise InputError(f'host {kind} cannot be built: {error}') from error
         view = resolve(host)
         if checkpoint is False and not next(host.parameters()).is_meta:  # MMEngine looks at the values that it has drawn
             host._dump_init_info = lambda: None  # MMEngine would log every parameter of a network that does not train

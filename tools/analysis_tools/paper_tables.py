@@ -114,7 +114,7 @@ def measured(row: dict, batch: int) -> tuple[float, float] | None:
 def _measured(spec: str, batch: int) -> tuple[float, float]:
     own, dense = (build(config_of(dict(json.loads(spec), **change))) for change in ({}, dict(adapter=None, sparsifier=None)))
     view = own.backbone.view
-    images = torch.randn(batch, 3, *(cells * pixels for cells, pixels in zip(view.grid, view.patch)))
+    images = torch.randn(batch, 3, *view.image_size)
     hold_rate(own, images)
     with torch.no_grad():
         samples = interleave({'dense': lambda: dense(images), 'own': lambda: own(images)})
@@ -144,7 +144,7 @@ def _counted(spec: str) -> Counted:
     dispatchers = [part for part in backbone.sparsifiers if isinstance(part, DyTDispatcher)]
     for part in dispatchers:
         part.plan = on_all_rows(part.plan)
-    side = backbone.view.grid[0] * backbone.view.patch[0]
+    side = backbone.view.image_size[0]
     cost = account(model, [torch.zeros(1, 3, side, side, device='meta')])
     published = nominal(cost, backbone.view.prefix, dispatchers[0].rate) if dispatchers else cost.total.published
     dense = [dict(part) for part in listed(cfg.model.backbone.get('adapter')) if part['type'] == 'mmsparse.DenseAdapter' and 'inputs' not in part]

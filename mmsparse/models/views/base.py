@@ -74,6 +74,11 @@ class View(ABC):
         """Patches of the configured input."""
         return self.grid[0] * self.grid[1]
 
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the configured input, pixels."""
+        return self.grid[0] * self.patch[0], self.grid[1] * self.patch[1]
+
     def reserve_prefix(self, rows: int) -> int:
         """Return where an adapter finds the rows that it adds to the prefix: behind the host's own and those of adapters built before."""
         start = self.prefix + self.reserved
@@ -216,7 +221,7 @@ class View(ABC):
         if not self.any_size and grid != self.grid:
             raise InputError(
                 f'{self.name}: received images of {height}×{width} pixels, but the host is built for '
-                f'{self.grid[0] * self.patch[0]}×{self.grid[1] * self.patch[1]}. '
+                f'{self.image_size[0]}×{self.image_size[1]}. '
                 'Set host.img_size to what the pipeline delivers, or the pipeline to the size of the host.'
             )
         return grid
