@@ -25,7 +25,7 @@ def import_all(package: str) -> None:
     Args:
         package: dotted name, e.g. ``__name__`` in an ``__init__.py``.
     """
-    for module in pkgutil.walk_packages(import_module(package).__path__, package + '.'):
+    for module in pkgutil.walk_packages(getattr(import_module(package), '__path__', ()), package + '.'):
         if not module.name.startswith(tuple(SEGMENTATION)):
             import_module(module.name)
 
@@ -39,7 +39,14 @@ def register_segmentation() -> bool:
 
 
 class ChildRegistry(Registry):
-    """Looks for a name without mmseg first: importing it would cost every other run two seconds."""
+    """Imports every module of its package, and looks for a name without mmseg first: importing it would cost every other run two seconds."""
+
+    def import_from_location(self) -> None:
+        """Import what is in the package of the registry, once."""
+        if not self._imported:
+            for package in self._locations:
+                import_all(package)
+        super().import_from_location()
 
     def get(self, key: str):
         """Return what is registered under a name, or None."""
@@ -72,4 +79,4 @@ TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'mmsparse.datasets')
 HOOKS = _child(MMENGINE_HOOKS, 'mmsparse.engine')
 METRICS = _child(MMENGINE_METRICS, 'mmsparse.evaluation.report_mean')
 OPTIM_WRAPPERS = _child(MMENGINE_OPTIM_WRAPPERS, 'mmsparse.engine')
-RUNNERS = Registry(MMENGINE_RUNNERS.name, parent=MMENGINE_RUNNERS, scope='mmsparse', locations=['mmsparse.engine'])
+RUNNERS = ChildRegistry(MMENGINE_RUNNERS.name, parent=MMENGINE_RUNNERS, scope='mmsparse', locations=['mmsparse.engine'])

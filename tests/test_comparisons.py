@@ -209,7 +209,10 @@ def test_hooks_that_change_what_is_trained_make_another_trial(short, tmp_path):
 
 
 def test_two_rows_of_one_name_are_refused(short, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, 'argv', ['compare.py', str(short), str(tmp_path / 'short.py')])
+    other = tmp_path / 'other' / short.name
+    other.parent.mkdir()
+    other.touch()
+    monkeypatch.setattr(sys, 'argv', ['compare.py', str(short), str(other)])
     with pytest.raises(SystemExit):
         program('analysis_tools/compare').main()
     assert 'two configs have the same name' in capsys.readouterr().err

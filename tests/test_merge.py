@@ -163,6 +163,7 @@ def test_a_shift_without_a_bias_to_take_it_is_refused(tmp_path, capsys):
 
 
 def test_a_name_that_says_no_format_is_refused_before_anything_is_read(tmp_path, capsys):
+    (tmp_path / 'config.py').touch()
     assert run('merge_adapter.py', tmp_path / 'config.py', tmp_path / 'state', tmp_path / 'out.bin') == 2
     assert 'expected a name ending in .safetensors or .pth' in capsys.readouterr().err
 

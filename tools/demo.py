@@ -14,14 +14,33 @@ from copy import deepcopy
 from pathlib import Path
 from statistics import mean
 
+from mmsparse.engine.options import SMALL
+from mmsparse.engine.reporting import reporting
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--data', choices=list(SMALL), default='digits')
+    parser.add_argument('--seeds', type=int, default=1, help='runs per row, with seeds 0, 1, ... (default: 1)')
+    parser.add_argument('--random-host', action='store_true', help='add the row of Sparse-Tuning on a host with random weights')
+    parser.add_argument('--ledger', type=Path, help='keep finished runs in this file and take them from it, as tools/analysis_tools/compare.py does')
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'))
+    args = parser.parse_args()
+    if args.seeds < 1:
+        parser.error('--seeds expects at least 1.')
+    return args
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and mistakes are answered here, before seconds of imports
+
 import torch
 from mmengine.config import Config
 from rich.console import Console
 from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 
-from mmsparse.engine.reporting import reporting
-from mmsparse.evaluation.trials import SMALL, Ledger, spread, trial, trial_config
+from mmsparse.evaluation.trials import Ledger, spread, trial, trial_config
 from mmsparse.registry import DATASETS
 
 ROWS = {
@@ -77,15 +96,7 @@ def show(results: dict[str, list[dict]], title: str, out: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--data', choices=list(SMALL), default='digits')
-    parser.add_argument('--seeds', type=int, default=1, help='runs per row, with seeds 0, 1, ... (default: 1)')
-    parser.add_argument('--random-host', action='store_true', help='add the row of Sparse-Tuning on a host with random weights')
-    parser.add_argument('--ledger', type=Path, help='keep finished runs in this file and take them from it, as tools/analysis_tools/compare.py does')
-    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'))
-    args = parser.parse_args()
-    if args.seeds < 1:
-        parser.error('--seeds expects at least 1.')
+    args = parse_args()
     work_dir = args.work_dir / args.data
     work_dir.mkdir(parents=True, exist_ok=True)
     base = Config.fromfile(SMALL[args.data])

@@ -10,9 +10,6 @@ import argparse
 import json
 from pathlib import Path
 
-from rich.progress import track
-
-from mmsparse.apis.classify import Classifier, image_files
 from mmsparse.engine.reporting import reporting
 
 
@@ -29,6 +26,14 @@ def parse_args():
     if args.topk < 1:
         parser.error('--topk expects at least 1.')
     return args
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and mistakes are answered here, before seconds of imports
+
+from rich.progress import track
+
+from mmsparse.apis.classify import Classifier, image_files
 
 
 def main() -> None:

@@ -6,15 +6,9 @@ python tools/test.py configs/sparse_tuning/tiny_digits.py work_dirs/tiny_digits/
 from copy import deepcopy
 from pathlib import Path
 
-import mmengine
-from mmengine.config import Config, ConfigDict
-from mmengine.dist import is_main_process
-from mmengine.evaluator import DumpResults
-
-from mmsparse.engine.launch import build_runner, existing, load_config, parse, parser
+from mmsparse.engine.options import parse, parser
 from mmsparse.engine.reporting import reporting
 from mmsparse.errors import InputError
-from mmsparse.visualization.tables import writable
 
 FORMATS = {'pred': ('.pkl', '.pickle'), 'metrics': ('.json', '.yaml', '.yml', '.pkl', '.pickle')}
 
@@ -34,6 +28,18 @@ def parse_args():
     if args.out_item and not args.out:
         options.error('--out-item needs --out FILE.')
     return args
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and mistakes are answered here, before seconds of imports
+
+import mmengine
+from mmengine.config import Config, ConfigDict
+from mmengine.dist import is_main_process
+from mmengine.evaluator import DumpResults
+
+from mmsparse.engine.launch import build_runner, existing, load_config
+from mmsparse.visualization.tables import writable
 
 
 def build_config(args) -> Config:

@@ -7,12 +7,9 @@ import shlex
 import sys
 from pathlib import Path
 
-from mmengine.config import Config
-
-from mmsparse.engine.launch import build_runner, existing, load_config, parse, parser
+from mmsparse.engine.options import parse, parser
 from mmsparse.engine.reporting import reporting
 from mmsparse.errors import InputError
-from mmsparse.state.folder import states
 
 
 def parse_args():
@@ -23,6 +20,15 @@ def parse_args():
     options.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size (auto_scale_lr.base_batch_size)')
     options.add_argument('--no-persistent-workers', action='store_true', help='start the loading workers anew each epoch')
     return parse(options)
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and mistakes are answered here, before seconds of imports
+
+from mmengine.config import Config
+
+from mmsparse.engine.launch import build_runner, existing, load_config
+from mmsparse.state.folder import states
 
 
 def build_config(args) -> Config:

@@ -1,13 +1,12 @@
-"""What tools/train.py and tools/test.py share: options, config and processes."""
+"""What tools/train.py and tools/test.py share: config and processes."""
 
 import argparse
-import difflib
 import os
 import traceback
 from pathlib import Path
 
 import torch
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch import distributed
@@ -17,38 +16,9 @@ from mmsparse.errors import InputError
 from mmsparse.state.files import is_state, read_state
 from mmsparse.state.folder import CARD
 
-NEEDED = {  # what each launcher promises to set
-    'none': (),
-    'pytorch': ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
-    'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST'),
-    'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK', 'MASTER_ADDR'),
-}
+from .options import NEEDED, config_file
+
 MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
-
-
-def parser(description: str) -> argparse.ArgumentParser:
-    """Return the options that both tools have, named as in mmpretrain."""
-    options = argparse.ArgumentParser(description=description)
-    options.add_argument('config', help='path of the config file')
-    options.add_argument('--work-dir', help='where logs and checkpoints go (default: work_dir of the config, else work_dirs/NAME_OF_CONFIG)')
-    options.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change entries of the config: a.b=1 c="[1,2]"')
-    options.add_argument('--launcher', choices=list(NEEDED), default='none', help='who started the processes')
-    options.add_argument('--seed', type=int, help='seed of the run, instead of randomness.seed')
-    options.add_argument('--deterministic', action='store_true', help='let torch refuse operators whose results vary')
-    options.add_argument('--no-pin-memory', action='store_true', help='keep batches in pageable memory')
-    options.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by old launchers')
-    return options
-
-
-def parse(options: argparse.ArgumentParser) -> argparse.Namespace:
-    """Parse the command line; MMEngine's DictAction alone answers ``--cfg-options key`` with a traceback."""
-    try:
-        args = options.parse_args()
-        if getattr(args, 'launcher', None) == 'pytorch':
-            os.environ.setdefault('LOCAL_RANK', str(args.local_rank))  # MMEngine looks there
-        return args
-    except ValueError as error:
-        options.error(f'--cfg-options expects KEY=VALUE pairs: {error}')
 
 
 def read_config(path: str | Path, changes: dict | None = None) -> Config:
@@ -61,11 +31,7 @@ def read_config(path: str | Path, changes: dict | None = None) -> Config:
     Raises:
         InputError: no such file, or it cannot be read; the text gives file and line.
     """
-    path = Path(path)
-    if not path.is_file():
-        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob('*.py')])
-        hint = f' Did you mean {path.with_name(near[0])}?' if near else ' Expected a path such as configs/sparse_tuning/tiny_digits.py.'
-        raise InputError(f'{path}: no such config file.{hint}')
+    path = config_file(path)
     try:
         cfg = Config.fromfile(path)
         cfg.merge_from_dict(changes or {})

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from torch import distributed
-
 from mmsparse.errors import InputError
 
 
@@ -27,12 +25,17 @@ def reporting(interrupted: Callable[[], str]) -> Iterator[None]:
         text = str(error).rsplit('InputError: ', 1)[-1].strip()
         if rank == 0:
             sys.stderr.write(f'{tool}: error: {text}\n')
-        elif distributed.is_initialized():  # before that every process has read the same options, and one may speak for all
+        elif _connected():  # before that every process has read the same options, and one may speak for all
             sys.stderr.write(f'{tool}: error in process {rank}: {text}\n')
         sys.exit(2)
     except KeyboardInterrupt:
         if rank == 0:
             sys.stderr.write(f'\n{tool}: stopped. {interrupted()}\n')
         sys.exit(130)
-    if distributed.is_initialized():
-        distributed.destroy_process_group()
+    if _connected():
+        sys.modules['torch'].distributed.destroy_process_group()
+
+
+def _connected() -> bool:
+    """Whether there are several processes; without torch there are none, and it takes a second to import."""
+    return 'torch' in sys.modules and sys.modules['torch'].distributed.is_initialized()

@@ -29,8 +29,6 @@ from .cost import published_macs, rows_per_layer
 from .memory import saved_bytes
 from .timing import interleave, speedup
 
-# Small data by their names in tools and tables, and the configs that have them.
-SMALL = dict(digits='configs/sparse_tuning/tiny_digits.py', photos='configs/sparse_tuning/tiny_photos.py')
 DATA = ('data_preprocessor', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator')
 SILENT = ('timer', 'logger', 'checkpoint', 'visualization', 'class_count', 'finite_loss', 'card', 'progress')  # hooks that look on
 USUAL = {  # the others, as every config has them

@@ -16,18 +16,9 @@ weights decide. For trained weights write a function that returns mmsparse.load(
 import argparse
 from pathlib import Path
 
-import torch
-from mmengine.config import DictAction
-from rich.console import Console
-from rich.table import Table
-
-from mmsparse.engine.launch import parse, read_config
+from mmsparse.engine.options import Changes, parse
 from mmsparse.engine.reporting import reporting
 from mmsparse.errors import InputError
-from mmsparse.evaluation.benchmark import Row, Setting, measure, write_rows
-from mmsparse.evaluation.contenders import Contender, build_contenders
-from mmsparse.evaluation.table3 import Cost, check_full, our_costs, paper_costs
-from mmsparse.visualization.figures import draw_speed
 
 
 def parse_args():
@@ -41,13 +32,27 @@ def parse_args():
     options.add_argument('--mode', nargs='+', choices=['eager', 'compiled'], default=['eager'])
     options.add_argument('--rounds', type=int, default=5, help='samples of each contender, at least 5 (default: 5)')
     options.add_argument('--threads', type=int, help="torch's threads (default: as torch starts)")
-    options.add_argument('--vary', nargs=1, action=DictAction, metavar='KEY=A,B,...', help='measure every config once with each of these values')
-    options.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change entries of every config')
+    options.add_argument('--vary', nargs=1, action=Changes, metavar='KEY=A,B,...', help='measure every config once with each of these values')
+    options.add_argument('--cfg-options', nargs='+', action=Changes, metavar='KEY=VALUE', help='change entries of every config')
     options.add_argument(
         '--table3', action='store_true', help="print the paper's Table III beside ours, as ratios to the first contender: full tuning"
     )
     options.add_argument('--out', type=Path, default=Path('work_dirs/benchmark'), help='folder of benchmark.csv, .png and .svg')
-    return parse(options)
+    return parse(options, lambda args: [spec for spec in args.contenders if spec.endswith('.py')])
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and mistakes are answered here, before seconds of imports
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from mmsparse.engine.launch import read_config
+from mmsparse.evaluation.benchmark import Row, Setting, measure, write_rows
+from mmsparse.evaluation.contenders import Contender, build_contenders
+from mmsparse.evaluation.table3 import Cost, check_full, our_costs, paper_costs
+from mmsparse.visualization.figures import draw_speed
 
 
 def contenders_of(args) -> list[Contender]:

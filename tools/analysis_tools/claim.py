@@ -13,14 +13,35 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean
 
+from mmsparse.engine.options import SMALL
+from mmsparse.engine.reporting import reporting
+
+KEEP = (0.7, 0.5)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--data', nargs='+', choices=list(SMALL), default=list(SMALL))
+    parser.add_argument('--keep', nargs='+', type=float, choices=KEEP, default=list(KEEP))
+    parser.add_argument(
+        '--variants', nargs='+', choices=list(SMALL), default=[], help='data on which (d) and AdaptFormer are also trained with one setting changed'
+    )
+    parser.add_argument('--seeds', type=int, default=5, help='runs per row, with seeds 0, 1, ... (default: 5)')
+    parser.add_argument('--ledger', type=Path, default=Path('work_dirs/compare/results.jsonl'))
+    parser.add_argument('--out', type=Path, help='a page of Markdown: the text between its two marker comments is replaced')
+    parser.add_argument('--show', action='store_true', help='train nothing: leave out what is not known yet')
+    return parser.parse_args()
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and mistakes are answered here, before seconds of imports
+
 from mmengine.config import Config
 from scipy.stats import ttest_rel
 
-from mmsparse.engine.reporting import reporting
-from mmsparse.evaluation.trials import SMALL, Ledger, read, trial_config
+from mmsparse.evaluation.trials import Ledger, read, trial_config
 from mmsparse.visualization.tables import Table, write_between
 
-KEEP = (0.7, 0.5)
 SOME = list(range(0, 300, 3))  # of 300 photographs in an order of classes, or of the first digits
 OURS = 'Sparse-Tuning: Dense Adapter, EViT'
 ROWS = {  # the config that gives model and optimiser; Table V's letters
@@ -118,17 +139,7 @@ def difference(runs: dict[int, dict], reference: dict[int, dict], seeds: list[in
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--data', nargs='+', choices=list(SMALL), default=list(SMALL))
-    parser.add_argument('--keep', nargs='+', type=float, choices=KEEP, default=list(KEEP))
-    parser.add_argument(
-        '--variants', nargs='+', choices=list(SMALL), default=[], help='data on which (d) and AdaptFormer are also trained with one setting changed'
-    )
-    parser.add_argument('--seeds', type=int, default=5, help='runs per row, with seeds 0, 1, ... (default: 5)')
-    parser.add_argument('--ledger', type=Path, default=Path('work_dirs/compare/results.jsonl'))
-    parser.add_argument('--out', type=Path, help='a page of Markdown: the text between its two marker comments is replaced')
-    parser.add_argument('--show', action='store_true', help='train nothing: leave out what is not known yet')
-    args = parser.parse_args()
+    args = parse_args()
     with reporting(lambda: 'Finished runs are kept: the same command goes on.'):
         text = []
         for place, rows in collect(args).items():

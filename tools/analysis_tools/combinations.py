@@ -9,6 +9,17 @@ from collections import defaultdict
 from pathlib import Path
 
 from mmsparse.errors import InputError
+
+
+def parse_args() -> argparse.Namespace:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument('--out', type=Path, help='file to write; without it the page is printed')
+    return options.parse_args()
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and mistakes are answered here, before seconds of imports
+
 from mmsparse.models import BaseAdapter, BaseSparsifier
 from mmsparse.models.scores import SCORES
 from mmsparse.registry import MODELS
@@ -85,9 +96,7 @@ def page() -> str:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument('--out', type=Path, help='file to write; without it the page is printed')
-    args = options.parse_args()
+    args = parse_args()
     text = page()
     if args.out:
         args.out.write_text(text)

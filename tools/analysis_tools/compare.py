@@ -12,13 +12,8 @@ import time
 from pathlib import Path
 from statistics import mean
 
-from mmsparse.engine.card import stages
+from mmsparse.engine.options import SMALL, parse
 from mmsparse.engine.reporting import reporting
-from mmsparse.evaluation.results import Result, write_results
-from mmsparse.evaluation.trials import SMALL, Ledger, read, spread, trial_config
-from mmsparse.visualization.tables import Table, write_between
-
-HEAD = ('config', 'top-1 in %', 'trainable', 'KiB', 'GFLOPs', 'tokens', 'training img/s', 'test img/s', 'test speed, host = 1', 'KiB for backward')
 
 
 def parse_args() -> argparse.Namespace:
@@ -30,11 +25,22 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', type=Path, help='a page of Markdown: the text between its two marker comments is replaced, or the page is made')
     parser.add_argument('--csv', type=Path, help='a result file, one row per run, that tools/analysis_tools/plot_results.py draws')
     parser.add_argument('--show', action='store_true', help='train nothing: leave out what is not known yet')
-    args = parser.parse_args()
+    args = parse(parser, lambda args: args.configs)
     stems = [path.stem for path in args.configs]
     if len(set(stems)) < len(stems):
         parser.error('two configs have the same name, which is what a row is called.')
     return args
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and mistakes are answered here, before seconds of imports
+
+from mmsparse.engine.card import stages
+from mmsparse.evaluation.results import Result, write_results
+from mmsparse.evaluation.trials import Ledger, read, spread, trial_config
+from mmsparse.visualization.tables import Table, write_between
+
+HEAD = ('config', 'top-1 in %', 'trainable', 'KiB', 'GFLOPs', 'tokens', 'training img/s', 'test img/s', 'test speed, host = 1', 'KiB for backward')
 
 
 def collect(args: argparse.Namespace) -> dict[str, dict[str, list[dict]]]:

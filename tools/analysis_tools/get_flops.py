@@ -11,17 +11,8 @@ import argparse
 import json
 from pathlib import Path
 
-from mmengine.config import DictAction
-
-from mmsparse.config_check import check_config
-from mmsparse.engine.launch import parse, read_config
+from mmsparse.engine.options import Changes, parse
 from mmsparse.engine.reporting import reporting
-from mmsparse.evaluation.account import Account, Cost
-from mmsparse.evaluation.from_config import Counted, count_config
-from mmsparse.evaluation.scopes import PARTS
-from mmsparse.visualization.tables import Table, show, writable
-
-FIGURES = ('published', 'executed', 'flops')
 
 
 def parse_args() -> argparse.Namespace:
@@ -31,10 +22,23 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--batch', type=int, default=1, help='images in one forward pass (default: 1)')
     parser.add_argument('--images', type=Path, help='an image or a folder, where the cost depends on it (default: shipped photographs)')
     parser.add_argument('--adapter', type=Path, help='folder of a trained state, where the cost depends on it')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change entries of the config')
+    parser.add_argument('--cfg-options', nargs='+', action=Changes, metavar='KEY=VALUE', help='change entries of the config')
     parser.add_argument('--csv', type=Path, help='file for one row per layer and part')
     parser.add_argument('--json', type=Path, help='file for everything')
     return parse(parser)
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and mistakes are answered here, before seconds of imports
+
+from mmsparse.config_check import check_config
+from mmsparse.engine.launch import read_config
+from mmsparse.evaluation.account import Account, Cost
+from mmsparse.evaluation.from_config import Counted, count_config
+from mmsparse.evaluation.scopes import PARTS
+from mmsparse.visualization.tables import Table, show, writable
+
+FIGURES = ('published', 'executed', 'flops')
 
 
 def by_layer(counted: Counted) -> Table:

@@ -20,13 +20,27 @@ from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
 
+from mmsparse.engine.reporting import reporting
+from mmsparse.errors import InputError
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--results', type=Path, nargs='+', default=[], help='CSV files with the columns table, row, dataset, top1')
+    parser.add_argument('--measure', type=int, metavar='BATCH', help='measure speed and peak memory when testing, with this many images at once')
+    parser.add_argument('--csv', type=Path, help='file for one line per figure')
+    parser.add_argument('--markdown', type=Path, help='file for the page of documentation')
+    return parser.parse_args()
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and mistakes are answered here, before seconds of imports
+
 import torch
 import yaml
 from mmengine.config import Config
 
 from mmsparse.engine.launch import read_config
-from mmsparse.engine.reporting import reporting
-from mmsparse.errors import InputError
 from mmsparse.evaluation.account import Account, account
 from mmsparse.evaluation.fixed_rate import hold_rate
 from mmsparse.evaluation.from_config import build
@@ -308,12 +322,7 @@ def _sections(tables: list[tuple[dict, list[Row]]], share: Table) -> Iterator[st
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--results', type=Path, nargs='+', default=[], help='CSV files with the columns table, row, dataset, top1')
-    parser.add_argument('--measure', type=int, metavar='BATCH', help='measure speed and peak memory when testing, with this many images at once')
-    parser.add_argument('--csv', type=Path, help='file for one line per figure')
-    parser.add_argument('--markdown', type=Path, help='file for the page of documentation')
-    args = parser.parse_args()
+    args = parse_args()
     with reporting(lambda: 'Nothing was written.'):
         if args.measure is not None and args.measure < 1:
             raise InputError(f'--measure: received {args.measure}, expected a number of images of at least 1.')

@@ -18,16 +18,9 @@ on one random image with random host weights.
 import argparse
 from pathlib import Path
 
-import torch
-
-from mmsparse.engine.launch import read_config
+from mmsparse.engine.options import parse
 from mmsparse.engine.reporting import reporting
 from mmsparse.errors import InputError
-from mmsparse.evaluation import rows_per_layer
-from mmsparse.evaluation.contenders import build_contenders
-from mmsparse.evaluation.results import read_results
-from mmsparse.models.backbones import SparseViT
-from mmsparse.visualization.figures import AXES, draw_results, draw_tokens
 
 
 def parse_args():
@@ -35,10 +28,23 @@ def parse_args():
     options.add_argument('results', nargs='*', help='result files (.csv)')
     options.add_argument('--tokens', nargs='+', default=[], metavar='CONFIG', help='draw the tokens per layer of these configs')
     options.add_argument('--out', type=Path, default=Path('work_dirs/figures'), help='folder for the figures (default: work_dirs/figures)')
-    args = options.parse_args()
+    args = parse(options, lambda args: args.tokens)
     if not args.results and not args.tokens:
         options.error('nothing to draw: expected result files, or --tokens CONFIG.')
     return args
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and mistakes are answered here, before seconds of imports
+
+import torch
+
+from mmsparse.engine.launch import read_config
+from mmsparse.evaluation import rows_per_layer
+from mmsparse.evaluation.contenders import build_contenders
+from mmsparse.evaluation.results import read_results
+from mmsparse.models.backbones import SparseViT
+from mmsparse.visualization.figures import AXES, draw_results, draw_tokens
 
 
 def tokens_of(path: str) -> list[int]:

@@ -9,11 +9,20 @@ its own forward pass is tested kind by kind (tests/test_views.py, tests/test_mod
 import argparse
 from collections import defaultdict
 
+from mmsparse.engine.reporting import reporting
+from mmsparse.errors import InputError
+
+
+def parse_args() -> argparse.Namespace:
+    return argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and mistakes are answered here, before seconds of imports
+
 import timm
 import torch
 
-from mmsparse.engine.reporting import reporting
-from mmsparse.errors import InputError
 from mmsparse.models.views.base import resolve
 from mmsparse.registry import MODELS
 
@@ -35,7 +44,7 @@ def refusal(name: str) -> str | None:
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    parse_args()
     with reporting(lambda: 'Nothing was written.'):
         MODELS.import_from_location()
         names = [name for name in timm.list_models() if timm.model_entrypoint(name).__module__ in MODULES]

@@ -12,12 +12,27 @@ import hashlib
 import json
 from pathlib import Path
 
+from mmsparse.engine.options import parse
+from mmsparse.engine.reporting import reporting
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config')
+    parser.add_argument('checkpoint')
+    parser.add_argument('out', type=Path)
+    parser.add_argument('--accuracy', type=float, help='top-1 in percent on the test images, as tools/test.py printed it for OUT')
+    return parse(parser)
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and mistakes are answered here, before seconds of imports
+
 import torch
 from mmengine.config import Config
 from safetensors.torch import save_file
 
 from mmsparse.engine.launch import read_config
-from mmsparse.engine.reporting import reporting
 from mmsparse.models.weight_files import read_tensors
 
 
@@ -36,12 +51,7 @@ def card(cfg: Config, config: str, weights: Path, accuracy: float | None) -> dic
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config')
-    parser.add_argument('checkpoint')
-    parser.add_argument('out', type=Path)
-    parser.add_argument('--accuracy', type=float, help='top-1 in percent on the test images, as tools/test.py printed it for OUT')
-    args = parser.parse_args()
+    args = parse_args()
     with reporting(lambda: 'Nothing was written.'):
         cfg, state = read_config(args.config), read_tensors(args.checkpoint)
         args.out.parent.mkdir(parents=True, exist_ok=True)

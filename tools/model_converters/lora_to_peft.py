@@ -9,23 +9,32 @@ import argparse
 import json
 from pathlib import Path
 
-from mmengine.config import DictAction
-from safetensors.torch import save_file
-
-from mmsparse.apis.adapted import adapted
-from mmsparse.apis.peft_format import to_peft
-from mmsparse.engine.launch import parse, read_config
+from mmsparse.engine.options import Changes, parse
 from mmsparse.engine.reporting import reporting
 from mmsparse.errors import InputError
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument('config')
     options.add_argument('adapter', help='folder of a state, or the adapter.safetensors in it')
     options.add_argument('out', type=Path, help='folder to write')
-    options.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change entries of the config: a.b=1 c="[1,2]"')
-    args = parse(options)
+    options.add_argument('--cfg-options', nargs='+', action=Changes, metavar='KEY=VALUE', help='change entries of the config: a.b=1 c="[1,2]"')
+    return parse(options)
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and mistakes are answered here, before seconds of imports
+
+from safetensors.torch import save_file
+
+from mmsparse.apis.adapted import adapted
+from mmsparse.apis.peft_format import to_peft
+from mmsparse.engine.launch import read_config
+
+
+def main() -> None:
+    args = parse_args()
     with reporting(lambda: 'Nothing was written.'):
         if args.out.exists() and not args.out.is_dir():
             raise InputError(f'{args.out}: is a file. Name a folder to write.')

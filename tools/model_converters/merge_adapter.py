@@ -8,27 +8,36 @@ timm: the host's keys, and the trained head as head.*. mmpretrain: those of an I
 import argparse
 from pathlib import Path
 
+from mmsparse.engine.options import Changes, parse
+from mmsparse.engine.reporting import reporting
+from mmsparse.errors import InputError
+
+
+def parse_args() -> argparse.Namespace:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument('config')
+    options.add_argument('adapter', help='folder of a state, or the adapter.safetensors in it')
+    options.add_argument('out', type=Path, help='file to write, .safetensors or .pth')
+    options.add_argument('--cfg-options', nargs='+', action=Changes, metavar='KEY=VALUE', help='change entries of the config: a.b=1 c="[1,2]"')
+    return parse(options)
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and mistakes are answered here, before seconds of imports
+
 import torch
-from mmengine.config import DictAction
 from safetensors.torch import save_file
 
 from mmsparse.apis.adapted import adapted
 from mmsparse.apis.merge import merge
-from mmsparse.engine.launch import parse, read_config
-from mmsparse.engine.reporting import reporting
-from mmsparse.errors import InputError
+from mmsparse.engine.launch import read_config
 from mmsparse.state.kept import normalisation
 
 SUFFIXES = ('.safetensors', '.pth')
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument('config')
-    options.add_argument('adapter', help='folder of a state, or the adapter.safetensors in it')
-    options.add_argument('out', type=Path, help='file to write, .safetensors or .pth')
-    options.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change entries of the config: a.b=1 c="[1,2]"')
-    args = parse(options)
+    args = parse_args()
     with reporting(lambda: 'Nothing was written.'):
         if args.out.suffix not in SUFFIXES:
             raise InputError(f'{args.out}: expected a name ending in {" or ".join(SUFFIXES)}.')

@@ -9,13 +9,26 @@ import argparse
 import json
 from pathlib import Path
 
-from mmengine.config import DictAction
+from mmsparse.engine.options import Changes, parse
+from mmsparse.engine.reporting import reporting
+from mmsparse.errors import InputError
+
+
+def parse_args() -> argparse.Namespace:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument('config')
+    options.add_argument('peft', type=Path, help='folder with adapter_config.json and adapter_model.safetensors')
+    options.add_argument('out', type=Path, help='folder of the state to write')
+    options.add_argument('--cfg-options', nargs='+', action=Changes, metavar='KEY=VALUE', help='change entries of the config: a.b=1 c="[1,2]"')
+    return parse(options)
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and mistakes are answered here, before seconds of imports
 
 from mmsparse.apis.adapted import build
 from mmsparse.apis.peft_format import from_peft
-from mmsparse.engine.launch import parse, read_config
-from mmsparse.engine.reporting import reporting
-from mmsparse.errors import InputError
+from mmsparse.engine.launch import read_config
 from mmsparse.models.host_weights import digest
 from mmsparse.models.weight_files import read_tensors
 from mmsparse.state.card import describe
@@ -24,12 +37,7 @@ from mmsparse.state.kept import kept
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument('config')
-    options.add_argument('peft', type=Path, help='folder with adapter_config.json and adapter_model.safetensors')
-    options.add_argument('out', type=Path, help='folder of the state to write')
-    options.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change entries of the config: a.b=1 c="[1,2]"')
-    args = parse(options)
+    args = parse_args()
     with reporting(lambda: 'Nothing was written.'):
         card, file = args.peft / 'adapter_config.json', args.peft / 'adapter_model.safetensors'
         try:

@@ -1,0 +1,77 @@
+"""The command line of every tool; light, so that --help and a mistake are answered before seconds of imports."""
+
+import argparse
+import difflib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from mmsparse.errors import InputError
+
+from .reporting import reporting
+
+NEEDED = {  # what each launcher promises to set
+    'none': (),
+    'pytorch': ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
+    'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST'),
+    'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK', 'MASTER_ADDR'),
+}
+# Small data by their names in tools and tables, and the configs that have them.
+SMALL = dict(digits='configs/sparse_tuning/tiny_digits.py', photos='configs/sparse_tuning/tiny_photos.py')
+
+
+class Changes(argparse.Action):
+    """MMEngine's DictAction, imported when there is something for it: it brings torch along."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        """Add KEY=VALUE pairs to the dictionary of the option."""
+        from mmengine.config import DictAction
+
+        try:
+            DictAction(self.option_strings, self.dest)(parser, namespace, values, option_string)
+        except ValueError as error:  # MMEngine's words are a traceback
+            parser.error(f'{option_string} expects KEY=VALUE pairs: {error}')
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """Return the options that tools/train.py and tools/test.py have, named as in mmpretrain."""
+    options = argparse.ArgumentParser(description=description)
+    options.add_argument('config', help='path of the config file')
+    options.add_argument('--work-dir', help='where logs and checkpoints go (default: work_dir of the config, else work_dirs/NAME_OF_CONFIG)')
+    options.add_argument('--cfg-options', nargs='+', action=Changes, metavar='KEY=VALUE', help='change entries of the config: a.b=1 c="[1,2]"')
+    options.add_argument('--launcher', choices=list(NEEDED), default='none', help='who started the processes')
+    options.add_argument('--seed', type=int, help='seed of the run, instead of randomness.seed')
+    options.add_argument('--deterministic', action='store_true', help='let torch refuse operators whose results vary')
+    options.add_argument('--no-pin-memory', action='store_true', help='keep batches in pageable memory')
+    options.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by old launchers')
+    return options
+
+
+def parse(options: argparse.ArgumentParser, configs: Callable = lambda args: [args.config]) -> argparse.Namespace:
+    """Parse the command line; a config that is not there ends the tool with one line.
+
+    Args:
+        options: what the tool takes.
+        configs: gives the paths of the config files among the arguments.
+    """
+    args = options.parse_args()
+    if getattr(args, 'launcher', None) == 'pytorch':
+        os.environ.setdefault('LOCAL_RANK', str(args.local_rank))  # MMEngine looks there
+    with reporting(lambda: 'Nothing was begun.'):
+        for path in configs(args):
+            config_file(path)
+    return args
+
+
+def config_file(path: str | Path) -> Path:
+    """Return the path of a config file.
+
+    Raises:
+        InputError: no such file; the text names the nearest one.
+    """
+    path = Path(path)
+    if not path.is_file():
+        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob('*.py')])
+        hint = f' Did you mean {path.with_name(near[0])}?' if near else ' Expected a path such as configs/sparse_tuning/tiny_digits.py.'
+        raise InputError(f'{path}: no such config file.{hint}')
+    return path
