@@ -17,6 +17,7 @@ from mmsparse.evaluation import published_macs, rows_per_layer
 from mmsparse.evaluation.scopes import counting
 from mmsparse.models.backbones import SparseViT
 from mmsparse.models.necks.tome import ToMe
+from mmsparse.models.pixels import warning
 from mmsparse.models.watch import rows_taken
 from mmsparse.registry import HOOKS
 
@@ -70,6 +71,7 @@ def describe(model: torch.nn.Module) -> dict[str, str]:
         'cost': f'{sparse:.4g} GFLOPs per image of {height}×{width} pixels, dense host {dense:.4g} (multiply-adds, as papers count)',
         'tokens': stages(view.prefix + math.prod(grid), rows_per_layer(model, image)),
         **cut_counts(model, image),
+        **({'pixels': f'WARNING: {said}'} if (said := warning(model)) else {}),
     }
 
 

@@ -36,6 +36,11 @@ def seeded() -> Iterator[None]:
         yield
 
 
+def sketching() -> bool:
+    """Whether hosts are built on torch's meta device, which holds no values: no weights are read for them then."""
+    return torch.get_default_device().type == 'meta'
+
+
 class FrozenModel(NamedTuple):
     """A network that a model holds and does not train, as its property `frozen_models` (a dict by attribute) names it.
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 
+import torch
+
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 
-from .host_weights import load_mmpretrain, seeded
+from .host_weights import load_mmpretrain, seeded, sketching
 from .views.base import View, resolve
 from .weight_files import checked
 
@@ -45,6 +47,19 @@ def build_view(cfg: dict) -> View:
             host.init_weights()
             del host._dump_init_info
     view.source = 'random, seed 0' if checkpoint is False else checkpoint
-    if checkpoint is not False:
+    if checkpoint is not False and not sketching():
         load_mmpretrain(host, checkpoint, init_cfg.get('prefix', 'backbone.'))
     return view
+
+
+def sketch(cfg: dict) -> View:
+    """Return the view of a host without its weights, in a moment and without a download: to ask for `width`, `image_size` or `pixels`.
+
+    Args:
+        cfg: as for `build_view`; the file that it names need not be there.
+
+    Raises:
+        InputError: an unknown name, type or argument.
+    """
+    with torch.device('meta'):
+        return build_view(cfg)

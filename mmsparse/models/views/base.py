@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from mmsparse.errors import InputError
 from mmsparse.tokens import Tokens
 
+from ..pixels import Pixels
 from .operators import Operator, SideBySide
 
 QKV = ('q', 'k', 'v')
@@ -42,6 +43,7 @@ class View(ABC):
         position_key: the host's parameter of position embeddings, patches last.
         after_blocks: how the host's keys behind the blocks begin.
         reserved: rows that adapters add to the prefix.
+        pixels: by which the images that the weights were trained on were normalised, or None: not known, or random weights.
     """
 
     model_types: tuple[str, ...] = ()
@@ -51,6 +53,7 @@ class View(ABC):
     position_key: str = 'pos_embed'
     after_blocks: tuple[str, ...] = ()
     reserved: int = 0
+    pixels: Pixels | None = None
 
     name: str
     source: str = 'as given'

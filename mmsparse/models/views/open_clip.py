@@ -14,8 +14,9 @@ from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens
 
-from ..host_weights import load_open_clip, seeded
+from ..host_weights import load_open_clip, seeded, sketching
 from ..hubs import pretrained_open_clip
+from ..pixels import open_clip_pixels
 from ..weight_files import checked
 from .base import View, mean_of_patches, packed_qkv, split_heads
 
@@ -177,11 +178,12 @@ def open_clip_vit(
     if timm_name := vision.get('timm_model_name'):
         raise InputError(f"OpenClipViT: the visual tower of {name} is timm's {timm_name}. Use host=dict(type='mmsparse.TimmViT', name=…).")
     quick = config.get('quick_gelu', False)
-    weights = pretrained_open_clip(name, pretrained, quick) if checkpoint is None else checkpoint
+    weights = pretrained_open_clip(name, pretrained, quick) if checkpoint is None and not sketching() else checkpoint
     with seeded():
         host = open_clip.CLIP(config['embed_dim'], vision, NO_TEXT, quick_gelu=quick).visual
     source = {None: f'{pretrained}, from the hub', False: 'random, seed 0'}.get(checkpoint, checkpoint)
     view = OpenClipView(host, name, source)
-    if isinstance(weights, str):
+    view.pixels = open_clip_pixels(name, pretrained, checkpoint)
+    if isinstance(weights, str) and not sketching():
         load_open_clip(host, weights)
     return view

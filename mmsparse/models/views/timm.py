@@ -12,8 +12,9 @@ from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens
 
-from ..host_weights import load_timm, seeded
+from ..host_weights import load_timm, seeded, sketching
 from ..hubs import pretrained_timm
+from ..pixels import timm_pixels
 from ..weight_files import checked
 from .base import View, fused_qkv, resolve
 from .timm_parts import FFN, IDENTITY, TimmParts, timm_pooled
@@ -95,7 +96,7 @@ def timm_vit(name: str, checkpoint: str | bool | None = None, **kwargs) -> View:
             f'TimmViT: timm has no model {base!r}. Did you mean {" or ".join(get_close_matches(base, timm.list_models())) or "another name"}?'
         )
     try:
-        if checkpoint is None:
+        if checkpoint is None and not sketching():
             host = pretrained_timm(name, num_classes=0, **kwargs)
         else:
             with seeded():
@@ -109,6 +110,7 @@ def timm_vit(name: str, checkpoint: str | bool | None = None, **kwargs) -> View:
         raise InputError(f'TimmViT: {name!r} cannot be built with {kwargs}: {error}.') from error
     view = resolve(host)
     view.name, view.source = name, {None: 'pretrained, from the hub', False: 'random, seed 0'}.get(checkpoint, checkpoint)
-    if isinstance(checkpoint, str):
+    view.pixels = timm_pixels(name, checkpoint)
+    if isinstance(checkpoint, str) and not sketching():
         load_timm(host, name, checkpoint)
     return view

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmsparse.errors import InputError
+from mmsparse.models.views.base import View
 from mmsparse.models.views.open_clip import OpenClipView, open_clip_vit
 from mmsparse.models.views.timm import TimmView, timm_vit
 from mmsparse.registry import MODELS
@@ -62,7 +63,7 @@ class DinoView(TimmView):
 def proxy_clip_vit(name: str, **kwargs) -> ProxyClipView:
     """Build what ``mmsparse.OpenClipViT`` builds, with the published rule for positions. Arguments and errors are the same."""
     view = open_clip_vit(name, **kwargs)
-    return ProxyClipView(view.host, view.name, view.source)
+    return _as(ProxyClipView, view)
 
 
 @MODELS.register_module(name='DinoViT')
@@ -75,4 +76,11 @@ def dino_vit(name: str, **kwargs) -> DinoView:
     view = timm_vit(name, dynamic_img_size=True, **kwargs)
     if view.prefix != 1 or view.host.no_embed_class:
         raise InputError(f"DinoViT: {name} has registers, or no class token. Use host=dict(type='mmsparse.TimmViT', dynamic_img_size=True, …).")
-    return DinoView(view.host, view.name, view.source)
+    return _as(DinoView, view)
+
+
+def _as(kind: type[View], view: View) -> View:
+    """The same view, with another rule for positions."""
+    other = kind(view.host)
+    vars(other).update(vars(view))
+    return other

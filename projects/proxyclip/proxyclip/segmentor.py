@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from functools import partial
 
 import torch
+from mmengine.logging import print_log
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.structures import SegDataSample
 from torch import Tensor
@@ -14,6 +16,7 @@ from torch.nn import functional as F
 
 from mmsparse.errors import InputError
 from mmsparse.models.losses import LossContext, Run, collect
+from mmsparse.models.pixels import Pixels, applied, warning
 from mmsparse.registry import MODELS
 
 from .text_bank import text_bank
@@ -22,9 +25,9 @@ from .vfm import features, patch_of
 from .vocabulary import vocabulary
 from .windows import boxes, cut, join, pad_to
 
-# All proxies of timm were trained on pixels normalised like ImageNet's; images arrive normalised for CLIP.
-CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-VFM_MEAN, VFM_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+# Where weights do not say it, and nothing else normalises: OpenAI's CLIP, and most proxies.
+CLIP_PIXELS = Pixels((122.7709383, 116.7460125, 104.09373615), (68.5005327, 66.6321579, 70.32316305))
+VFM_PIXELS = Pixels((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 
 
 @MODELS.register_module()
@@ -40,7 +43,7 @@ class ProxyCLIP(BaseSegmentor):
         logit_scale: factor of the cosines before the softmax.
         vfm_size: pixels (h, w) that windows are resized to for the VFM (SAM: 1024); None: as they are.
         window_batch: windows that run at once, of all images of a batch.
-        data_preprocessor: mmseg's ``SegDataPreProcessor`` with CLIP's mean and std.
+        data_preprocessor: mmseg's ``SegDataPreProcessor`` with CLIP's mean and std; the proxy's own are taken from what is known of its weights.
 
     Attributes:
         open_vocabulary: an adapter may be tested on other classes than it was trained with.
@@ -93,9 +96,13 @@ class ProxyCLIP(BaseSegmentor):
         self.multiple = tuple(math.lcm(*sides) for sides in zip(*patches))
         clip = {key: backbone['host'][key] for key in ('name', 'checkpoint', 'pretrained') if key in backbone['host']}
         self.texts = TextHead(self.backbone.view.project, text_bank(self.vocabulary.queries, **clip), self.vocabulary.query_class, logit_scale)
-        clip_mean, clip_std, vfm_mean, vfm_std = (torch.tensor(v).view(3, 1, 1) for v in (CLIP_MEAN, CLIP_STD, VFM_MEAN, VFM_STD))
-        self.register_buffer('vfm_factor', clip_std / vfm_std, persistent=False)
-        self.register_buffer('vfm_shift', (clip_mean - vfm_mean) / vfm_std, persistent=False)
+        if said := warning(self):
+            print_log(f'ProxyCLIP: {said}.', 'current', logging.WARNING)
+        arriving = applied(self) or self.backbone.view.pixels or CLIP_PIXELS
+        wanted = getattr(self.vfm, 'view', self.vfm).pixels or VFM_PIXELS
+        clip_mean, clip_std, vfm_mean, vfm_std = (torch.tensor(v, dtype=torch.float64).view(3, 1, 1) for v in (*arriving, *wanted))
+        self.register_buffer('vfm_factor', (clip_std / vfm_std).float(), persistent=False)
+        self.register_buffer('vfm_shift', ((clip_mean - vfm_mean) / vfm_std).float(), persistent=False)
 
     def init_weights(self) -> None:
         """Leave every weight as loaded."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mmsparse.errors import InputError
 from mmsparse.models.host_weights import FrozenModel, load_strictly, seeded
 from mmsparse.models.hubs import pretrained_timm
+from mmsparse.models.pixels import timm_pixels
 from mmsparse.models.weight_files import checked, read_weights
 from mmsparse.registry import MODELS
 
@@ -22,6 +23,7 @@ class TimmFeatures(BaseModule):
 
     Attributes:
         patch: pixels (h, w) of a patch.
+        pixels: as a view's.
 
     Raises:
         InputError: no such model, or weights that cannot be reached or do not fit.
@@ -45,6 +47,7 @@ class TimmFeatures(BaseModule):
         if isinstance(checkpoint, str):
             load_strictly(self.host, read_weights(checkpoint), checkpoint)
         self.name, self.source = name, {None: 'from the hub', False: 'random, seed 0'}.get(checkpoint, checkpoint)
+        self.pixels = timm_pixels(name, checkpoint)
         self.patch = tuple(self.host.patch_embed.patch_size)
         self.host.requires_grad_(False)
         self.train()

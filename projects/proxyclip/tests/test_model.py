@@ -2,13 +2,14 @@
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch.nn import functional as F
 
 import plain
 from mmsparse.errors import InputError
 from mmsparse.models.watch import tokens_per_layer
 from mmsparse.registry import MODELS
-from small_proxyclip import build, images
+from small_proxyclip import build, dino_host, images
 
 NEUTRAL = [
     dict(type='mmsparse.EViT', layers=(2, 3), keep_rate=1.0),
@@ -198,6 +199,20 @@ def test_nothing_is_hooked_and_nothing_grows():
     for _ in range(3):
         unit(model, x)
     assert state() == before
+
+
+@pytest.mark.parametrize(('tag', 'mean', 'std'), [('augreg_in21k', 127.5, 127.5), (None, (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))])
+def test_the_proxy_gets_the_pixels_that_its_weights_were_trained_on(tmp_path, tag, mean, std):
+    save_file(build().vfm.host.state_dict(), tmp_path / 'proxy.safetensors')
+    host = dino_host(name='vit_tiny_patch16_224' + (f'.{tag}' if tag else ''), checkpoint=str(tmp_path / 'proxy.safetensors') if tag else False)
+    preprocessor = dict(type='mmseg.SegDataPreProcessor', mean=[100.0, 110.0, 120.0], std=[50.0, 60.0, 70.0], bgr_to_rgb=True)
+    model, seen = build(vfm=dict(host=host), data_preprocessor=preprocessor), []
+    model.vfm.host.patch_embed.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    picture_bgr = torch.randint(0, 256, (3, 224, 224), dtype=torch.uint8, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        model.extract_feat(model.data_preprocessor(dict(inputs=[picture_bgr]))['inputs'])
+    wanted = (picture_bgr.flip(0).float() - torch.tensor(mean).expand(3).view(3, 1, 1)) / torch.tensor(std).expand(3).view(3, 1, 1)
+    torch.testing.assert_close(seen[0][0], wanted, atol=1e-4, rtol=0)
 
 
 def test_transposed_images_give_transposed_features():
