@@ -206,16 +206,30 @@ def reduce(tokens: Tokens, plan: Plan) -> Tokens:
 
 
 def insert_prefix(tokens: Tokens, rows_bpc: Tensor, at: int) -> Tokens:
-    """Put p rows before row `at`, in or right behind the prefix; they are valid, of size 1, and carry nothing."""
+    """Put p rows before row `at`, in or right behind the prefix; they are valid, of size 1, and carry nothing.
+
+    Raises:
+        InputError: a place behind the prefix.
+    """
     return _splice(tokens, at, 0, rows_bpc)
 
 
 def drop_prefix(tokens: Tokens, at: int, count: int) -> Tokens:
-    """Take `count` rows out of the prefix, from row `at` on."""
+    """Take `count` rows out of the prefix, from row `at` on.
+
+    Raises:
+        InputError: rows that are not all of the prefix.
+    """
     return _splice(tokens, at, count, tokens.x_bnc[:, :0])
 
 
 def _splice(tokens: Tokens, at: int, count: int, rows_bpc: Tensor) -> Tokens:
+    if not 0 <= at <= at + count <= tokens.prefix:
+        raise InputError(
+            f'received rows {at} to {at + count}, but the prefix has {tokens.prefix} rows: what lies behind are patches, which only a plan moves. '
+            'An adapter asks view.reserve_prefix for its place.'
+        )
+
     def put(value: Tensor, fill: float) -> Tensor:
         new = rows_bpc if value is tokens.x_bnc else value.new_full((*rows_bpc.shape[:2], *value.shape[2:]), fill)
         return torch.cat([value[:, :at], new, value[:, at + count :]], dim=1)
@@ -245,7 +259,7 @@ def restore(tokens: Tokens, mode: str = 'gather') -> Tensor:
     """Give dense heads their grid back.
 
     Args:
-        tokens: after the final norm; for stale and delta they must carry a stash that the norm has settled (`settle`).
+        tokens: after the final norm, or of any layer; stale and delta need a stash.
         mode: 'gather': the row that stands for the patch, zeros where it was dropped; 'stale': the row just before the patch first left or
             was merged; 'delta': stale's row plus what its present row has gained since.
 
@@ -262,7 +276,8 @@ def restore(tokens: Tokens, mode: str = 'gather') -> Tensor:
     elif tokens.stash is None:
         raise InputError(f'restore: mode={mode!r} needs the rows that left. Build the backbone with stash=True.')
     else:
-        x_bmc = tokens.stash.stale_bmc if mode == 'stale' else tokens.stash.delta_bmc
+        stash = tokens.stash if isinstance(tokens.stash, Settled) else settle(tokens, lambda x_bmc: x_bmc).stash
+        x_bmc = stash.stale_bmc if mode == 'stale' else stash.delta_bmc
     return x_bmc.transpose(1, 2).unflatten(2, tokens.grid)
 
 

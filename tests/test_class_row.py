@@ -15,13 +15,14 @@ DENSE_ADAPTER = dict(type='mmsparse.DenseAdapter', bottleneck=8)
 class RowCounter(BaseAdapter):
     """Notes how many rows the branch outputs of each layer have."""
 
+    sites = ('attn', 'mlp')
+
     def __init__(self, view, reads_rows=False):
         super().__init__()
         self.reads_rows, self.rows = reads_rows, {}
 
     def site(self, name, layer, x, y, t):
-        if name in ('attn', 'mlp'):
-            self.rows[name, layer] = y.shape[1]
+        self.rows[name, layer] = y.shape[1]
         return y
 
 

@@ -212,13 +212,14 @@ class _Gain(BaseAdapter):
 
     def __init__(self, where):
         super().__init__()
+        self.sites = () if where == 'tokens' else (where,)
         self.where, self.square = where, nn.Linear(WIDTH, WIDTH, bias=False)
 
     def tokens(self, layer, t):
         return replace(t, x_bnc=self.square(t.x_bnc)) if self.where == 'tokens' else t
 
     def site(self, name, layer, x, y, t):
-        return self.square(y) if name == self.where else y
+        return self.square(y)
 
 
 @pytest.mark.parametrize('where, layers', [('tokens', DEPTH), ('v', DEPTH), ('attn', DEPTH), ('mlp', DEPTH), ('block', DEPTH), ('norm', 1)])

@@ -10,6 +10,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
+from mmsparse.models.folding import mergeable
 
 TOLERANCE = 1e-4  # of the largest output; another order of sums gives 1e-6
 
@@ -46,6 +47,11 @@ def merge(model: nn.Module, cfg: Mapping) -> tuple[dict[str, Tensor], dict[str, 
         raise InputError(
             f'{", ".join(sorted(apart))} cannot merge into {backbone.view.name}: {reasons}. Keep the adapter as it is: mmsparse.load and '
             'tools/test.py run it. LoRA merges into every host.'
+        )
+    merging = len(mergeable(backbone.adapters, backbone.view))
+    if left := [type(adapter).__name__ for adapter in backbone.adapters[merging:]]:
+        raise InputError(
+            f'{left[0]} merges into operators beyond its own sites, and {", ".join(left[1:])}, listed behind it, acts in between. List it last.'
         )
     if getattr(model, 'neck', None) is not None:
         raise InputError('received a model with a neck, which a plain checkpoint has no place for. Merge a model without one.')

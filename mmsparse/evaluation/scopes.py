@@ -137,6 +137,8 @@ class _Start(BaseAdapter):
 class _End(BaseAdapter):
     """The last of the adapters: it hears of a site when all work before it is done."""
 
+    sites = ('attn', 'norm2', 'block')
+
     def __init__(self, meter: Meter, seen: list):
         super().__init__()
         self.meter, self.seen = meter, seen

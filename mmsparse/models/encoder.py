@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 from torch.utils.checkpoint import checkpoint
 
 from mmsparse.errors import InputError
@@ -68,11 +69,18 @@ class Encoder:
         """
         view, out = self.view, []
         parts = _Parts(self.adapters if adapt else (), self.sparsifiers if sparsify else (), context)
+        again = self.with_cp and torch.is_grad_enabled()
+        before = parts.held(len(images)) if again else {}
         t = view.embed(images, lambda patches: parts.site('embed', 0, images, patches, None))
         t = t.with_stash() if self.stash else t
         for layer, block in zip(range(1, out_layers[-1] + 1), view.blocks):
-            run = self._block_again if self.with_cp and torch.is_grad_enabled() else self._block
+            run = self._block_again if again else self._block
             t = run(layer, block, t, parts, class_row_only and layer == view.depth)
+            for name in [name for key, name in parts.held(len(images)).items() if key not in before] if again else ():
+                raise InputError(
+                    f'{name} keeps tensors of a pass on itself; with_cp=True runs a block again in the backward pass and would find the last ones '
+                    'there. Keep them in t.carry (a tensor per row) or t.notes, or leave out with_cp.'
+                )
             if layer == view.depth:
                 t = self._finish(layer, t if self.readout is None else self.readout(t, context), parts)
             if layer in out_layers:
@@ -95,9 +103,9 @@ class Encoder:
 
     def _block(self, layer: int, block, t: Tokens, parts: _Parts, class_row_only: bool) -> Tokens:
         """Run one pre-norm block: attention, reduction, FFN (Sparse-Tuning, fig. 2)."""
+        t = replace(t, carry=dict(t.carry), notes=dict(t.notes))  # a site writes to this layer's copy, also when the block runs again
         for adapter in parts.adapters:
             t = adapter.tokens(layer, t)
-        t = replace(t, carry=dict(t.carry))  # a site writes to this layer's copy: the tokens handed out earlier stay as they were
         t, _ = parts.reduce('before', layer, t, None)
         t, parts, probe = self._attention(layer, block, t, parts, class_row_only)
         t, ffn_bn = parts.reduce('after', layer, t, probe)
@@ -120,7 +128,7 @@ class Encoder:
             t, parts = t.first_row(), replace(parts, sparsifiers=())  # nothing is left to reduce, and the class token sees no other row again
         o_bnc = view.attended(block, o_bnc)
         y_bnc = site('proj', layer, o_bnc, view.proj(block, o_bnc), t)
-        y_bnc = site('attn', layer, h_bnc, view.attention_branch(block, y_bnc), t)
+        y_bnc = site('attn', layer, hq_bnc, view.attention_branch(block, y_bnc), t)
         return replace(t, x_bnc=t.x_bnc + y_bnc), parts, probe
 
     def _ffn(self, layer: int, block, t: Tokens, parts: _Parts, ffn_bn: Tensor | None) -> Tokens:
@@ -149,11 +157,34 @@ class _Parts:
 
     def adapt(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor:
         for adapter in self.adapters:
-            y = adapter.site(name, layer, x, y, t)
+            if name in adapter.sites:
+                shape, y = y.shape, adapter.site(name, layer, x, y, t)
+                if y.shape != shape and name not in ('k', 'v'):  # the sum behind a branch would broadcast it
+                    raise InputError(
+                        f'{type(adapter).__name__}: received a tensor of {tuple(shape)} at the site {name} of layer {layer} and returned one of '
+                        f'{tuple(y.shape)}. Return the shape received; rows are added by `tokens`.'
+                    )
         return y
+
+    def held(self, batch: int) -> dict[int, str]:
+        """Return by id, with the name of the part, the tensors of a pass (with history, or one entry per image) that parts keep on themselves."""
+        found = {}
+        for part in (*self.adapters, *self.sparsifiers):
+            values = [value for module in part.modules() for value in vars(module).values()]
+            for value in values:
+                for each in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else (value,):
+                    if isinstance(each, Tensor) and (each.grad_fn is not None or not isinstance(each, Parameter) and each.shape[:1] == (batch,)):
+                        found[id(each)] = type(part).__name__
+        return found
 
     def attend(self, q_bhqd: Tensor, k_bhnd: Tensor, v_bhnd: Tensor, scale: float, dropout: float, t: Tokens) -> tuple[Tensor, Probe]:
         """Attention in the form that the tokens and sparsifiers ask for, and what may be asked about it."""
+        rows = t.x_bnc.shape[1]
+        if self.sparsifiers and (k_bhnd.shape[2], v_bhnd.shape[2]) != (rows, rows):
+            raise InputError(
+                f'an adapter gives attention {k_bhnd.shape[2]} keys and {v_bhnd.shape[2]} values for {rows} tokens, so that a sparsifier would rank '
+                'other rows than those that leave. Add rows as tokens (BaseAdapter.tokens), or leave out the sparsifier.'
+            )
         proportional = any(sparsifier.proportional for sparsifier in self.sparsifiers)
         soft = t.mask_bn is not None and t.mask_bn.requires_grad
         bias = key_bias(t, q_bhqd.shape[2], proportional, masked=not soft)

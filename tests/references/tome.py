@@ -7,11 +7,11 @@ from .sequence import Decision
 
 
 def counts(r, inflect, depth):
-    """Rows to merge in each layer: as listed; or on a line from r(1 - inflect) to r(1 + inflect), truncated."""
+    """Rows to merge in each layer: as listed; or on a line from r(1 - inflect), truncated, with r as its middle; all truncated."""
     if not isinstance(r, int):
         return list(r)
-    first, last = r * (1 - inflect), r * (1 + inflect)
-    step = (last - first) / (depth - 1)
+    first = int(r * (1 - inflect))
+    step = (2 * r - 2 * first) / (depth - 1)
     return [int(first + step * layer) for layer in range(depth)]
 
 

@@ -45,8 +45,8 @@ class Adapter(BaseAdapter):
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=STD, a=-2 * STD, b=2 * STD)
-        self.places = tuple(places)
+        self.sites = tuple(places)
 
     def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor:
         """Add the bottleneck of the branch's own output."""
-        return y + self.layers[str(layer)][name](y) if name in self.places else y
+        return y + self.layers[str(layer)][name](y)

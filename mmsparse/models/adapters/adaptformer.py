@@ -29,6 +29,8 @@ class AdaptFormer(BaseAdapter):
         InputError: a width below 1, a scale that is no finite number above 0, a probability outside [0, 1).
     """
 
+    sites = ('mlp',)
+
     def __init__(self, view: View, bottleneck: int = 64, scale: float = 0.1, dropout: float = 0.1):
         super().__init__()
         name, self.scale = type(self).__name__, scale
@@ -40,4 +42,4 @@ class AdaptFormer(BaseAdapter):
 
     def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor:
         """Add the bottleneck of the residual stream, all rows, also those that skip the FFN."""
-        return y + self.scale * self.layers[str(layer)](t.x_bnc) if name == 'mlp' else y
+        return y + self.scale * self.layers[str(layer)](t.x_bnc)

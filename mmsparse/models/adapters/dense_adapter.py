@@ -45,6 +45,7 @@ class DenseAdapter(BaseAdapter):
         InputError: a value outside of these ranges and words.
     """
 
+    sites = ('mlp',)
     _numbers = itertools.count()
 
     def __init__(
@@ -109,8 +110,6 @@ class DenseAdapter(BaseAdapter):
 
     def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor:
         """Add this layer's output to the FFN's, and leave it in the carry for the layers that read it."""
-        if name != 'mlp':
-            return y
         inputs = {'x': t.x_bnc}
         for source, distance in self.distance.items():
             if layer > distance:

@@ -45,6 +45,7 @@ class LoRA(BaseAdapter):
         check_choices('LoRA: received targets', targets, TARGETS, ('q', 'v'))
         check_dropout('LoRA', dropout)
         self.rank, self.alpha, self.targets = rank, alpha, tuple(targets)
+        self.sites = self.targets
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleDict()
         for layer in range(1, view.depth + 1):
@@ -57,8 +58,6 @@ class LoRA(BaseAdapter):
 
     def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor:
         """Add the low-rank product to the outputs of the targets."""
-        if name not in self.targets:
-            return y
         pair = self.layers[str(layer)][name]
         return y + self.scale * pair['up'](pair['down'](self.dropout(x)))
 

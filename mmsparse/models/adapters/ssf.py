@@ -47,6 +47,7 @@ class SSF(BaseAdapter):
         for (layer, name), operator in operators.items():
             if operator is not None:
                 self.layers[str(layer)][name] = ScaleShift(operator.shape[0])
+        self.sites = tuple(dict.fromkeys(name for parts in self.layers.values() for name in parts))
         fixed = dict.fromkeys(name for (_, name), operator in operators.items() if operator is not None and not operator.takes_shift)
         self.folds, self.apart = not fixed, f'shifts {", ".join(fixed)}, where this host has no bias to take it'
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import takewhile
 
 import torch
 from mmengine.model import BaseModule
@@ -14,9 +13,10 @@ from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens, restore
 from mmsparse.value_checks import check_flag, is_list, is_whole
 
-from ..adapters.base import BaseAdapter
+from ..adapters.base import BaseAdapter, check_sites
 from ..attention import without_autocast
 from ..encoder import Encoder
+from ..folding import mergeable
 from ..host_weights import FrozenModel
 from ..hosts import build_view
 from ..necks.base import BaseSparsifier
@@ -66,6 +66,8 @@ class SparseViT(BaseModule):
         self.view = self.view if readout is None else self.view.without_last()
         self.host = self.view.host
         self.adapters = _build('adapter', adapter, self.view)
+        for part in self.adapters:
+            check_sites(part)
         self.sparsifiers = _build('sparsifier', sparsifier, self.view)
         if out_type not in OUT_TYPES:
             raise InputError(f'SparseViT: received out_type={out_type!r}, expected one of {OUT_TYPES}.')
@@ -129,11 +131,14 @@ class SparseViT(BaseModule):
     def fold(self) -> None:
         """Merge into the host what folds (LoRA, SSF), for inference: same answers, fewer operators.
 
-        The first adapter that cannot fold stays, and all behind it: merged, they would act before it. List first what folds. Where something has
-        been merged, the host is no longer the one that a state names by its fingerprint: nothing can be saved or loaded afterwards, and nothing
-        trains.
+        The first adapter that cannot fold stays, and all behind it: merged, they would act before it. List first what folds, and last what writes
+        to other operators than those at its own sites. Where something has been merged, the host is no longer the one that a state names by its
+        fingerprint: nothing can be saved or loaded afterwards, and nothing trains.
+
+        Raises:
+            InputError: something of the user's around an operator (a hook, another library's adapter); the host is as it was.
         """
-        leading = list(takewhile(lambda adapter: adapter.folds, self.adapters))
+        leading = mergeable(self.adapters, self.view)
         if not leading:
             return
         with torch.no_grad(), without_autocast(next(self.host.parameters()).device):

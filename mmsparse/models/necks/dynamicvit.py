@@ -46,8 +46,8 @@ class DynamicViT(BaseSparsifier):
     """Predict before some blocks which patches stay.
 
     In training a hard Gumbel choice multiplies into a mask that the following attention honours with gradient; nothing leaves, so the predictor
-    learns. In evaluation the int(rate·patches) highest scores stay, in image order, before the block: attention gets cheaper too. Needs
-    `mmsparse.SparseClassifier`: cross-entropy + ratio loss + distillation from the unreduced model (logits) and from the host without
+    learns. In evaluation the int(rate·patches) highest scores stay (one at least), in image order, before the block: attention gets cheaper too.
+    Needs `mmsparse.SparseClassifier`: cross-entropy + ratio loss + distillation from the unreduced model (logits) and from the host without
     adapters (tokens). That target stands still while the host is frozen; under FullTuning and BitFit it moves with the weights that train.
 
     Args:
@@ -110,7 +110,7 @@ class DynamicViT(BaseSparsifier):
             mask_bn = torch.cat([mask_bn[:, :prefix], stay_bm], dim=1)
             share_b = stay_bm.sum(1) / tokens.source_bm.shape[1]  # of the image's patches, like the rates, whatever another method took before
             return Plan.stay(tokens, mask_bn=mask_bn, notes={f'dynamicvit.{layer}': share_b})
-        keep = int(self.rates[layer] * tokens.source_bm.shape[1])  # in this order: .29 · 10 · 10 is 29 in floats, .29 · 100 is not
+        keep = max(1, int(self.rates[layer] * tokens.source_bm.shape[1]))  # in this order: .29 · 10 · 10 is 29 in floats, .29 · 100 is not
         if keep >= tokens.patches:
             return None
         return Plan.keep(tokens, highest(logp_bm2[..., 0], keep).sort(dim=1).values)

@@ -67,7 +67,7 @@ class ToMe(BaseSparsifier):
     Args:
         view: the host's view.
         r: pairs merged per layer: the mean, shaped by `inflect`; or a list with one count per layer.
-        inflect: -1: from 2r falling to 0; 1: from 0 rising to 2r; 0: constant. Counts are truncated to integers.
+        inflect: -1: from 2r falling to 0; 1: from 0 rising to 2r; 0: constant. The first count and then all are truncated to integers.
         metric: what similarity is measured on: 'key', the keys of this layer, mean over heads (ToMe); 'context', the feature map of another
             network that the caller hands in (ProxyCLIP's), mean over the patches behind a row.
 
@@ -96,8 +96,9 @@ class ToMe(BaseSparsifier):
         if not is_number(inflect) or not -1 <= inflect <= 1:
             raise InputError(f'{name}: inflect must lie in [-1, 1], received {inflect!r}. For the same count in every layer leave it out.')
         if is_whole(r) and r >= 0:
-            step = 2 * inflect * r / max(view.depth - 1, 1)
-            return tuple(int(r * (1 - inflect) + step * layer) for layer in range(view.depth))
+            first = int(r * (1 - inflect))  # truncated before the line is drawn, as published: the last value is then 2r − first
+            step = 2 * (r - first) / max(view.depth - 1, 1)
+            return tuple(int(first + step * layer) for layer in range(view.depth))
         if not is_list(r):
             raise InputError(
                 f'{name}: received r={r!r}, expected an integer of at least 0, or a list with one count per layer. '

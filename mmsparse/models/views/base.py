@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from copy import copy
+from dataclasses import replace
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,7 +15,7 @@ from mmsparse.errors import InputError
 from mmsparse.tokens import Tokens
 
 from ..pixels import Pixels
-from .operators import Operator, SideBySide
+from .operators import Operator, SideBySide, is_plain
 
 QKV = ('q', 'k', 'v')
 
@@ -94,17 +95,33 @@ class View(ABC):
         Args:
             layer: counted from 1; not read for embed and norm.
             name: embed, norm1, q, k, v, proj, norm2, fc1, fc2 or norm.
+
+        Raises:
+            InputError: something has been put around its module, whose weights are not the host's alone.
         """
         owner = self.host if name in ('embed', 'norm') else self.blocks[layer - 1]
-        fused = name in QKV and name not in self.operators
-        found, stem = dict(owner.named_parameters()), self.stem(name)
-        weight, bias = (None if value is None else value.detach() for value in (found.get(f'{stem}weight'), found.get(f'{stem}bias')))
-        if weight is None:
+        found = self.operator_at(owner, self.stem(name), f'{name} of layer {layer}')
+        if found is None:
             return None
-        if fused:
-            weight, bias = (None if value is None else value.chunk(3)[QKV.index(name)] for value in (weight, bias))
+        if name in QKV and name not in self.operators:
+            own = [None if value is None else value.chunk(3)[QKV.index(name)] for value in (found.weight, found.bias)]
+            found = replace(found, weight=own[0], bias=own[1])
         table = getattr(self.host, self.position_key, None) if name == 'embed' else None
-        return Operator(weight, bias, None if table is None else table.detach().reshape(-1, self.width)[-self.patches :])
+        return replace(found, positions=None if table is None else table.detach().reshape(-1, self.width)[-self.patches :])
+
+    def operator_at(self, owner: nn.Module, stem: str | None, what: str) -> Operator | None:
+        """Return the parameters whose keys in `owner` begin so; `what` names them in errors."""
+        path, _, start = (stem or '').rpartition('.')
+        module = None if stem is None else dict(owner.named_modules(remove_duplicate=False)).get(path)
+        weight, bias = (getattr(module, f'{start}{key}', None) for key in ('weight', 'bias'))
+        if weight is None and (module is None or next(module.parameters(), None) is None):
+            return None
+        if type(weight) is not nn.Parameter or f'{start}weight' not in module._parameters:
+            raise InputError(
+                f'{self.name}: {what} is a {qualified(module)}, whose weight is no plain parameter that an adapter can be measured by or merge into. '
+                'Put what wraps or quantises the host around it after the adapters are built, and take it off before they merge.'
+            )
+        return Operator(weight.detach(), None if bias is None else bias.detach(), module=module)
 
     def stem(self, name: str) -> str | None:
         """Return how the keys of an operator begin, within the host or its block; fused q, k and v share theirs. None: there is none."""
@@ -246,9 +263,21 @@ class View(ABC):
                 )
 
 
-def fused_qkv(linear: nn.Linear, hq_bnc: Tensor, h_bnc: Tensor) -> tuple[Tensor, ...]:
-    """Return queries of hq_bnc, keys and values of h_bnc from one linear whose rows are q, k, v."""
-    return linear(h_bnc).chunk(3, dim=-1) if hq_bnc is h_bnc else packed_qkv(linear.weight, linear.bias, hq_bnc, h_bnc)
+def fused_qkv(linear: nn.Module, hq_bnc: Tensor, h_bnc: Tensor, bias: Tensor | None = None) -> tuple[Tensor, ...]:
+    """Return queries of hq_bnc, keys and values of h_bnc from one linear whose rows are q, k, v; what a user has put around it acts on all.
+
+    Args:
+        bias: of a linear whose bias the host keeps elsewhere.
+    """
+    if is_plain(linear) and (bias is not None or hq_bnc is not h_bnc):
+        return packed_qkv(linear.weight, linear.bias if bias is None else bias, hq_bnc, h_bnc)
+
+    def parts(x_bnc: Tensor) -> tuple[Tensor, ...]:
+        out_bnc = linear(x_bnc)
+        return (out_bnc if bias is None else out_bnc + bias).chunk(3, dim=-1)
+
+    qkv = parts(h_bnc)
+    return qkv if hq_bnc is h_bnc else (parts(hq_bnc)[0], *qkv[1:])
 
 
 def packed_qkv(weight: Tensor, bias: Tensor | None, hq_bnc: Tensor, h_bnc: Tensor) -> tuple[Tensor, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torch.nn import functional as F
 from mmsparse.errors import InputError
 from mmsparse.tokens import Tokens
 
-from .base import QKV, View, packed_qkv
+from .base import QKV, View, fused_qkv
 from .operators import Operator, SideBySide
 from .timm_parts import FFN, TimmParts, timm_pooled
 
@@ -67,8 +68,8 @@ class EvaView(TimmParts, View):
         attn = block.attn
         if attn.qkv is None:
             return attn.q_proj(hq_bnc), attn.k_proj(h_bnc), attn.v_proj(h_bnc)
-        bias = attn.qkv.bias if getattr(attn, 'q_bias', None) is None else torch.cat((attn.q_bias, attn.k_bias, attn.v_bias))
-        return packed_qkv(attn.qkv.weight, bias, hq_bnc, h_bnc)
+        bias = None if getattr(attn, 'q_bias', None) is None else torch.cat((attn.q_bias, attn.k_bias, attn.v_bias))
+        return fused_qkv(attn.qkv, hq_bnc, h_bnc, bias)
 
     def turn(self, block: nn.Module, x_bhnd: Tensor, t: Tokens) -> Tensor:
         """Rotate queries or keys of the first rows by their phases."""
@@ -96,4 +97,4 @@ class EvaView(TimmParts, View):
         if name not in QKV or getattr(attn, 'q_bias', None) is None:
             return super().operator(layer, name)
         bias = {'q': attn.q_bias, 'k': None, 'v': attn.v_bias}[name]
-        return Operator(attn.qkv.weight.detach().chunk(3)[QKV.index(name)], None if bias is None else bias.detach())
+        return replace(super().operator(layer, name), bias=None if bias is None else bias.detach())

@@ -18,7 +18,7 @@ from ..host_weights import load_open_clip, seeded, sketching
 from ..hubs import pretrained_open_clip
 from ..pixels import open_clip_pixels
 from ..weight_files import checked
-from .base import View, mean_of_patches, packed_qkv, split_heads
+from .base import View, mean_of_patches, packed_qkv, qualified, split_heads
 
 LINEAR = ('torch.nn.modules.linear.Linear',)
 NORM = ('open_clip.transformer.LayerNorm', 'open_clip.transformer.LayerNormFp32')
@@ -93,11 +93,19 @@ class OpenClipView(View):
         return block.ln_1(x_bnc)
 
     def qkv(self, block: nn.Module, hq_bnc: Tensor, h_bnc: Tensor) -> tuple[Tensor, ...]:
-        return packed_qkv(block.attn.in_proj_weight, block.attn.in_proj_bias, hq_bnc, h_bnc)
+        return packed_qkv(*self._in_proj(block), hq_bnc, h_bnc)
 
     def values(self, block: nn.Module, h_bnc: Tensor) -> Tensor:
-        weight, bias = block.attn.in_proj_weight, block.attn.in_proj_bias
+        weight, bias = self._in_proj(block)
         return F.linear(h_bnc, weight[2 * self.width :], bias[2 * self.width :])
+
+    def _in_proj(self, block: nn.Module) -> tuple[Tensor, Tensor]:
+        if not isinstance(block.attn, nn.MultiheadAttention):  # its class once it is parametrized is one; what wraps it would never run
+            raise InputError(
+                f'{self.name}: received a {qualified(block.attn)} around the attention of a block, whose weights q, k and v would be read past. Wrap '
+                'linear layers only (out_proj, c_fc, c_proj), or adapt q, k and v by an adapter of ours, such as mmsparse.LoRA.'
+            )
+        return block.attn.in_proj_weight, block.attn.in_proj_bias
 
     def heads_of(self, block: nn.Module, q_bnc: Tensor, k_bnc: Tensor, v_bnc: Tensor) -> tuple[Tensor, ...]:
         return tuple(split_heads(x_bnc, self.heads) for x_bnc in (q_bnc, k_bnc, v_bnc))

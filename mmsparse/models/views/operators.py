@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmsparse.errors import InputError
+
+HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
+
+
+def hooked(module: nn.Module) -> bool:
+    """Tell whether a user watches or changes what a module does; then it has to be called."""
+    return 'forward' in vars(module) or any(getattr(module, hooks) for hooks in HOOKS)
+
+
+def is_plain(module: nn.Module) -> bool:
+    """Tell whether a module is no more than its weight and bias: no adapter, quantisation, parametrization or hook of the user."""
+    return type(module) is nn.Linear and type(module.weight) in (nn.Parameter, Tensor) and not hooked(module)
 
 
 @dataclass(frozen=True)
@@ -17,11 +29,13 @@ class Operator:
         weight: out×in of a linear, out×3×p×p of the patch projection, out of a norm.
         bias: out, or None.
         positions: m×out, what the host adds to every row right after it, or None; a constant can move there where there is no bias.
+        module: whose parameters these are; one with hooks is not written to.
     """
 
     weight: Tensor
     bias: Tensor | None
     positions: Tensor | None = None
+    module: nn.Module | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -35,6 +49,7 @@ class Operator:
 
     def add(self, product_oi: Tensor) -> None:
         """Add a matrix to the weight of a linear."""
+        self._refuse_hooks()
         self.weight.add_(product_oi)
 
     def scale_shift(self, scale_o: Tensor, shift_o: Tensor | None = None) -> None:
@@ -52,11 +67,24 @@ class Operator:
                 'Operator.scale_shift: received a shift for an operator with neither bias nor positions. Ask takes_shift first, and let the adapter '
                 'say folds=False where it is not so.'
             )
+        self._refuse_hooks()
         self.weight.mul_(scale_o.view(-1, *[1] * (self.weight.ndim - 1)))
         if self.bias is not None:
             self.bias.mul_(scale_o)
         if shift_o is not None:
             (self.positions if self.bias is None else self.bias).add_(shift_o)
+
+    def copied(self) -> Operator:
+        """Return one whose tensors are copies."""
+        own = {name: None if value is None else value.clone() for name in ('weight', 'bias', 'positions') for value in [getattr(self, name)]}
+        return replace(self, **own)
+
+    def _refuse_hooks(self) -> None:
+        if self.module is not None and hooked(self.module):
+            raise InputError(
+                f'a {type(self.module).__name__} of the host has hooks or a forward of its own, which would act on other numbers once an adapter has '
+                'merged into its weight. Remove them before merging.'
+            )
 
 
 @dataclass(frozen=True)
@@ -89,6 +117,10 @@ class SideBySide:
         shifts = [None] * len(self.parts) if shift_o is None else self._divided(shift_o)
         for part, scale, shift in zip(self.parts, self._divided(scale_o), shifts):
             part.scale_shift(scale, shift)
+
+    def copied(self) -> SideBySide:
+        """As `Operator.copied`."""
+        return SideBySide(tuple(part.copied() for part in self.parts))
 
     def _divided(self, rows: Tensor) -> tuple[Tensor, ...]:
         return rows.split([part.shape[0] for part in self.parts])

@@ -85,8 +85,7 @@ class TimmParts:
         mlp = self.blocks[layer - 1].mlp
         if name != 'fc1' or qualified(mlp) != SPLIT:
             return super().operator(layer, name)
-        linears = [getattr(mlp, part) for part in GATE_AND_VALUE]
-        return SideBySide(tuple(Operator(linear.weight.detach(), None if linear.bias is None else linear.bias.detach()) for linear in linears))
+        return SideBySide(tuple(self.operator_at(self.blocks[layer - 1], f'mlp.{part}.', f'{name} of layer {layer}') for part in GATE_AND_VALUE))
 
 
 def timm_pooled(view: View, t: Tokens, own: int) -> Tensor:

@@ -1,0 +1,43 @@
+"""Which adapters of a list merge into their host without changing its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from itertools import takewhile
+
+import torch
+
+from .adapters.base import BaseAdapter
+from .attention import without_autocast
+from .views.base import View
+
+
+def mergeable(adapters: Sequence[BaseAdapter], view: View) -> list[BaseAdapter]:
+    """Return the leading adapters that merge: the first that does not stays, and all behind it, which would act before it.
+
+    An adapter that writes to operators beyond its own sites does not merge where another behind it acts at a site: that one would see other
+    rows, or come first. What an adapter writes to is found by letting it merge into copies.
+
+    Raises:
+        InputError: an operator whose module the host's user has wrapped or hooked.
+    """
+    leading = list(takewhile(lambda adapter: adapter.folds, adapters))
+    for place, adapter in enumerate(leading):
+        if _written(adapter, view) - set(adapter.sites) and any(other.sites for other in adapters[place + 1 :]):
+            return leading[:place]
+    return leading
+
+
+def _written(adapter: BaseAdapter, view: View) -> set[str]:
+    names, trial = set(), copy(view)
+
+    def operator(layer: int, name: str):
+        names.add(name)
+        found = view.operator(layer, name)
+        return None if found is None else found.copied()
+
+    trial.operator = operator
+    with torch.no_grad(), without_autocast(next(view.host.parameters()).device):
+        adapter.fold(trial)
+    return names
