@@ -25,9 +25,9 @@ def import_all(package: str) -> None:
     Args:
         package: dotted name, e.g. ``__name__`` in an ``__init__.py``.
     """
-    for module in pkgutil.walk_packages(getattr(import_module(package), '__path__', ()), package + '.'):
-        if not module.name.startswith(tuple(SEGMENTATION)):
-            import_module(module.name)
+    for module in pkgutil.iter_modules(getattr(import_module(package), '__path__', ()), package + '.'):
+        if module.name not in SEGMENTATION:
+            import_all(module.name)
 
 
 def register_segmentation() -> bool:

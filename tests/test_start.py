@@ -44,3 +44,25 @@ def test_a_config_that_is_not_there_is_named_before_anything_slow_is_imported(to
     assert result.returncode == 2 and imported == 'imported:'
     name = Path(tool).name
     assert told == f'{name}: error: configs/sparse_tuning/tiny_digit.py: no such config file. Did you mean configs/sparse_tuning/tiny_digits.py?'
+
+
+BUILD = """
+import sys
+from mmsparse.engine.launch import build_runner, load_config
+from mmsparse.engine.options import parse, parser
+sys.argv = ['train.py', 'configs/sparse_tuning/tiny_digits.py', '--work-dir', sys.argv[1], '--cfg-options', 'log_level=ERROR']
+build_runner(load_config(parse(parser("")), ()))
+print('imported:', *(name for name in ('transformers', 'peft', 'sklearn', 'open_clip', 'mmseg', 'tensorboard') if name in sys.modules))
+
+import mmseg.datasets, torch
+from mmengine.registry import OPTIMIZERS
+weight = torch.nn.Parameter(torch.zeros(2, 2))
+print(type(OPTIMIZERS.build(dict(type='Adafactor', params=[weight], lr=1e-3, relative_step=False))).__module__)
+"""
+
+
+def test_a_run_imports_no_library_that_its_config_does_not_name(tmp_path):
+    result = subprocess.run([sys.executable, '-c', BUILD, tmp_path], cwd=ROOT, capture_output=True, text=True, check=True)
+    first, *_, last = result.stdout.splitlines()
+    assert first == 'imported:' and last == 'transformers.optimization' and 'OneDL' not in result.stdout
+    assert 'mmcv-lite' not in result.stderr

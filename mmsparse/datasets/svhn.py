@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
 
 from mmsparse.errors import InputError
 from mmsparse.registry import DATASETS
@@ -26,6 +25,8 @@ class SVHN(ArrayDataset):
 
     def load_arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Images N×32×32×3, uint8, BGR, and labels N."""
+        from scipy.io import loadmat
+
         path = Path(self.data_root).expanduser() / f'{self.split}_32x32.mat'
         if not path.is_file():
             raise InputError(

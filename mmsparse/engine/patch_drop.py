@@ -1,7 +1,6 @@
 """Patch dropout for most of a pre-training, all patches at its end (Liu et al., PatchDropout, arXiv 2208.07220)."""
 
 from mmengine.hooks import Hook
-from timm.layers import PatchDropout
 
 from mmsparse.registry import HOOKS
 
@@ -21,6 +20,8 @@ class PatchDropUntilHook(Hook):
         """Epochs count from 0, so a resumed run switches at the same place."""
         if runner.epoch < runner.max_epochs - self.last_epochs:
             return
+        from timm.layers import PatchDropout
+
         for module in runner.model.modules():
             if isinstance(module, PatchDropout):
                 module.prob = 0.0
