@@ -6,12 +6,13 @@ from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.registry import DefaultScope
 from mmpretrain.models import ImageClassifier
+from mmpretrain.registry import MODELS as THEIRS
 from torch.nn import functional as F
 
 from hosts import draw, timm_host
 from mmsparse.config_check import check_config
 from mmsparse.errors import InputError
-from mmsparse.models.losses import has_losses
+from mmsparse.models.losses import divergence, has_losses
 from mmsparse.registry import METRICS, MODELS
 from small_classifier import adapter, batch, classifier, config, registered, step
 from small_run import ROOT
@@ -244,3 +245,75 @@ def test_what_is_misspelt_is_named_before_losses_are_asked_about():
 def test_a_backbone_on_its_own_and_a_part_without_losses_are_not_refused(name):
     MODELS.build(dict(type='mmsparse.SparseViT', host=timm_host(), sparsifier=config(name)))
     classifier(config('ToMe'), adapter(), PLAIN)
+
+
+@pytest.mark.parametrize('name', sorted(OWN))
+def test_a_model_that_another_registry_or_python_builds_is_refused_before_it_trains(name):
+    """The instance is asked: no config of ours has been read on the way."""
+    backbone = dict(type='mmsparse.SparseViT', host=timm_host(), sparsifier=config(name))
+    head = dict(type='mmpretrain.LinearClsHead', num_classes=5, in_channels=48)
+    models = [
+        THEIRS.build(dict(type='mmpretrain.ImageClassifier', backbone=backbone, head=head)),
+        THEIRS.build(
+            dict(
+                type='mmpretrain.ImageClassifier',
+                backbone=dict(type='mmpretrain.LoRAModel', module=backbone, rank=2, targets=[dict(type='.*qkv')]),
+                head=head,
+            )
+        ),
+        ImageClassifier(backbone=MODELS.build(backbone), head=THEIRS.build(head)),
+    ]
+    for model in models:
+        with pytest.raises(InputError, match=f'^SparseViT: {name} has losses of its own.*SparseClassifier.*collect'):
+            model(*batch(), mode='loss')
+        model.eval()(*batch(), mode='predict')
+    with pytest.raises(InputError, match=f'{name} has losses'):
+        torch.nn.Sequential(MODELS.build(backbone))(batch()[0])
+    classifier_of_ours = THEIRS.build(dict(type='mmsparse.SparseClassifier', backbone=backbone, head=head))
+    assert OWN[name] <= set(classifier_of_ours(*batch(), mode='loss'))
+
+
+def test_a_part_whose_instance_alone_has_losses_is_asked_too():
+    model = classifier(config('EViT'), adapter(), PLAIN)
+    model.backbone.adapters[0].losses = lambda ctx: dict(loss_extra=torch.ones(()))
+    with pytest.raises(InputError, match='DenseAdapter has losses of its own'):
+        model(*batch(), mode='loss')
+
+
+SIGMOID = {
+    'multi_label': dict(type='mmpretrain.MultiLabelLinearClsHead', num_classes=5, in_channels=48),
+    'focal': dict(type='mmpretrain.MultiLabelLinearClsHead', num_classes=5, in_channels=48, loss=dict(type='mmpretrain.FocalLoss')),
+    'use_sigmoid': dict(
+        type='mmpretrain.LinearClsHead', num_classes=5, in_channels=48, loss=dict(type='mmpretrain.CrossEntropyLoss', use_sigmoid=True)
+    ),
+    'one_logit': dict(type='mmpretrain.MultiLabelLinearClsHead', num_classes=1, in_channels=48),
+}
+
+
+@pytest.mark.parametrize('head', SIGMOID)
+@pytest.mark.parametrize('name', sorted(OWN))
+def test_distillation_asks_about_each_class_where_the_head_does(name, head):
+    """By hand: KL of as many coins as there are classes; the softmax of one logit would be 1 on both sides."""
+    backbone = dict(type='mmsparse.SparseViT', host=timm_host(), adapter=adapter(), sparsifier=config(name))
+    model = draw(MODELS.build(dict(type='mmsparse.SparseClassifier', backbone=backbone, head=SIGMOID[head])))
+    classes = SIGMOID[head]['num_classes']
+    images, samples = batch()
+    for index, sample in enumerate(samples):
+        sample.set_gt_score(torch.eye(5)[index % 5][:classes])
+    seen, finish = [], model._finish
+    model._finish = lambda samples, layers: seen.append(finish(samples, layers)) or seen[-1]
+    torch.manual_seed(0)
+    losses = model(images, samples, mode='loss')
+    dynamic, complete = (run.logits.detach().double().sigmoid() for run in seen[:2])
+    coins = complete * (complete / dynamic).log() + (1 - complete) * ((1 - complete) / (1 - dynamic)).log()
+    found = losses['loss_dyt_distill'] if name == 'DyTDispatcher' else losses['loss_dynamicvit_logits'] / 0.5
+    assert float(found) == pytest.approx(float(coins.sum(1).mean()), rel=1e-4) and float(found) > 1e-3
+
+
+def test_several_tasks_are_refused_where_distillation_compares_one():
+    task = dict(type='mmpretrain.LinearClsHead', num_classes=3)
+    head = dict(type='mmpretrain.MultiTaskHead', task_heads=dict(a=task, b=task), in_channels=48)
+    backbone = dict(type='mmsparse.SparseViT', host=timm_host(), sparsifier=config('DyTDispatcher'))
+    model = MODELS.build(dict(type='mmsparse.SparseClassifier', backbone=backbone, head=head))
+    with pytest.raises(InputError, match='received the logits of several tasks'):
+        divergence(*[model._finish([], model.backbone.encode(batch()[0]))] * 2)

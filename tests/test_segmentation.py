@@ -13,7 +13,7 @@ from mmengine.config import Config, ConfigDict
 from hosts import HOSTS, WIDTH, draw
 from mmsparse.config_check import check_config
 from mmsparse.errors import InputError
-from mmsparse.models.losses import divergence
+from mmsparse.models.losses import Run, divergence
 from mmsparse.registry import DATASETS
 from small_segmentation import CLASSES, batch, segmentor, write_camvid
 
@@ -61,7 +61,7 @@ def test_the_divergence_of_two_predictions_equals_a_plain_loop(shape):
     student, teacher = (torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True) for _ in range(2))
     rows = [values.movedim(1, -1).reshape(-1, shape[1]).softmax(1).tolist() for values in (student, teacher)]
     expected = sum(t * np.log(t / s) for ours, theirs in zip(*rows) for s, t in zip(ours, theirs)) / len(rows[0])
-    found = divergence(student, teacher)
+    found = divergence(Run(None, student, None), Run(None, teacher, None))
     assert float(found) == pytest.approx(expected, abs=1e-12)
     found.backward()
     assert teacher.grad is None and student.grad.any()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmsparse.errors import InputError
 from mmsparse.tokens import Tokens
 
 
@@ -22,11 +23,13 @@ class Run:
         tokens: the last tokens, after the final norm.
         logits: B×classes (B×classes×h×w in segmentation).
         task_losses: gives the head's own losses for this pass.
+        each_class: whether those ask about each class by itself (`asks_each_class`).
     """
 
     tokens: Tokens
     logits: Tensor
     task_losses: Callable[[], dict[str, Tensor]]
+    each_class: bool = False
 
 
 class LossContext:
@@ -85,13 +88,30 @@ def still_statistics(model: nn.Module) -> Iterator[None]:
             norm.track_running_stats = True
 
 
-def divergence(logits: Tensor, teacher: Tensor) -> Tensor:
-    """Return KL(teacher‖logits) over the classes, mean over images and, in segmentation, pixels; the teacher gets no gradient.
+def asks_each_class(head: nn.Module) -> bool:
+    """Tell whether a head's losses are about each class by itself (sigmoid, as for several labels), not about one class of all (softmax)."""
+    from mmpretrain.models.losses import FocalLoss
 
-    Args:
-        logits, teacher: B×classes or B×classes×h×w.
+    asked = [getattr(loss, 'use_sigmoid', True) for loss in head.modules() if hasattr(loss, 'use_sigmoid') or isinstance(loss, FocalLoss)]
+    return bool(asked) and all(asked)
+
+
+def divergence(run: Run, teacher: Run) -> Tensor:
+    """Return KL(teacher‖run), mean over images and, in segmentation, pixels; the teacher gets no gradient.
+
+    Over the classes; where the head asks about each by itself, or there is but one logit, the sum of the classes' own (Bernoulli).
+
+    Raises:
+        InputError: a head of several tasks.
     """
-    return F.kl_div(logits.log_softmax(1), teacher.detach().log_softmax(1), log_target=True, reduction='none').sum(1).mean()
+    logits, target = run.logits, teacher.logits
+    if not isinstance(logits, Tensor):
+        raise InputError('received the logits of several tasks, and distillation compares those of one. Use a head of one task.')
+    target = target.detach()
+    if run.each_class or logits.shape[1] == 1:
+        cross, own = (F.binary_cross_entropy_with_logits(each, target.sigmoid(), reduction='none') for each in (logits, target))
+        return (cross - own).sum(1).mean()
+    return F.kl_div(logits.log_softmax(1), target.log_softmax(1), log_target=True, reduction='none').sum(1).mean()
 
 
 def collect(ctx: LossContext, parts: Sequence[nn.Module]) -> dict[str, Tensor]:
@@ -104,9 +124,8 @@ def collect(ctx: LossContext, parts: Sequence[nn.Module]) -> dict[str, Tensor]:
 
 
 def has_losses(part) -> bool:
-    """Tell whether a class of parts has losses of its own."""
+    """Tell whether a part, or a class of parts, has losses of its own."""
     from .adapters.base import BaseAdapter
     from .necks.base import BaseSparsifier
 
-    kind = part if isinstance(part, type) else type(part)
-    return kind.losses not in (BaseAdapter.losses, BaseSparsifier.losses)
+    return getattr(part.losses, '__func__', part.losses) not in (BaseAdapter.losses, BaseSparsifier.losses)

@@ -19,6 +19,7 @@ from ..encoder import Encoder
 from ..folding import mergeable
 from ..host_weights import FrozenModel
 from ..hosts import build_view
+from ..losses import has_losses
 from ..necks.base import BaseSparsifier
 from ..necks.order import check_order
 from ..views.base import View, mean_of_patches
@@ -96,7 +97,17 @@ class SparseViT(BaseModule):
 
         Args:
             images: B×3×H×W, normalised as the host expects.
+
+        Raises:
+            InputError: in training, where a part has losses: who calls this would train without them.
         """
+        lost = [type(part).__name__ for part in (*self.adapters, *self.sparsifiers) if has_losses(part)]
+        if lost and self.training and torch.is_grad_enabled():
+            raise InputError(
+                f'SparseViT: {" and ".join(lost)} has losses of its own, and a model that calls the backbone does not collect them, so it would not '
+                "learn. Use type='mmsparse.SparseClassifier' (mmsparse.SparseSegmentor) for the model; in a loop of your own call encode(images) and "
+                'mmsparse.models.losses.collect.'
+            )
         return self.outputs(self.encode(images))
 
     def encode(self, images: Tensor, sparsify: bool = True, adapt: bool = True, context: object = None) -> list[Tokens]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens
 
-from ..losses import LossContext, Run, collect, still_statistics
+from ..losses import LossContext, Run, asks_each_class, collect, still_statistics
 from ..reports import reported, write_reports
 
 
@@ -46,7 +46,7 @@ class SparseClassifier(ImageClassifier):
         feats = self._features(layers)
         with still_statistics(self.head):  # its loss runs the head once more
             logits = self.head(feats)
-        return Run(layers[-1], logits, partial(self.head.loss, feats, data_samples))
+        return Run(layers[-1], logits, partial(self.head.loss, feats, data_samples), asks_each_class(self.head))
 
     def _features(self, layers: list[Tokens]) -> tuple:
         feats = self.backbone.outputs(layers)

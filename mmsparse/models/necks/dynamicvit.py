@@ -120,7 +120,7 @@ class DynamicViT(BaseSparsifier):
         t, host = ctx.sparse.tokens, ctx.host_tokens
         shares = {layer: t.notes[f'dynamicvit.{layer}'] for layer in self.layers}
         ratios = [(share_b - self.rates[layer]).square().mean() for layer, share_b in shares.items()]
-        kl = divergence(ctx.sparse.logits, ctx.teacher.logits)
+        kl = divergence(ctx.sparse, ctx.teacher)
         kept_bm = present(t)
         far_bm = (rows_of(t) - rows_of(host)).square().mean(-1)
         return {

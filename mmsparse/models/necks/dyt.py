@@ -71,7 +71,7 @@ class DyTDispatcher(BaseSparsifier):
     def losses(self, ctx: LossContext) -> dict[str, Tensor]:
         """Complete-model losses, KL(complete‖dynamic) and rate loss (eq. 5–7)."""
         complete = ctx.complete
-        kl = divergence(ctx.sparse.logits, complete.logits)
+        kl = divergence(ctx.sparse, complete)
         rate = self._active(ctx.sparse.tokens).mean()
         task = {f'{name}_complete': value for name, value in complete.task_losses().items() if 'loss' in name}
         return task | {'loss_dyt_distill': kl, 'loss_dyt_rate': self.rate_weight * (rate - self.rate).square(), 'dyt_rate': rate.detach()}

@@ -14,7 +14,7 @@ from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens
 
-from ..losses import LossContext, Run, collect
+from ..losses import LossContext, Run, asks_each_class, collect
 from ..reports import reported, write_reports
 
 
@@ -75,7 +75,7 @@ class SparseSegmentor(EncoderDecoder):
     def _finish(self, data_samples: list[SegDataSample], layers: list[Tokens]) -> Run:
         feats = self._maps(layers)
         logits = self.decode_head(feats)
-        return Run(layers[-1], logits, partial(self._task_losses, logits, feats, data_samples))
+        return Run(layers[-1], logits, partial(self._task_losses, logits, feats, data_samples), asks_each_class(self.decode_head))
 
     def _task_losses(self, logits: Tensor, feats: tuple[Tensor, ...], data_samples: list[SegDataSample]) -> dict[str, Tensor]:
         losses = add_prefix(self.decode_head.loss_by_feat(logits, data_samples), 'decode')
