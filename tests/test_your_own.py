@@ -25,7 +25,7 @@ def config(block, folder):
     return cfg
 
 
-@pytest.mark.parametrize('block', BLOCKS, ids=['images', 'mmpretrain', 'open_clip'])
+@pytest.mark.parametrize('block', BLOCKS, ids=['method', 'images', 'mmpretrain', 'open_clip'])
 def test_it_passes_the_check_and_builds_with_a_head_that_fits(block, tmp_path):
     cfg = config(block, tmp_path)
     check_config(cfg)
@@ -42,7 +42,7 @@ def test_folders_of_images_are_read_with_the_pipelines_of_the_base(tmp_path, mon
         folder.mkdir(parents=True)
         Image.new('RGB', (300, 260), 'red').save(folder / 'one.jpg')
     monkeypatch.chdir(tmp_path)
-    cfg = config(BLOCKS[0], tmp_path)
+    cfg = config(BLOCKS[1], tmp_path)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
             dataset = DATASETS.build(loader.dataset)

@@ -26,18 +26,22 @@ from .terminal import figures, show
 
 @HOOKS.register_module()
 class CardHook(Hook):
-    """Show host, trainable parameters, cost, tokens, data and recipe before training; metrics, checkpoint, time and speed after it."""
+    """Show host, trainable parameters, cost, tokens, data and recipe before training; metrics, checkpoint, time and speed after it.
+
+    Args:
+        notes: rows that the first card gets besides, such as what of a folder was left out (`mmsparse.engine.own_folder`).
+    """
 
     priority = 'VERY_LOW'  # the other hooks have spoken, and the progress line has ended
 
-    def __init__(self):
-        self.metrics = {}
+    def __init__(self, notes: dict[str, str] | None = None):
+        self.notes, self.metrics = notes or {}, {}
 
     def before_train(self, runner) -> None:
         self.start, self.first = time.monotonic(), runner.iter
         if runner.rank == 0:
             model = getattr(runner.model, 'module', runner.model)
-            show(runner.logger, 'To be trained', {**describe(model), 'data': data(runner), 'recipe': recipe(runner)})
+            show(runner.logger, 'To be trained', {**describe(model), 'data': data(runner), **self.notes, 'recipe': recipe(runner)})
 
     def after_val_epoch(self, runner, metrics=None) -> None:
         self.metrics = metrics or {}

@@ -55,7 +55,13 @@ def load_config(args: argparse.Namespace, loaders: tuple[str, ...]) -> Config:
     """
     cfg = read_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
-    args.work_dir = cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'./work_dirs/{Path(args.config).stem}'
+    own = getattr(args, 'data', None)
+    name = Path(args.config).stem + (f'_{Path(own).resolve().name}' if own else '')
+    args.work_dir = cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'./work_dirs/{name}'
+    if own or 'own_folder' in cfg or getattr(args, 'host', None):
+        from .own_folder import fill_in
+
+        fill_in(cfg, args)
     randomness = cfg.setdefault('randomness', ConfigDict())
     if args.seed is not None:
         randomness.seed = args.seed

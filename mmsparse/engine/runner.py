@@ -13,7 +13,6 @@ from torch import nn
 from mmsparse.config_check import check_config
 from mmsparse.errors import InputError
 from mmsparse.models.host_weights import digest
-from mmsparse.models.shape_check import check_shapes
 from mmsparse.models.weight_files import read_weights
 from mmsparse.registry import RUNNERS
 from mmsparse.state.agreement import merged, other_settings
@@ -24,7 +23,6 @@ from mmsparse.state.kept import kept, unwrapped
 from mmsparse.state.pack import pack
 from mmsparse.state.trust import refuse_foreign_types
 
-from .data_check import readable
 from .keep_rate import KeepRateHook
 from .random_state import random_state, set_random_state
 
@@ -49,9 +47,13 @@ class SparseRunner(Runner):
             InputError: a misspelt type or argument, or losses that would get lost.
         """
         check_config(cfg)
-        runner = super().from_cfg(cfg)
-        check_shapes(runner.model)
-        return runner
+        return super().from_cfg(cfg)
+
+    def dump_config(self) -> None:
+        """Write the config into the work folder, but not over the file that it was read from: the options of one call would stay in it."""
+        source = Path(self.cfg.filename or '')
+        if source.absolute().parent != Path(self.work_dir).absolute():
+            super().dump_config()
 
     def train(self) -> nn.Module:
         """Let the schedules of keep rates refuse before data is loaded, then train."""
@@ -70,12 +72,6 @@ class SparseRunner(Runner):
                 'Set a smaller batch_size, or drop_last=False.'
             )
         return built
-
-    @staticmethod
-    def build_dataloader(dataloader, seed=None, diff_rank_seed=False):
-        """Build a loader; data that are not where the config says end in one sentence."""
-        with readable(dataloader):
-            return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
     def wrap_model(self, model_wrapper_cfg, model: nn.Module) -> nn.Module:
         """Wrap a model for several processes, unless nothing in it trains: torch's wrapper refuses such a model, and nothing is to be exchanged."""
