@@ -26,13 +26,13 @@ def refuse_lost_losses(target, cfg: Mapping, scope: str, where: str) -> None:
     from mmsparse.models.backbones import SparseViT  # not while this package is imported: nothing else is by then
     from mmsparse.models.losses import has_losses
 
-    kind = find_type(backbone['type'], scope, where)
+    kind = find_type(backbone['type'], scope, where, ('MODELS',))
     if not (isinstance(kind, type) and issubclass(kind, SparseViT)):
         return
     for key in ('adapter', 'sparsifier'):
         parts = backbone.get(key) or ()
         for part in [parts] if isinstance(parts, Mapping) else parts:
-            if has_losses(found := find_type(part['type'], scope, f'{where}.{key}')):
+            if has_losses(found := find_type(part['type'], scope, f'{where}.{key}', ('MODELS',))):
                 raise InputError(
                     f'{where}.{key}: {found.__name__} has losses of its own, and {target.__name__} does not collect them, so it would not learn. '
                     f'Use {_collector(cfg)}.'

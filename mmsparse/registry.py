@@ -64,7 +64,7 @@ def _build(cfg, default_args=None, *, registry: Registry):
         scope = cfg.get('_scope_') or (current.scope_name if current else registry.scope)
         if target is None:  # only now gather every name there is: that imports all packages
             target = find_type(cfg['type'], scope, where=registry.name)
-        check_arguments(target, {**(default_args or {}), **cfg}, where=registry.name)
+        check_arguments(target, {**(default_args or {}), **cfg}, where=registry.name, read=('priority', 'constructor', 'paramwise_cfg', 'checkpoint'))
         refuse_lost_losses(target, cfg, scope, where=registry.name)
     return registry.parent.build_func(cfg, registry=registry, default_args=default_args)
 

@@ -228,7 +228,7 @@ def test_a_config_that_would_lose_losses_is_refused_at_its_place(name):
     model = dict(type='ImageClassifier', backbone=backbone, head=dict(type='LinearClsHead'))
     with pytest.raises(InputError, match=f'^model.backbone.sparsifier: {name} has losses'):
         check_config(Config(dict(default_scope='mmpretrain', model=model)))
-    model['backbone'] = dict(type='LoRAModel', module=backbone, lora_cfg=dict(targets=[dict(type='.*qkv')]))
+    model['backbone'] = dict(type='LoRAModel', module=backbone, targets=[dict(type='.*qkv')])
     with pytest.raises(InputError, match=f'^model.backbone.module.sparsifier: {name} has losses'):
         check_config(Config(dict(default_scope='mmpretrain', model=model)))
     model['type'] = 'mmsparse.SparseClassifier'

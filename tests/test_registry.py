@@ -93,7 +93,7 @@ def test_every_type_of_the_package_is_known_under_every_scope(scope):
         for name in registry.module_dict:
             assert registry.get(f'mmsparse.{name}') is registry.module_dict[name]
     with pytest.raises(InputError, match='needs host'):  # and not: unknown type
-        check_config(Config(dict(default_scope=scope, x=dict(type='mmsparse.SparseViT'))))
+        check_config(Config(dict(default_scope=scope, model=dict(type='mmsparse.SparseViT'))))
 
 
 @pytest.mark.parametrize(

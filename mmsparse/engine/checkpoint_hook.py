@@ -39,7 +39,17 @@ class CheckpointHook(MMEngineCheckpointHook):
             )
         if Path(tmpl).name != tmpl or tmpl.startswith('.'):
             raise InputError(f"CheckpointHook: received filename_tmpl={tmpl!r}, expected a plain name such as 'epoch_{{}}'.")
-        super().__init__(interval, by_epoch, filename_tmpl=tmpl, **kwargs)
+        try:
+            super().__init__(interval, by_epoch, filename_tmpl=tmpl, **kwargs)
+        except (ValueError, KeyError) as error:
+            raise InputError(
+                f"CheckpointHook: {error.args[0].rstrip('.')}. Expected in save_best the name of a score, with rule='greater' or rule='less' where "
+                'it does not tell which is better.'
+            ) from error
+        if self.args:  # MMEngine keeps what it does not know for the first state, and fails there
+            raise InputError(
+                f"CheckpointHook: received {', '.join(self.args)}, expected arguments of MMEngine's: max_keep_ckpts, save_best, rule, save_begin, …"
+            )
         self.superseded: list[str] = []
 
     def before_train(self, runner) -> None:

@@ -13,6 +13,7 @@ from torch import nn
 from mmsparse.config_check import check_config
 from mmsparse.errors import InputError
 from mmsparse.models.host_weights import digest
+from mmsparse.models.shape_check import check_shapes
 from mmsparse.models.weight_files import read_weights
 from mmsparse.registry import RUNNERS
 from mmsparse.state.agreement import merged, other_settings
@@ -23,6 +24,7 @@ from mmsparse.state.kept import kept, unwrapped
 from mmsparse.state.pack import pack
 from mmsparse.state.trust import refuse_foreign_types
 
+from .data_check import readable
 from .keep_rate import KeepRateHook
 from .random_state import random_state, set_random_state
 
@@ -47,7 +49,9 @@ class SparseRunner(Runner):
             InputError: a misspelt type or argument, or losses that would get lost.
         """
         check_config(cfg)
-        return super().from_cfg(cfg)
+        runner = super().from_cfg(cfg)
+        check_shapes(runner.model)
+        return runner
 
     def dump_config(self) -> None:
         """Write the config into the work folder, but not over the file that it was read from: the options of one call would stay in it."""
@@ -72,6 +76,12 @@ class SparseRunner(Runner):
                 'Set a smaller batch_size, or drop_last=False.'
             )
         return built
+
+    @staticmethod
+    def build_dataloader(dataloader, seed=None, diff_rank_seed=False):
+        """Build a loader; data that are not where the config says end in one sentence."""
+        with readable(dataloader):
+            return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
     def wrap_model(self, model_wrapper_cfg, model: nn.Module) -> nn.Module:
         """Wrap a model for several processes, unless nothing in it trains: torch's wrapper refuses such a model, and nothing is to be exchanged."""

@@ -63,6 +63,12 @@ class SparseViT(BaseModule):
         for name, flag in (('stash', stash), ('with_cp', with_cp)):
             check_flag(f'SparseViT: {name}', flag)
         self.view = build_view(host)
+        embed = self.view.operator(1, 'embed')
+        if embed is not None and embed.weight.dim() == 4 and (channels := embed.weight.shape[1]) != 3:
+            raise InputError(
+                f'SparseViT: the host {self.view.name} takes images of {channels} channel{"s" if channels > 1 else ""}, expected 3: pictures are '
+                'loaded as colour. Leave out in_chans, or in_channels, of the host; timm adapts pretrained weights of 3.'
+            )
         self.readout = None if readout is None else MODELS.build(dict(readout, view=self.view))
         self.view = self.view if readout is None else self.view.without_last()
         self.host = self.view.host

@@ -1,0 +1,180 @@
+"""Typical mistakes, each with words that its one sentence must hold: what was received, and what is expected. All end with status 2.
+
+CONFIG is found in the config alone, MODEL once the network is built, DATA once the annotations are read, COMMAND by the tools. Entries change
+`small_run.CONFIG`; SEG's change `small_segmentation`'s. `{folder}` is the folder of the run.
+"""
+
+CONV = dict(type='LinearClsHead', num_classes=3, in_channels=32)
+HOST = dict(type='mmsparse.TimmViT', checkpoint=False, img_size=32, patch_size=8, depth=2)
+LOAD, PACK = dict(type='LoadImageFromFile'), dict(type='PackInputs')
+
+CONFIG = {
+    # types, asked of the registry of their place
+    'model': ({'model.type': 'ImageClasifier'}, "model: received type 'ImageClasifier'", "'ImageClassifier'"),
+    'head': ({'model.head.type': 'LinearClsHed'}, "received type 'LinearClsHed'", "'LinearClsHead'"),
+    'host': ({'model.backbone.host.type': 'mmsparse.TimViT'}, "received type 'mmsparse.TimViT'", "'mmsparse.TimmViT'"),
+    'sparsifier without its package': ({'model.backbone.sparsifier.type': 'EViT'}, "received type 'EViT'", "'mmsparse.EViT'"),
+    'sparsifier in small letters': ({'model.backbone.sparsifier.type': 'mmsparse.Evit'}, "'mmsparse.Evit'", "'mmsparse.EViT'"),
+    'torchvision data set': ({'train_dataloader.dataset.type': 'ImageFolder'}, "received type 'ImageFolder'", "Did you mean 'CustomDataset'"),
+    'data set': ({'train_dataloader.dataset.type': 'CustomDatset'}, "received type 'CustomDatset'", "'CustomDataset'"),
+    'transform as data set': ({'train_dataloader.dataset.type': 'Resize'}, "'Resize', which is of another kind", 'expected one of'),
+    'transform': ({'train_dataloader.dataset.pipeline': [LOAD, dict(type='RandomFlp'), PACK]}, "'RandomFlp'", "'RandomFlip'"),
+    'hook': ({'default_hooks.checkpoint.type': 'mmsparse.CheckpontHook'}, "'mmsparse.CheckpontHook'", "'mmsparse.CheckpointHook'"),
+    'metric as hook': ({'custom_hooks': [dict(type='Accuracy')]}, "'Accuracy', which is of another kind", 'expected one of'),
+    'metric': ({'val_evaluator.type': 'Acuracy'}, "'Acuracy'", "'Accuracy'"),
+    'sampler': ({'train_dataloader.sampler.type': 'DefautSampler'}, "'DefautSampler'", "'DefaultSampler'"),
+    'optimiser': ({'optim_wrapper.optimizer.type': 'AdamWW'}, "'AdamWW'", "'AdamW'"),
+    'wrapper': ({'optim_wrapper.type': 'AmpOptimWraper'}, "'AmpOptimWraper'", "'AmpOptimWrapper'"),
+    'schedule': ({'param_scheduler': [dict(type='CosineLR')]}, "'CosineLR'", 'expected one of'),
+    'loop': ({'train_cfg': dict(type='EpochLoop', max_epochs=3)}, "'EpochLoop'", 'expected one of'),
+    'sparsifier as neck': ({'model.neck': dict(type='mmsparse.EViT', layers=(2,))}, 'model.neck: received mmsparse.EViT', 'sparsifier of a'),
+    'adapter as neck': ({'model.neck': dict(type='mmsparse.LoRA', rank=2)}, 'model.neck: received mmsparse.LoRA', 'adapter or sparsifier'),
+    'no type': ({'train_dataloader.sampler': dict(_delete_=True, shuffle=True)}, 'train_dataloader.sampler: received', 'type='),
+    # arguments
+    'argument of a sparsifier': ({'model.backbone.sparsifier.keep_rat': 0.5}, "argument 'keep_rat'", "'keep_rate'"),
+    'argument of an adapter': ({'model.backbone.adapter.botleneck': 4}, "argument 'botleneck'", "'bottleneck'"),
+    'argument of a head': ({'model.head.num_class': 3}, "argument 'num_class'", "'num_classes'"),
+    'argument of a model': ({'model.bakbone': dict()}, "argument 'bakbone'", "'backbone'"),
+    'argument of an optimiser': ({'optim_wrapper.optimizer.lrr': 1e-3}, "argument 'lrr'", "'lr'"),
+    'argument of a wrapper': ({'optim_wrapper.clip_grads': dict()}, "argument 'clip_grads'", "'clip_grad'"),
+    'argument of a loader': ({'train_dataloader.batchsize': 8}, "argument 'batchsize'", "'batch_size'"),
+    'argument of a sampler': ({'train_dataloader.sampler.shufle': True}, "argument 'shufle'", "'shuffle'"),
+    'argument of a data set': ({'train_dataloader.dataset.data_rot': 'x'}, "argument 'data_rot'", "'data_root'"),
+    'argument of a transform': (
+        {'train_dataloader.dataset.pipeline': [LOAD, dict(type='RandomFlip', probability=0.5), PACK]},
+        "argument 'probability'",
+        'prob',
+    ),
+    'argument of a torchvision transform': (
+        {'train_dataloader.dataset.pipeline': [LOAD, dict(type='torchvision/Pad', paddding=4), PACK]},
+        "argument 'paddding'",
+        "'padding'",
+    ),
+    'argument of a hook': ({'default_hooks.logger.intervall': 5}, "argument 'intervall'", "'interval'"),
+    'argument of train_cfg': ({'train_cfg.max_epoch': 3}, "argument 'max_epoch'", "'max_epochs'"),
+    'argument of val_cfg': ({'val_cfg.fp61': True}, "argument 'fp61'", "'fp16'"),
+    'argument of a metric': ({'val_evaluator.top_k': (1,)}, "argument 'top_k'", "'topk'"),
+    'argument of a schedule': ({'param_scheduler': [dict(type='CosineAnnealingLR', Tmax=3)]}, "argument 'Tmax'", "'T_max'"),
+    'argument of randomness': ({'randomness.sed': 3}, "argument 'sed'", "'seed'"),
+    'missing argument': ({'model.backbone.adapter': dict(_delete_=True, type='mmsparse.DenseAdapter')}, 'needs bottleneck', 'no argument'),
+    'left over argument': ({'model.backbone.sparsifier.type': 'mmsparse.PYRA'}, "argument 'layers'", '_delete_=True'),
+    'misspelt entry of a file': ({'param_schedular': []}, 'param_schedular: nothing reads', "'param_scheduler'"),
+    # numbers
+    'batch size 0': ({'train_dataloader.batch_size': 0}, 'train_dataloader.batch_size: received 0', 'at least 1'),
+    'half a batch': ({'train_dataloader.batch_size': 0.5}, 'received 0.5', 'an integer of at least 1'),
+    'workers': ({'val_dataloader.num_workers': -1}, 'val_dataloader.num_workers: received -1', 'at least 0'),
+    'rate': ({'optim_wrapper.optimizer.lr': -1e-3}, 'optim_wrapper.optimizer.lr: received -0.001', 'at least 0'),
+    'rate of words': ({'optim_wrapper.optimizer.lr': 'fast'}, "received 'fast'", 'a number'),
+    'infinite rate': ({'optim_wrapper.optimizer.lr': float('inf')}, 'received inf', 'a number'),
+    'weight decay': ({'optim_wrapper.optimizer.weight_decay': -0.1}, 'weight_decay: received -0.1', 'at least 0'),
+    'momentum': ({'optim_wrapper.optimizer': dict(type='SGD', lr=1.0, momentum=-0.9)}, 'momentum: received -0.9', 'at least 0'),
+    'no epochs': ({'train_cfg.max_epochs': 0}, 'train_cfg.max_epochs: received 0', 'at least 1'),
+    'no accumulation': ({'optim_wrapper.accumulative_counts': 0}, 'accumulative_counts: received 0', 'at least 1'),
+    'validation every 0': ({'train_cfg.val_interval': 0}, 'train_cfg.val_interval: received 0', 'at least 1'),
+    'states every 0': ({'default_hooks.checkpoint.interval': 0}, 'checkpoint.interval: received 0', '-1 for never'),
+    'keeps 0 states': ({'default_hooks.checkpoint.max_keep_ckpts': 0}, 'max_keep_ckpts: received 0', '-1'),
+    'log every 0': ({'default_hooks.logger.interval': 0}, 'logger.interval: received 0', 'at least 1'),
+    'seed': ({'randomness.seed': -1}, 'randomness.seed: received -1', 'at least 0'),
+    'no classes': ({'model.head.num_classes': 0}, 'num_classes: received 0', 'at least 1'),
+    # entries that contradict each other
+    'topk': ({'val_evaluator.topk': (1, 5)}, 'val_evaluator.topk: received 5, but model.head.num_classes is 3', 'at most 3'),
+    'evaluator without loader': ({'val_dataloader': None}, 'received without val_dataloader', 'all three, or none'),
+    'loader without evaluator': ({'test_evaluator': None}, 'received without test_evaluator', 'all three, or none'),
+    'no optimiser': ({'optim_wrapper': None}, 'received without optim_wrapper', 'all three, or none'),
+    'iterations in a loop over epochs': ({'train_cfg': dict(_delete_=True, by_epoch=True, max_iters=5)}, "argument 'max_iters'", 'max_epochs'),
+    'epochs in a loop over iterations': ({'train_cfg': dict(_delete_=True, by_epoch=False, max_epochs=5)}, "argument 'max_epochs'", 'max_iters'),
+    'neither': ({'train_cfg': dict(_delete_=True, max_epochs=5)}, 'received by_epoch=None', 'expected True with max_epochs'),
+    'states by epoch in a loop over iterations': (
+        {'train_cfg': dict(_delete_=True, by_epoch=False, max_iters=5), 'param_scheduler': None},
+        'checkpoint: received by_epoch=True',
+        'by_epoch=False',
+    ),
+    'schedule by epoch in a loop over iterations': (
+        {
+            'train_cfg': dict(_delete_=True, by_epoch=False, max_iters=5),
+            'default_hooks.checkpoint.by_epoch': False,
+            'param_scheduler': [dict(type='CosineAnnealingLR', T_max=5)],
+        },
+        'param_scheduler[0]: received by_epoch=True',
+        'by_epoch=False',
+    ),
+    'no pack step': ({'train_dataloader.dataset.pipeline': [LOAD]}, "pipeline: received ['LoadImageFromFile']", "dict(type='PackInputs')"),
+    'no pipeline': ({'val_dataloader.dataset.pipeline': []}, 'pipeline: received []', "dict(type='PackInputs')"),
+    "Mixup's classes": (
+        {'model.train_cfg': dict(augments=dict(type='Mixup', alpha=0.8)), 'data_preprocessor.num_classes': 10},
+        'data_preprocessor.num_classes: received 10, but model.head.num_classes is 3',
+        'num_classes=3',
+    ),
+}
+MODEL = {
+    'width of a linear head': ({'model.head.in_channels': 31}, 'model.head.in_channels: received 31, but 32', 'Set model.head.in_channels=32'),
+    'another host': ({'model.backbone.host.embed_dim': 64}, 'model.head.in_channels: received 32, but 64', 'Set model.head.in_channels=64'),
+    'width of a ViT head': (
+        {
+            'model.head': dict(_delete_=True, type='VisionTransformerClsHead', num_classes=3, in_channels=31, hidden_dim=8),
+            'model.backbone.out_type': 'raw',
+        },
+        'model.head',
+        'model.backbone.out_type',
+    ),
+    'width of a stacked head': (
+        {'model.head': dict(_delete_=True, type='StackedLinearClsHead', num_classes=3, in_channels=16, mid_channels=[8])},
+        'model.head.in_channels: received 16, but 32',
+        'in_channels=32',
+    ),
+    'maps for a linear head': ({'model.backbone.out_type': 'featmap'}, "out_type='featmap'", "'cls_token', 'pooled'"),
+    'tokens for a linear head': ({'model.backbone.out_type': 'tokens'}, "Tokens from a backbone with out_type='tokens'", "'cls_token', 'pooled'"),
+    'all tokens for a linear head': ({'model.backbone.out_type': 'raw'}, "out_type='raw'", "'cls_token', 'pooled'"),
+    'class token for a pooling neck': (
+        {'model.neck': dict(type='GlobalAveragePooling')},
+        "B×32 from a backbone with out_type='cls_token'",
+        "'featmap'",
+    ),
+    'unknown output': ({'model.backbone.out_type': 'map'}, "received out_type='map'", 'expected one of'),
+    'host of 1 channel': ({'model.backbone.host.in_chans': 1}, 'takes images of 1 channel', 'expected 3'),
+    'host of 4 channels': ({'model.backbone.host.in_chans': 4}, 'takes images of 4 channels', 'expected 3'),
+    'layer beyond the host': ({'model.backbone.sparsifier.layers': (9,)}, 'layers=(9,)', 'from 1 to 4'),
+    'keep rate above 1': ({'model.backbone.sparsifier.keep_rate': 1.5}, '1.5', '(0, 1]'),
+    'argument of the hook of states': ({'default_hooks.checkpoint.max_keep': 5}, 'received max_keep', 'max_keep_ckpts'),
+    'best by an unknown rule': ({'default_hooks.checkpoint.save_best': 'goodness'}, 'Cannot infer the rule for key goodness', "rule='greater'"),
+}
+DATA = {
+    'no folder': ({'train_dataloader.dataset.data_root': '{folder}/nowhere'}, '{folder}/nowhere', 'no such file or folder'),
+    'empty folder': ({'val_dataloader.dataset.data_root': '{folder}/empty'}, '{folder}/empty', 'one folder of pictures per class'),
+    'folders without pictures': ({'val_dataloader.dataset.data_root': '{folder}/hollow'}, '{folder}/hollow', 'one folder of pictures per class'),
+    'one level too high': ({'train_dataloader.dataset.data_root': '{folder}/data', 'model.head.num_classes': 2}, 'parts of the data', '/data/t'),
+    'one level too low': ({'train_dataloader.dataset.data_root': '{folder}/data/train/class_0'}, '{folder}/data/train/class_0', 'per class'),
+    'batch above the data': ({'train_dataloader.batch_size': 64, 'train_dataloader.drop_last': True}, '32 images make no batch of 64', 'smaller'),
+    'number of classes': ({'model.head.num_classes': 4}, 'num_classes is 4', 'num_classes=3'),
+    'other classes in validation': ({'val_dataloader.dataset.data_root': '{folder}/others'}, "class 1 is 'class_2'", 'metainfo.classes'),
+    'classes in another order': (
+        {'train_dataloader.dataset.metainfo': dict(classes=['class_1', 'class_0', 'class_2'])},
+        "names class 0 'class_1'",
+        "('class_0', 'class_1'",
+    ),
+    'fewer names than folders': ({'train_dataloader.dataset.metainfo': dict(classes=['a', 'b'])}, '3 folders', '2 names'),
+    'labels from 1': (
+        {
+            'val_dataloader.dataset.ann_file': '{folder}/from_one.txt',
+            'val_dataloader.dataset.metainfo': dict(classes=['class_0', 'class_1', 'class_2']),
+        },
+        'labels from 1 to 3',
+        'expected 0 to 2',
+    ),
+    'label beyond the classes': (
+        {
+            'train_dataloader.dataset.ann_file': '{folder}/beyond.txt',
+            'train_dataloader.dataset.metainfo': dict(classes=['class_0', 'class_1', 'class_2']),
+        },
+        'labels from 0 to 7',
+        'expected 0 to 2',
+    ),
+    'no annotation file': (
+        {'train_dataloader.dataset.ann_file': '{folder}/none.txt'},
+        '{folder}/none.txt',
+        'Set data_root, data_prefix and ann_file',
+    ),
+    'no load step': ({'train_dataloader.dataset.pipeline': [dict(type='RandomFlip', prob=0.5), PACK]}, "finds no 'img'", 'LoadImage'),
+    'best by an unknown score': ({'default_hooks.checkpoint.save_best': 'accuracy/top5'}, "save_best: received 'accuracy/top5'", 'accuracy/top1'),
+    'stop by an unknown score': ({'custom_hooks': [dict(type='EarlyStoppingHook', monitor='acc')]}, "monitor: received 'acc'", 'accuracy/top1'),
+}
