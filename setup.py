@@ -1,58 +1,32 @@
-"""Install mmsparse; configs, tools and the model index travel in ``mmsparse/.mim``, where mim looks for them."""
+"""What pyproject.toml cannot say: configs, tools and the model index travel in ``.mim``, where mim looks for them."""
 
-import re
 import shutil
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
+# mim 0.3 (openmim) and MMEngine look beside the package. onedl-mim 0.5 looks beside the first file that the installed
+# package lists, and the list is sorted: without a folder that comes first it would look into mmsparse-VERSION.dist-info.
+PLACES = ('mmsparse', '_mmsparse_mim')
 
 
 class BuildPyWithMim(build_py):
-    """Put ``.mim`` into the wheel as copies, or into the source tree as links for an editable install."""
+    """Put ``.mim`` into a wheel. An editable install has none: there mim finds the repository's own folders."""
 
     def run(self):
         """Build the package, then add to it what lies beside it in the repository."""
         super().run()
-        editable = bool(getattr(self, 'editable_mode', False))
-        mim = (ROOT if editable else Path(self.build_lib)) / 'mmsparse' / '.mim'
-        mim.mkdir(parents=True, exist_ok=True)
-        for name in ('configs', 'tools', 'model-index.yml'):
-            source, target = ROOT / name, mim / name
-            if target.is_symlink() or target.is_file():
-                target.unlink()
-            elif target.is_dir():
-                shutil.rmtree(target)
-            if editable:
-                target.symlink_to(Path('..', '..', name))
-            elif source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns('__pycache__'))
-            else:
-                shutil.copyfile(source, target)
+        if getattr(self, 'editable_mode', False):
+            shutil.rmtree(ROOT / 'mmsparse' / '.mim', ignore_errors=True)  # links of versions before 0.1
+            return
+        for place in PLACES:
+            mim = Path(self.build_lib) / place / '.mim'
+            shutil.rmtree(mim, ignore_errors=True)
+            for name in ('configs', 'tools'):
+                shutil.copytree(ROOT / name, mim / name, ignore=shutil.ignore_patterns('__pycache__'))
+            shutil.copyfile(ROOT / 'model-index.yml', mim / 'model-index.yml')
 
 
-def requirements(name: str) -> list[str]:
-    """Pins of one file; lines that include another file belong to pip alone."""
-    lines = (ROOT / 'requirements' / name).read_text().splitlines()
-    return [line for line in lines if line and not line.startswith(('-', '#'))]
-
-
-runtime, mim, tests = requirements('runtime.txt'), requirements('mminstall.txt'), requirements('tests.txt')
-setup(
-    name='mmsparse',
-    version=re.search(r"__version__ = '(.+)'", (ROOT / 'mmsparse' / '__init__.py').read_text())[1],
-    description='Pre-trained Vision Transformers, adapted to a task and run with fewer tokens, in the MMEngine ecosystem',
-    long_description=(ROOT / 'README.md').read_text(),
-    long_description_content_type='text/markdown',
-    license='Apache-2.0',
-    packages=find_packages(include=['mmsparse', 'mmsparse.*']),
-    package_data={'mmsparse': ['assets/*']},
-    python_requires='>=3.11',
-    install_requires=runtime,
-    # The engine and its companions exist as forks and as originals; whoever has either keeps it.
-    extras_require={'mim': mim, 'tests': tests, 'all': runtime + mim + tests},
-    cmdclass={'build_py': BuildPyWithMim},
-    zip_safe=False,
-)
+setup(cmdclass={'build_py': BuildPyWithMim})
