@@ -2,22 +2,27 @@
 
 import sys
 import warnings
+from contextlib import suppress
+from importlib import import_module
 
 from .imports import Imports
 
 __version__ = '0.1.0'
+# Imported when they are asked for: importing the package alone stays cheap.
+_PUBLIC = {'load': 'mmsparse.apis', 'SparseRunner': 'mmsparse.engine.runner'}
+__all__ = ['__version__', *_PUBLIC]
 sys.meta_path.insert(0, Imports)
 warnings.filterwarnings('ignore', 'Fail to import ``MultiScaleDeformableAttention``')  # mmcv-lite has none, and nothing here needs it
+with suppress(ModuleNotFoundError):  # MMEngine is an extra; who lacks it is told so where it is needed
+    from . import packaged as packaged
 
 
 def __getattr__(name: str):
-    """Give `mmsparse.load` and `mmsparse.SparseRunner` when they are asked for: importing the package alone stays cheap."""
-    if name == 'load':
-        from mmsparse.apis import load
-
-        return load
-    if name == 'SparseRunner':
-        from mmsparse.engine.runner import SparseRunner
-
-        return SparseRunner
+    if name in _PUBLIC:
+        import_module('mmsparse.dependencies').check_installed()
+        return getattr(import_module(_PUBLIC[name]), name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})

@@ -11,6 +11,7 @@ from importlib import import_module
 from mmengine.registry import Registry
 from mmengine.utils import get_object_from_string
 
+from mmsparse.dependencies import SOMETIMES, not_installed
 from mmsparse.errors import InputError
 
 # What any builder takes out of a config.
@@ -96,6 +97,8 @@ def _registered(scope: str, registries: tuple[str, ...] = ()) -> dict:
     try:
         module = import_module(f'{scope}.registry')
     except ModuleNotFoundError:
+        if scope in SOMETIMES:
+            raise InputError(not_installed(scope)) from None
         return {}
     found = [
         value

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from mmsparse.dependencies import check_installed
 from mmsparse.errors import InputError
 
 from .reporting import reporting
@@ -58,6 +59,7 @@ def parse(options: argparse.ArgumentParser, configs: Callable = lambda args: [ar
     if getattr(args, 'launcher', None) == 'pytorch':
         os.environ.setdefault('LOCAL_RANK', str(args.local_rank))  # MMEngine looks there
     with reporting(lambda: 'Nothing was begun.'):
+        check_installed()
         for path in configs(args):
             config_file(path)
     return args

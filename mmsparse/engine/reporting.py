@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mmsparse.dependencies import SOMETIMES, not_installed
 from mmsparse.errors import InputError
 
 
@@ -20,7 +21,11 @@ def reporting(interrupted: Callable[[], str]) -> Iterator[None]:
     tool = Path(sys.argv[0]).name
     try:
         yield
-    except InputError as error:
+    except (InputError, ModuleNotFoundError) as error:
+        if isinstance(error, ModuleNotFoundError):
+            if error.name not in SOMETIMES:  # a module of the user's, or a fault of ours
+                raise
+            error = InputError(not_installed(error.name))
         # A data loader's worker sends its whole traceback as the text.
         text = str(error).rsplit('InputError: ', 1)[-1].strip()
         if rank == 0:
