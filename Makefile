@@ -2,10 +2,11 @@
 # make demo  shows what sparse-tuning is worth, on real data, offline, in minutes
 # make tables counts the networks of all configs again and writes docs/paper_tables.md
 # make test  runs the tests in it; make lint checks the style. Another place: make test VENV=/tmp/env
+# make oldest installs the package with the oldest versions that pyproject.toml allows, and runs a part of the tests
 VENV ?= .venv
 PYTHON = $(VENV)/bin/python
 
-.PHONY: env demo tables test lint
+.PHONY: env demo tables test lint oldest
 
 env: $(VENV)/installed
 
@@ -27,3 +28,12 @@ test: env
 lint: env
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
+
+OLDEST = $(addprefix tests/test_,views.py evit.py open_clip.py load.py datasets.py engine.py)
+
+# Not `python -m pytest`, which would import the checkout instead of what was installed.
+oldest:
+	python3 -m venv $(VENV)
+	$(PYTHON) tests/lower_bounds.py > $(VENV)/oldest.txt
+	$(PYTHON) -m pip install -c $(VENV)/oldest.txt '.[all,tests]'
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest $(OLDEST)

@@ -19,7 +19,8 @@ class BuildPyWithMim(build_py):
         """Build the package, then add to it what lies beside it in the repository."""
         super().run()
         if getattr(self, 'editable_mode', False):
-            shutil.rmtree(ROOT / 'mmsparse' / '.mim', ignore_errors=True)  # links of versions before 0.1
+            for left in (ROOT / 'mmsparse', *(ROOT / 'build' / 'lib' / place for place in PLACES)):  # by other installs from this checkout
+                shutil.rmtree(left / '.mim', ignore_errors=True)
             return
         for place in PLACES:
             mim = Path(self.build_lib) / place / '.mim'

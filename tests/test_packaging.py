@@ -99,8 +99,9 @@ def test_mim_finds_tools_and_each_config_once_in_a_wheel(installed):
 
 def test_mim_finds_each_config_once_in_a_checkout(tmp_path, monkeypatch):
     checkout = copy_of_the_checkout(tmp_path)
-    (checkout / 'mmsparse' / '.mim').mkdir()
-    (checkout / 'mmsparse' / '.mim' / 'configs').symlink_to(checkout / 'configs')  # of an older editable install
+    for left in ('mmsparse/.mim', 'build/lib/mmsparse/.mim', 'build/lib/_mmsparse_mim/.mim'):  # of older installs
+        (checkout / left).mkdir(parents=True)
+        (checkout / left / 'configs').symlink_to(checkout / 'configs')
     monkeypatch.chdir(checkout)
     command = run_setup('setup.py', script_args=['--quiet'], stop_after='init').get_command_obj('build_py')
     command.ensure_finalized()
