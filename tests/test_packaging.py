@@ -129,7 +129,8 @@ def test_any_config_inherits_ours_by_the_name_of_the_package(place, installed, t
 
 
 @pytest.mark.parametrize(
-    ('module', 'config'), [('mmengine', 'sparse_tuning/tiny_digits'), ('timm', 'sparse_tuning/tiny_digits'), ('mmseg', 'segmentation/tiny_tome_fcn_camvid')]
+    ('module', 'config'),
+    [('mmengine', 'sparse_tuning/tiny_digits'), ('timm', 'sparse_tuning/tiny_digits'), ('mmseg', 'segmentation/tiny_tome_fcn_camvid')],
 )
 def test_a_missing_dependency_is_one_sentence_with_the_command(module, config, tmp_path):
     arguments = ['train.py', str(ROOT / f'configs/{config}.py'), '--work-dir', str(tmp_path)]
