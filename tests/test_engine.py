@@ -3,6 +3,7 @@
 import io
 import logging
 import random
+import re
 from functools import partial
 from types import SimpleNamespace
 
@@ -72,6 +73,10 @@ def test_each_epoch_and_each_process_draws_its_own_and_a_resumed_one_the_same():
 def test_without_a_terminal_cards_are_plain_lines_and_nothing_is_drawn(config, capsys):
     runner = train(config, 'plain')
     text = capsys.readouterr().out
+    before, after = text.split('To be trained')
+    assert len(before.splitlines()) <= 3 and 'Epoch(train) [3]' in after and 'Exp name' not in text
+    for told in ('System environment', 'Hooks will be executed', 'default_hooks = dict('):
+        assert told in log_of(runner) and told not in text
     assert '\x1b[?25l' not in text and '━' not in text and '╭' not in text
     for line in ('host       vit_tiny_patch16_224, 57,632 parameters, weights: random', 'tokens     17, 14 from layer 2', 'batch 8, float32, seed 0'):
         assert line in text and line in log_of(runner)
@@ -92,6 +97,9 @@ def test_on_a_terminal_one_line_lives_and_the_log_goes_to_the_file(config, capsy
     assert 'To be trained' in text and '╭' in text and 'Trained' in text
     assert 'epoch 3/3' in text and '12/12' in text and 'img/s' in text and '0:00:00 left' in text and 'lr ' in text
     assert 'validation, epoch 3: accuracy/top1' in text.replace('\x1b[2K', '')
+    for epoch in (1, 2, 3):
+        assert re.search(rf'epoch {epoch}/3: loss \d', text)
+    assert '\x1b[2K' in text[text.rindex('━') : text.index('Trained')], 'a bar is left behind'
     lines = log_of(runner)
     assert 'Epoch(train) [3]' in lines and 'Epoch(val) [3]' in lines and 'tokens     17' in lines
     assert 'Epoch(train)' not in capsys.readouterr().out + text

@@ -23,6 +23,7 @@ def parse_args():
     options.add_argument('--amp', action='store_true', help='test in mixed precision')
     options.add_argument('--tta', action='store_true', help='test-time augmentation: tta_model and tta_pipeline of the config, else mirroring')
     options.add_argument('--show-dir', help='folder for drawn predictions')
+    options.add_argument('--per-class', action='store_true', help='also precision, recall and F1 of each class (one label per image)')
     options.add_argument('--interval', type=int, help='draw every n-th image (default: 1)')
     args = parse(options)
     if args.out_item and not args.out:
@@ -40,6 +41,14 @@ from mmengine.evaluator import DumpResults
 
 from mmsparse.engine.launch import build_runner, existing, load_config
 from mmsparse.visualization.tables import writable
+
+PER_CLASS = dict(
+    type='mmpretrain.SingleLabelMetric',
+    thrs=None,
+    items=('precision', 'recall', 'f1-score', 'support'),
+    average=None,
+    prefix='per-class',
+)
 
 
 def build_config(args) -> Config:
@@ -64,6 +73,14 @@ def build_config(args) -> Config:
             cfg.visualizer.save_dir = args.show_dir
         else:
             hook.update(enable=True, out_dir=args.show_dir, interval=args.interval or hook.get('interval', 1))
+    if args.per_class:
+        head = cfg.model.get('head', {}).get('type', '')
+        if 'Cls' not in head or 'MultiLabel' in head:
+            raise InputError(
+                f'--per-class: expected a classifier with one label per image, received head {head or "none"}. Leave the option out; '
+                "the table of classes of mmseg's metric is in the log file of every test."
+            )
+        cfg.test_evaluator = [*(cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]), PER_CLASS]
     if args.tta:
         if args.show_dir:
             raise InputError('--tta --show-dir: an image has several inputs then, and none to draw on. Leave one of the two out.')

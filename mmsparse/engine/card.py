@@ -2,6 +2,7 @@
 
 import math
 import re
+import shlex
 import time
 from collections.abc import Sequence
 from itertools import pairwise
@@ -20,13 +21,18 @@ from mmsparse.models.necks.tome import ToMe
 from mmsparse.models.pixels import warning
 from mmsparse.models.watch import rows_taken
 from mmsparse.registry import HOOKS
+from mmsparse.state.folder import CARD, TENSORS
 
-from .terminal import figures, show
+from .terminal import command, figure, figures, near, screens, show
+
+SHARED = (TENSORS, CARD)  # of a state; the rest is for --resume
 
 
 @HOOKS.register_module()
 class CardHook(Hook):
-    """Show host, trainable parameters, cost, tokens, data and recipe before training; metrics, checkpoint, time and speed after it.
+    """Show host, trainable parameters, cost, tokens, data and recipe before training.
+
+    After it, and after a test, show metrics, checkpoint, time and speed.
 
     Args:
         notes: rows that the first card gets besides, such as what of a folder was left out (`mmsparse.engine.own_folder`).
@@ -52,7 +58,25 @@ class CardHook(Hook):
 
     def after_run(self, runner) -> None:
         if runner.rank == 0 and hasattr(self, 'minutes'):
-            show(runner.logger, 'Trained', {**outcome(runner, self.metrics), 'time': f'{self.minutes:.1f} min', 'speed': speed(runner, self.first)})
+            rows = {**outcome(runner, self.metrics), 'time': f'{self.minutes:.1f} min', 'speed': speed(runner, self.first)}
+            show(runner.logger, 'Trained', rows, next_commands(runner))
+        if runner.rank == 0 and hasattr(self, 'tested'):
+            show(runner.logger, 'Tested', self.tested)
+
+    def before_test(self, runner) -> None:
+        self.test_start = time.monotonic()
+        for handler in screens(runner.logger):  # LoggerHook's line with the same figures goes to the log file only
+            handler.addFilter(lambda line: line.funcName != 'after_test_epoch')
+
+    def after_test_epoch(self, runner, metrics=None) -> None:
+        seconds, images = time.monotonic() - self.test_start, len(runner.test_dataloader.dataset)
+        self.tested = {
+            **test_figures(metrics or {}, getattr(runner.test_dataloader.dataset, 'metainfo', {}).get('classes')),
+            'images': f'{images:,}',
+            'time': f'{seconds:.1f} s',
+            'speed': f'{images / seconds:,.0f} img/s, loading included',
+            'checkpoint': near(runner._load_from) if runner._load_from else 'none',
+        }
 
 
 def describe(model: torch.nn.Module) -> dict[str, str]:
@@ -143,6 +167,29 @@ def outcome(runner, metrics: dict) -> dict[str, str]:
         epoch = re.search(r'epoch_(\d+)', Path(known['best_ckpt']).name)
         rows['best'] = f'{known["best_score"]:.4g}' + (f' at epoch {epoch[1]}' if epoch else '') + f', {known["best_ckpt"]}'
     rows['checkpoint'] = str(known.get('last_ckpt', 'none written'))
+    return rows
+
+
+def next_commands(runner) -> dict[str, str]:
+    """Return what to call next: with the config that the run has written, which holds all options, and its best state, else its last one."""
+    known = runner.message_hub.runtime_info
+    state = known.get('best_ckpt') or known.get('last_ckpt')
+    config, name = Path(runner.work_dir) / Path(runner.cfg.filename or '').name, Path(state or '').name
+    if not (state and (Path(state) / CARD).is_file() and config.is_file()):
+        return {}
+    return {
+        'test': command('test', config, state),
+        'infer': command('infer', state, 'photo.jpg'),
+        'share': shlex.join(['tar', '-cf', f'{name}.tar', '-C', near(Path(state).parent), *(f'{name}/{file}' for file in SHARED)]),
+    }
+
+
+def test_figures(metrics: dict, classes: Sequence[str] | None) -> dict[str, str]:
+    """Return metrics by name, and those that have a value for each class by class."""
+    by_class = {name.split('/')[-1].removesuffix('_classwise'): values for name, values in metrics.items() if isinstance(values, list)}
+    rows = {name: figure(value) for name, value in metrics.items() if not isinstance(value, list)}
+    for number, values in enumerate(zip(*by_class.values())):
+        rows[f'class {classes[number] if classes else number}'] = figures(dict(zip(by_class, values)))
     return rows
 
 

@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, IterBasedTrainLoop
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.text import Text
 
 from mmsparse.registry import HOOKS
 
@@ -21,8 +22,9 @@ RECENT = 20  # iterations over which speed and loss are averaged
 class ProgressHook(Hook):
     """Show epoch, time left, loss, learning rate and img/s in one line; validation and test take the line over while they run.
 
-    While the line lives, MMEngine's own lines go to the log file only (warnings still appear above it). Without a
-    terminal this hook does nothing and they are what one sees. Only the first process draws.
+    The loss of every finished epoch and every validation stay above it; the line itself is gone when the run ends. While it lives, MMEngine's own
+    lines go to the log file only (warnings still appear above it). Without a terminal this hook does nothing and they are what one sees. Only the
+    first process draws.
     """
 
     priority = 'LOW'  # after the hooks that log loss, rate and time
@@ -36,7 +38,7 @@ class ProgressHook(Hook):
         """Start here and not in before_train, where the card is still being drawn."""
         words = 'iterations' if isinstance(runner.train_loop, IterBasedTrainLoop) else f'epoch {runner.epoch + 1}/{runner.max_epochs}'
         self._take_over(runner, words, runner.max_iters, runner.iter)
-        self.training = True
+        self.training, self.begun = True, runner.iter
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         if self.progress is not None:
@@ -49,7 +51,11 @@ class ProgressHook(Hook):
             now = f'{left} left  loss {read("train/loss").mean(RECENT):.4f}{rate}  {speed:.0f} img/s'
             self.progress.update(self.line, completed=runner.iter + 1, figures=now)
 
+    def after_train_epoch(self, runner) -> None:
+        self._say_loss(runner)
+
     def before_val_epoch(self, runner) -> None:
+        self._say_loss(runner)  # of a loop without epochs
         self._take_over(runner, 'validation', len(runner.val_dataloader))
 
     def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
@@ -68,9 +74,6 @@ class ProgressHook(Hook):
     def after_test_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         self._advance()
 
-    def after_test_epoch(self, runner, metrics=None) -> None:
-        self._say('test', metrics)
-
     def after_run(self, runner) -> None:
         self._stop()
 
@@ -88,7 +91,7 @@ class ProgressHook(Hook):
         if runner.rank != 0 or not console.is_terminal or console.is_dumb_terminal:
             return False
         columns = TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TextColumn('{task.fields[figures]}')
-        self.progress = Progress(*columns, console=console, refresh_per_second=4)
+        self.progress = Progress(*columns, console=console, refresh_per_second=4, transient=True)
         self.progress.start()
         self.handlers = [(handler, handler.level, handler.stream) for handler in screens(runner.logger)]
         for handler, level, _ in self.handlers:
@@ -101,9 +104,16 @@ class ProgressHook(Hook):
         if self.progress is not None:
             self.progress.advance(self.line)
 
+    def _say_loss(self, runner) -> None:
+        if self.training and runner.iter > self.begun:
+            iterations = isinstance(runner.train_loop, IterBasedTrainLoop)
+            place = f'iteration {runner.iter}' if iterations else f'epoch {runner.epoch + 1}/{runner.max_epochs}'
+            self._say(place, dict(loss=runner.message_hub.get_scalar('train/loss').mean(runner.iter - self.begun)))
+            self.begun = runner.iter
+
     def _say(self, words: str, metrics: dict | None) -> None:
         if self.progress is not None:
-            self.progress.console.print(f'{words}: {figures(metrics or {})}', highlight=False)
+            self.progress.console.print(Text(f'{words}: {figures(metrics or {})}'))
 
     def _stop(self) -> None:
         if self.progress is not None:

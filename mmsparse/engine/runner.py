@@ -27,6 +27,7 @@ from mmsparse.state.trust import refuse_foreign_types
 from .data_check import readable
 from .keep_rate import KeepRateHook
 from .random_state import random_state, set_random_state
+from .terminal import quieten
 
 
 @RUNNERS.register_module()
@@ -65,6 +66,12 @@ class SparseRunner(Runner):
             if isinstance(hook, KeepRateHook):
                 hook.check(self)
         return super().train()
+
+    def build_logger(self, *args, **settings):
+        """Return MMEngine's logger; what it says before the start card goes to the log file only."""
+        logger = super().build_logger(*args, **settings)
+        quieten(logger)
+        return logger
 
     def build_train_loop(self, loop) -> BaseLoop:
         """Refuse data that make no batch: the schedules would fail in their own words."""
