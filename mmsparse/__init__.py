@@ -2,10 +2,10 @@
 
 import sys
 import warnings
-from contextlib import suppress
 from importlib import import_module
 
-from .imports import Imports
+from .imports import CONFIGS, Imports
+from .packaged import open_to
 
 __version__ = '0.1.0'
 # Imported when they are asked for: importing the package alone stays cheap.
@@ -13,8 +13,8 @@ _PUBLIC = {'load': 'mmsparse.apis', 'SparseRunner': 'mmsparse.engine.runner'}
 __all__ = ['__version__', *_PUBLIC]
 sys.meta_path.insert(0, Imports)
 warnings.filterwarnings('ignore', 'Fail to import ``MultiScaleDeformableAttention``')  # mmcv-lite has none, and nothing here needs it
-with suppress(ModuleNotFoundError):  # MMEngine is an extra; who lacks it is told so where it is needed
-    from . import packaged as packaged
+if CONFIGS in sys.modules:
+    open_to(sys.modules[CONFIGS])
 
 
 def __getattr__(name: str):

@@ -5,6 +5,9 @@ from contextlib import redirect_stdout
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from io import StringIO
 
+from .packaged import open_to
+
+CONFIGS = 'mmengine.config.config'
 OPTIMIZERS = 'mmengine.optim.optimizer.builder'
 TALKATIVE = ('mmpretrain.datasets', 'mmseg.datasets')  # print that they miss a package of their publisher
 
@@ -25,6 +28,9 @@ class Imports:
 
         They import it for Adafactor alone, and it takes five seconds; `adafactor` does so when a config names it.
         """
+        if name == CONFIGS and (spec := PathFinder.find_spec(name, path)) is not None:
+            spec.loader = Opened(name, spec.origin)
+            return spec
         if name in TALKATIVE and (spec := PathFinder.find_spec(name, path)) is not None:
             spec.loader = Quiet(name, spec.origin)
             return spec
@@ -34,6 +40,15 @@ class Imports:
                 builder.OPTIMIZERS.register_module(name='Adafactor', module=adafactor)
             raise ModuleNotFoundError(name)
         return None
+
+
+class Opened(SourceFileLoader):
+    """Executes MMEngine's module of configs and lets them inherit ours."""
+
+    def exec_module(self, module) -> None:
+        """Execute it."""
+        super().exec_module(module)
+        open_to(module)
 
 
 class Quiet(SourceFileLoader):

@@ -2,9 +2,6 @@
 
 from pathlib import Path
 
-from mmengine.config import Config
-from mmengine.config.utils import MODULE2PACKAGE
-
 PREFIX = 'mmsparse::'
 
 
@@ -14,21 +11,20 @@ def home() -> Path:
     return package / '.mim' if (package / '.mim').is_dir() else package.parent
 
 
-def open_to_mmengine() -> None:
+def open_to(config) -> None:
     """Let MMEngine's configs inherit ours.
+
+    Args:
+        config: the module ``mmengine.config.config``, whenever it is imported.
 
     Its table of packages is closed, and it would put everything inherited into the scope of the package named: ours come with a
     ``default_scope`` of their own, as if they stood in the folder of the config that inherits them.
     """
-    MODULE2PACKAGE.setdefault('mmsparse', 'mmsparse')  # messages and inferencers of MMEngine look there
-    others = Config._get_cfg_path
+    others = config.Config._get_cfg_path
 
     def find(cfg_path: str, filename: str) -> tuple[str, str | None]:
         if not cfg_path.startswith(PREFIX):
             return others(cfg_path, filename)
         return str(home() / 'configs' / cfg_path.removeprefix(PREFIX)), None
 
-    Config._get_cfg_path = staticmethod(find)
-
-
-open_to_mmengine()
+    config.Config._get_cfg_path = staticmethod(find)

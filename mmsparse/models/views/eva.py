@@ -12,8 +12,9 @@ from torch.nn import functional as F
 from mmsparse.errors import InputError
 from mmsparse.tokens import Tokens
 
-from .base import QKV, View, fused_qkv
+from .base import QKV, View
 from .operators import Operator, SideBySide
+from .projections import fused_qkv
 from .timm_parts import FFN, TimmParts, timm_pooled
 
 PHASE = 'phase'

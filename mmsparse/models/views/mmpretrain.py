@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from mmsparse.errors import InputError
 from mmsparse.tokens import Tokens
 
-from .base import View, fused_qkv, mean_of_patches, split_heads
+from .base import View, mean_of_patches
+from .projections import fused_qkv, split_heads
 
 IDENTITY = 'torch.nn.modules.linear.Identity'
 

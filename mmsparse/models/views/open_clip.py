@@ -18,7 +18,8 @@ from ..host_weights import load_open_clip, seeded, sketching
 from ..hubs import pretrained_open_clip
 from ..pixels import open_clip_pixels
 from ..weight_files import checked
-from .base import View, mean_of_patches, packed_qkv, qualified, split_heads
+from .base import View, mean_of_patches, qualified
+from .projections import packed_qkv, split_heads
 
 LINEAR = ('torch.nn.modules.linear.Linear',)
 NORM = ('open_clip.transformer.LayerNorm', 'open_clip.transformer.LayerNormFp32')

@@ -16,7 +16,8 @@ from ..host_weights import load_timm, seeded, sketching
 from ..hubs import pretrained_timm
 from ..pixels import timm_pixels
 from ..weight_files import checked
-from .base import View, fused_qkv, resolve
+from .base import View, resolve
+from .projections import fused_qkv
 from .timm_parts import FFN, IDENTITY, TimmParts, timm_pooled
 
 SCALE = (IDENTITY, 'timm.layers.layer_scale.LayerScale')

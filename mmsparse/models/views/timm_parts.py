@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from mmsparse.errors import InputError
 from mmsparse.tokens import Tokens
 
-from .base import View, mean_of_patches, qualified, split_heads
+from .base import View, mean_of_patches, qualified
 from .operators import Operator, SideBySide
+from .projections import split_heads
 
 IDENTITY = 'torch.nn.modules.linear.Identity'
 LINEAR = ('torch.nn.modules.linear.Linear',)
