@@ -3,7 +3,7 @@
 The recipe, by the number of training pictures n (the only place for it):
 
 - batch: n / 8, from 8 to 50, so that small sets have several steps to an epoch too.
-- length: ten epochs, or as many as make 160 steps.
+- length: the config's ten epochs, or as many as make 160 steps.
 - learning rate: 3e-3 for a host of width 128 and batches of 50, in proportion to the roots of batch and of 1 / width: 1.2e-3 for a ViT-B.
 - schedule: a tenth of the epochs is warm-up, the rest a cosine to 0. Five validations, the last at the end.
 """
@@ -14,6 +14,7 @@ import json
 import math
 import os
 from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -55,7 +56,7 @@ def fill_in(cfg: Config, args: Namespace) -> None:
         return
     named = given.pop('data', None)
     data = data or named
-    check_arguments(read_folder, given, KEY, frozenset({'root'}))
+    check_arguments(read_folder, given, KEY, added=('root',))
     if not data:
         raise InputError(
             f'{cfg.filename} takes its pictures from a folder: python tools/train.py {cfg.filename} --data FOLDER. '
@@ -73,7 +74,7 @@ def fill_in(cfg: Config, args: Namespace) -> None:
         dataset = cfg[f'{loader}_dataloader'].dataset
         dataset.data_root, dataset.ann_file = str(Path(data).resolve()), str(lists[part].resolve())
         _fit_pipeline(dataset.pipeline, view.image_size, about)
-    _fit_schedule(cfg, len(found.parts['train']), view.width)
+    _fit_schedule(cfg, options, len(found.parts['train']), view.width)
     if not about.sure:
         found.notes['pixels'] = (
             f'mean and std as timm has them for {cfg.model.backbone.host.name}; the file of weights does not say which it was trained with. '
@@ -120,12 +121,14 @@ def _fit_pipeline(pipeline: list, size: tuple[int, int], about: Input) -> None:
             step.interpolation = about.interpolation
 
 
-def _fit_schedule(cfg: Config, pictures: int, width: int) -> None:
+def _fit_schedule(cfg: Config, options: Mapping, pictures: int, width: int) -> None:
     """Fill in the recipe above where the config leaves it open."""
     loader, optimizer = cfg.train_dataloader, cfg.optim_wrapper.optimizer
     batch = loader.setdefault('batch_size', min(max(8, pictures // 8), 50, pictures))
     steps = math.ceil(pictures / batch)
-    epochs = cfg.train_cfg.setdefault('max_epochs', max(10, math.ceil(160 / steps)))
+    if 'train_cfg.max_epochs' not in options:
+        cfg.train_cfg.max_epochs = max(cfg.train_cfg.max_epochs, math.ceil(160 / steps))
+    epochs = cfg.train_cfg.max_epochs
     interval = cfg.train_cfg.setdefault('val_interval', math.ceil(epochs / 5))
     optimizer.setdefault('lr', float(f'{3e-3 * math.sqrt(batch / 50 * 128 / width):.2g}'))
     cfg.setdefault('auto_scale_lr', ConfigDict(enable=False, base_batch_size=batch))

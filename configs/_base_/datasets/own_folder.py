@@ -19,13 +19,13 @@ test_pipeline = [
 ]
 train_dataloader = dict(
     num_workers=2,
-    dataset=dict(type='BaseDataset', pipeline=train_pipeline),
+    dataset=dict(type='BaseDataset', ann_file='', pipeline=train_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=True),
 )
 val_dataloader = dict(
     batch_size=64,
     num_workers=2,
-    dataset=dict(type='BaseDataset', test_mode=True, pipeline=test_pipeline),
+    dataset=dict(type='BaseDataset', ann_file='', test_mode=True, pipeline=test_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=False),
 )
 test_dataloader = val_dataloader
