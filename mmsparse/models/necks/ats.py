@@ -14,7 +14,7 @@ from mmsparse.tokens import Plan, Tokens
 from ..attention import Probe
 from ..scores import AttentionReceived, Score
 from ..views.base import View
-from .base import BaseSparsifier, asked, kept
+from .base import BaseSparsifier, asked, kept, order
 
 
 class ValueWeightedAttention(Score):
@@ -83,7 +83,8 @@ class ATS(BaseSparsifier):
             valid_bm = torch.ones_like(score_bm, dtype=torch.bool) if tokens.mask_bn is None else tokens.mask_bn[:, prefix:] > 0
             chosen_bm = self._sample(score_bm, valid_bm)
         count_b = chosen_bm.sum(1)
-        length = prefix + int(count_b.max())
+        # A graph has one length for all pictures: the longest there can be.
+        length = prefix + (kept(tokens.patches, self.keep_rate) if torch.compiler.is_exporting() else int(count_b.max()))
         place_bm = torch.where(chosen_bm, prefix + chosen_bm.cumsum(1) - 1, -1)
         head_p = torch.arange(prefix, device=place_bm.device).expand(batch, -1)
         mask_bn = (torch.arange(length, device=place_bm.device) < prefix + count_b.unsqueeze(1)).to(tokens.x_bnc.dtype)
@@ -91,15 +92,16 @@ class ATS(BaseSparsifier):
 
     def _sample(self, score_bm: Tensor, valid_bm: Tensor) -> Tensor:
         """Return B×m, whether a patch is nearest to one of its image's grid points. Padding counts nowhere: the other images must not matter."""
-        patches, present_b = score_bm.shape[1], valid_bm.sum(1).tolist()
-        sorted_bm, order_bm = score_bm.masked_fill(~valid_bm, -1.0).sort(dim=1, stable=True)  # padding first
+        patches, present_b1 = score_bm.shape[1], valid_bm.sum(1, keepdim=True)
+        ranked_bm = score_bm.masked_fill(~valid_bm, -1.0)
+        order_bm = order(-ranked_bm)  # padding first
+        sorted_bm, first_b1 = ranked_bm.gather(1, order_bm), patches - present_b1
         cdf_bm = sorted_bm.clamp(min=0).cumsum(1)
-        first_b1 = torch.tensor([[patches - count] for count in present_b], device=score_bm.device)
         low_b1, high_b1 = cdf_bm.gather(1, first_b1), cdf_bm[:, -1:]
         cdf_bm = (cdf_bm - low_b1) / (high_b1 - low_b1).clamp(min=torch.finfo(cdf_bm.dtype).tiny)
         cdf_bm = cdf_bm.masked_fill(torch.arange(patches, device=score_bm.device) < first_b1, float('inf'))
-        samples_b1 = torch.tensor([[kept(count, self.keep_rate)] for count in present_b], device=score_bm.device)
-        step_bs = torch.arange(int(samples_b1.max()), device=score_bm.device).expand(len(present_b), -1)
+        samples_b1 = (self.keep_rate * present_b1.double()).ceil().long()  # as `kept`
+        step_bs = torch.arange(kept(patches, self.keep_rate), device=score_bm.device).expand(len(score_bm), -1)
         grid_bs = (torch.minimum(step_bs, samples_b1 - 1).to(cdf_bm.dtype) + 0.5) / samples_b1  # points past an image's last repeat it
         nearest_bs = (cdf_bm.unsqueeze(1) - grid_bs.unsqueeze(2)).abs().argmin(-1)
         return torch.zeros_like(valid_bm).scatter(1, order_bm.gather(1, nearest_bs), 1)

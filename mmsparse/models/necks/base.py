@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
@@ -100,9 +101,30 @@ def check_layers(name: str, view: View, layers: Sequence[int]) -> None:
         raise InputError(f'{name}: received layers={tuple(layers)}, expected each layer once, in rising order.')
 
 
+def strongest(score_bn: Tensor, count: int) -> Tensor:
+    """Return the places of the highest scores, B×count, in rising order; of equal ones the first stay.
+
+    That is a stable sort's choice without one, which ONNX does not know; which of equal ones topk alone would take is left to the device.
+    """
+    least_b1 = score_bn.topk(count, dim=1).values[:, -1:]
+    above_bn, tied_bn = score_bn > least_b1, score_bn == least_b1
+    stays_bn = above_bn | tied_bn & (tied_bn.cumsum(1) <= count - above_bn.sum(1, keepdim=True))
+    order_n = torch.arange(score_bn.shape[1], device=score_bn.device)
+    return torch.where(stays_bn, score_bn.shape[1] - order_n, -order_n).topk(count, dim=1).indices
+
+
+def order(score_bn: Tensor) -> Tensor:
+    """Return the places of all scores, B×N, the highest first and of equal ones the first, as a stable sort does; O(N²) comparisons."""
+    place_n = torch.arange(score_bn.shape[1], device=score_bn.device)
+    one_bn1, other_b1n = score_bn.unsqueeze(2), score_bn.unsqueeze(1)
+    rank_bn = ((other_b1n > one_bn1) | (other_b1n == one_bn1) & (place_n < place_n.unsqueeze(1))).sum(-1)
+    return torch.zeros_like(rank_bn).scatter(1, rank_bn, place_n.expand_as(rank_bn))
+
+
 def highest(score_bn: Tensor, count: int) -> Tensor:
-    """Return the places of the highest scores, B×count, the highest first and of equal ones the first: topk leaves that to the device."""
-    return score_bn.sort(dim=1, descending=True, stable=True).indices[:, :count]
+    """Return the places of the highest scores, B×count, the highest first and of equal ones the first."""
+    place_bk = strongest(score_bn, count)
+    return place_bk.gather(1, order(score_bn.gather(1, place_bk)))
 
 
 def asked(name: str, layer: int, probe: Probe | None) -> Probe:

@@ -16,7 +16,7 @@ from mmsparse.value_checks import check_rate, check_weight, is_list
 from ..attention import Probe
 from ..losses import LossContext, divergence
 from ..views.base import View
-from .base import BaseSparsifier, check_layers, highest
+from .base import BaseSparsifier, check_layers, strongest
 
 
 class Predictor(nn.Module):
@@ -113,7 +113,7 @@ class DynamicViT(BaseSparsifier):
         keep = max(1, int(self.rates[layer] * tokens.source_bm.shape[1]))  # in this order: .29 · 10 · 10 is 29 in floats, .29 · 100 is not
         if keep >= tokens.patches:
             return None
-        return Plan.keep(tokens, highest(logp_bm2[..., 0], keep).sort(dim=1).values)
+        return Plan.keep(tokens, strongest(logp_bm2[..., 0], keep))
 
     def losses(self, ctx: LossContext) -> dict[str, Tensor]:
         """Ratio loss (eq. 13), distillation of logits and of the patches that are kept to the end (eq. 11, 12), each by the row it is now in."""

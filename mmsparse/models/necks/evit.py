@@ -15,7 +15,7 @@ from mmsparse.value_checks import check_flag
 from ..attention import Probe
 from ..scores import SCORES
 from ..views.base import View
-from .base import BaseSparsifier, asked, highest, kept
+from .base import BaseSparsifier, asked, kept, strongest
 
 FUSE = ('merge', 'drop', 'argmax')
 
@@ -76,9 +76,10 @@ class EViT(BaseSparsifier):
         score_bn = self.score(asked('EViT', layer, probe), tokens)
         if tokens.mask_bn is not None:
             score_bn = score_bn.masked_fill(tokens.mask_bn <= 0, 0.0)  # scores are never negative: what is not valid ranks last
-        ranked_bk = highest(score_bn[:, tokens.prefix :], keep + 1)
-        kept_bk, next_b1 = ranked_bk[:, :keep].sort(dim=1).values, ranked_bk[:, keep:]
+        score_bm = score_bn[:, tokens.prefix :]
+        kept_bk = strongest(score_bm, keep)
         if self.fuse == 'argmax':
+            next_b1 = score_bm.scatter(1, kept_bk, float('-inf')).argmax(1, keepdim=True)
             return Plan.keep(tokens, torch.cat([kept_bk, next_b1], dim=1))
         plan = Plan.keep(tokens, kept_bk)
         if self.fuse == 'drop':

@@ -162,9 +162,11 @@ def merging(tokens: Tokens, edges: Edges, edit=None) -> Plan:
     batch, rows = tokens.x_bnc.shape[:2]
     leaves_bn = torch.zeros(batch, rows, dtype=torch.bool, device=tokens.x_bnc.device).scatter(1, edges.source_br, 1)
     order_n = torch.arange(rows, device=tokens.x_bnc.device)
-    # Prefix first, then even positions, then odd ones; what leaves is sorted behind all.
-    key_n = torch.where(order_n < tokens.prefix, order_n, rows * (1 + order_n % 2) + order_n)
-    place_bn = torch.where(leaves_bn, 4 * rows, key_n).argsort(1).argsort(1)
+    # Prefix first, then what is left of the even positions, then the odd ones.
+    is_even_n, is_odd_n = (order_n >= tokens.prefix) & (order_n % 2 == 0), (order_n >= tokens.prefix) & (order_n % 2 == 1)
+    even_bn = (is_even_n & ~leaves_bn).cumsum(1)
+    place_bn = torch.where(is_odd_n, even_bn[:, -1:] + is_odd_n.cumsum(0), even_bn) + tokens.prefix - 1
+    place_bn = torch.where(order_n < tokens.prefix, order_n, place_bn)
     index_bn = place_bn.scatter(1, edges.source_br, place_bn.gather(1, edges.target_br))
     length = rows - edges.source_br.shape[1]
     size_bn = tokens.sizes_bn
