@@ -177,7 +177,7 @@ def test_what_stands_before_it_merges_with_it(ahead):
 
 
 def test_a_list_that_does_not_merge_whole_is_refused_by_the_tool_that_merges():
-    with pytest.raises(InputError, match='^Reader merges into operators beyond its own sites, and LoRA, listed behind it, acts in between'):
+    with pytest.raises(InputError, match='^Reader merges into more than what its sites have, and LoRA, listed behind it, acts in between'):
         merge(classifier(None, [plug_in(Reader), LORA]), {})
 
 
@@ -230,3 +230,13 @@ def test_dynamicvit_leaves_a_small_image_one_patch():
 def test_tomes_line_starts_at_a_whole_number_as_published(r, inflect, counts):
     backbone = build(timm_host(depth=12), sparsifier=dict(type='mmsparse.ToMe', r=r, inflect=inflect))
     assert list(backbone.sparsifiers[0].counts) == counts
+
+
+def test_a_shift_that_lies_in_the_positions_is_not_scaled_by_who_stands_behind():
+    """CLIP's patch projection has no bias: of two SSF the first would keep its shift unscaled."""
+    backbone, images = build('open_clip', [SSF, SSF]).double(), images_for('open_clip').double()
+    with torch.no_grad():
+        before = backbone(images)[-1]
+        backbone.fold()
+        torch.testing.assert_close(backbone(images)[-1], before, rtol=0, atol=1e-9)
+    assert len(backbone.adapters) == 2

@@ -51,7 +51,7 @@ def merge(model: nn.Module, cfg: Mapping) -> tuple[dict[str, Tensor], dict[str, 
     merging = len(mergeable(backbone.adapters, backbone.view))
     if left := [type(adapter).__name__ for adapter in backbone.adapters[merging:]]:
         raise InputError(
-            f'{left[0]} merges into operators beyond its own sites, and {", ".join(left[1:])}, listed behind it, acts in between. List it last.'
+            f'{left[0]} merges into more than what its sites have, and {", ".join(left[1:])}, listed behind it, acts in between. List it last.'
         )
     if getattr(model, 'neck', None) is not None:
         raise InputError('received a model with a neck, which a plain checkpoint has no place for. Merge a model without one.')

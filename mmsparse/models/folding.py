@@ -24,7 +24,10 @@ def mergeable(adapters: Sequence[BaseAdapter], view: View) -> list[BaseAdapter]:
     """
     leading = list(takewhile(lambda adapter: adapter.folds, adapters))
     for place, adapter in enumerate(leading):
-        if _written(adapter, view) - set(adapter.sites) and any(other.sites for other in adapters[place + 1 :]):
+        written, behind = _written(adapter, view), {site for other in adapters[place + 1 :] for site in other.sites}
+        # Without a bias the shift of the patch projection lies in the positions, which a scale behind it would not reach.
+        unreached = 'embed' in written & behind and view.operator(0, 'embed').bias is None
+        if unreached or behind and written - set(adapter.sites):
             return leading[:place]
     return leading
 
