@@ -107,8 +107,8 @@ class SparseViT(BaseModule):
         Raises:
             InputError: in training, where a part has losses: who calls this would train without them.
         """
-        lost = [type(part).__name__ for part in (*self.adapters, *self.sparsifiers) if has_losses(part)]
-        if lost and self.training and torch.is_grad_enabled():
+        learns = self.training and torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        if learns and (lost := [type(part).__name__ for part in (*self.adapters, *self.sparsifiers) if has_losses(part)]):
             raise InputError(
                 f'SparseViT: {" and ".join(lost)} has losses of its own, and a model that calls the backbone does not collect them, so it would not '
                 "learn. Use type='mmsparse.SparseClassifier' (mmsparse.SparseSegmentor) for the model; in a loop of your own call encode(images) and "
