@@ -144,9 +144,9 @@ def test_train_options_mean_what_mmpretrain_says(small):
 
 
 def test_a_config_drops_a_hook_by_its_name(small):
-    assert (
-        tool('test.py', small.config, small.checkpoint, '--work-dir', small.folder / 'dropped', '--cfg-options', 'default_hooks.progress=None') == 0
-    )
+    # A name of its own: two runs of one process and second share MMEngine's logger otherwise, and its file.
+    options = ('--cfg-options', 'default_hooks.progress=None', 'experiment_name=dropped')
+    assert tool('test.py', small.config, small.checkpoint, '--work-dir', small.folder / 'dropped', *options) == 0
     text = next((small.folder / 'dropped').rglob('*.log')).read_text()
     assert 'ClassCountHook' in text and 'ProgressHook  ' not in text
 
