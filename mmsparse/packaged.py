@@ -11,6 +11,12 @@ def home() -> Path:
     return package / '.mim' if (package / '.mim').is_dir() else package.parent
 
 
+def found(path: str | Path) -> Path:
+    """Return the path of a config: one of ours by ``mmsparse::sparse_tuning/tiny_digits.py``, any other as it is."""
+    name = str(path)
+    return home() / 'configs' / name.removeprefix(PREFIX) if name.startswith(PREFIX) else Path(path)
+
+
 def open_to(config) -> None:
     """Let MMEngine's configs inherit ours.
 
@@ -23,8 +29,6 @@ def open_to(config) -> None:
     others = config.Config._get_cfg_path
 
     def find(cfg_path: str, filename: str) -> tuple[str, str | None]:
-        if not cfg_path.startswith(PREFIX):
-            return others(cfg_path, filename)
-        return str(home() / 'configs' / cfg_path.removeprefix(PREFIX)), None
+        return (str(found(cfg_path)), None) if cfg_path.startswith(PREFIX) else others(cfg_path, filename)
 
     config.Config._get_cfg_path = staticmethod(find)

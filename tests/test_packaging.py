@@ -128,6 +128,19 @@ def test_any_config_inherits_ours_by_the_name_of_the_package(place, installed, t
     assert done.stdout.split() == [str(root / 'mmsparse/__init__.py'), 'mmpretrain', '5', 'mmsparse.EViT', 'False'], done.stderr
 
 
+@pytest.mark.parametrize('place', ['a wheel', 'a checkout'])
+def test_tools_and_configs_are_reached_without_their_paths(place, installed, tmp_path):
+    env = {**os.environ, 'PYTHONPATH': str(installed if place == 'a wheel' else ROOT)}
+
+    def run(*words):
+        return subprocess.run([sys.executable, '-m', 'mmsparse', *words], cwd=tmp_path, env=env, capture_output=True, text=True)
+
+    counted = run('get_flops', 'mmsparse::sparse_tuning/tiny_digits.py')
+    assert counted.returncode == 0 and 'published' in counted.stdout, counted.stderr
+    assert run('train', 'mmsparse::sparse_tuning/tiny_digit.py').stderr.endswith('sparse_tuning/tiny_digits.py?\n')
+    assert 'train' in run('--help').stdout and run('trian').returncode == 2
+
+
 @pytest.mark.parametrize(
     ('module', 'config'),
     [('mmengine', 'sparse_tuning/tiny_digits'), ('timm', 'sparse_tuning/tiny_digits'), ('mmseg', 'segmentation/tiny_tome_fcn_camvid')],

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mmsparse.dependencies import check_installed
 from mmsparse.errors import InputError
+from mmsparse.packaged import found
 
 from .reporting import reporting
 
@@ -71,7 +72,7 @@ def config_file(path: str | Path) -> Path:
     Raises:
         InputError: no such file; the text names the nearest one.
     """
-    path = Path(path)
+    path = found(path)
     if not path.is_file():
         near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob('*.py')])
         hint = f' Did you mean {path.with_name(near[0])}?' if near else ' Expected a path such as configs/sparse_tuning/tiny_digits.py.'
