@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 
 from hosts import HOSTS, draw, images_for, mmpretrain_host, timm_host
 from mmsparse.errors import InputError
-from mmsparse.models.host_weights import _jax_geometry, fingerprint
+from mmsparse.models.host_files import _jax_geometry
+from mmsparse.models.host_weights import fingerprint
 from mmsparse.models.weight_files import read_weights
 from mmsparse.registry import MODELS
 
@@ -157,7 +158,7 @@ def test_an_npz_of_two_towers_and_one_with_stacked_blocks_load_as_the_plain_one(
     stacked = {key: value for key, value in plain.items() if 'encoderblock' not in key}
     for key in [key for key in plain if 'encoderblock_0/' in key]:
         stacked[key.replace('_0/', '/', 1)] = np.stack([plain[key.replace('_0/', f'_{layer}/', 1)] for layer in range(6)])
-    assert _jax_geometry(stacked) == _jax_geometry(plain) == (6, (8, 8))
+    assert _jax_geometry(stacked) == _jax_geometry(plain) == (6, (8, 8), '')
 
 
 @pytest.mark.parametrize('host', ['timm', 'mmpretrain', 'open_clip'])

@@ -1,11 +1,19 @@
-"""Pixels and activation of the weights: taken from what timm, open_clip and our card say, and compared."""
+"""Pixels and activation of the weights: taken from what timm, open_clip and our card say, and compared; another activation is refused."""
 
+import open_clip
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 
+from hosts import HOSTS, mmpretrain_host
 from mmsparse.engine.card import describe
-from mmsparse.models.hosts import sketch
+from mmsparse.errors import InputError
+from mmsparse.models.hosts import build_view, sketch
+from mmsparse.models.hubs import pretrained_open_clip, pretrained_timm
+from mmsparse.models.pixels import refuse_other_timm_activation
 from mmsparse.registry import MODELS
+from test_host_files import openai_clip
 
 UNIT, IMAGENET, CLIP = (
     ((127.5,) * 3, (127.5,) * 3),
@@ -77,3 +85,98 @@ def test_the_card_warns_where_pixels_are_not_those_of_the_weights():
     assert 'normalises with mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]' in other['pixels']
     assert 'trained with mean=[127.5, 127.5, 127.5], std=[127.5, 127.5, 127.5]' in other['pixels']
     assert 'normalises with nothing' in none['pixels']
+
+
+TWINS = [name for base in timm.list_models('*_clip_quickgelu_*') for name in timm.list_pretrained(f'{base}.*')]
+
+
+@pytest.mark.parametrize('twin', TWINS)
+def test_a_name_of_timm_with_the_wrong_activation_is_refused_naming_its_twin(twin):
+    plain = twin.replace('_quickgelu', '')
+    for ask in (lambda: pretrained_timm(plain), lambda: refuse_other_timm_activation(plain, 'host.pth')):
+        with pytest.raises(InputError, match=f"trained with QuickGELU. Use name='{twin}'"):
+            ask()
+    refuse_other_timm_activation(twin, 'host.pth')
+
+
+def test_the_names_that_timm_has_for_both_activations_are_known():
+    assert len(TWINS) == 17
+    for name in ('vit_base_patch16_clip_224.laion2b', 'vit_base_patch16_clip_224.openai_ft_in1k', 'vit_base_patch16_224.dino'):
+        refuse_other_timm_activation(name, 'openai.pth')
+
+
+OPEN_CLIP = [(name, tag) for name, tag in open_clip.list_pretrained() if name.startswith('ViT-') and open_clip.get_model_config(name)]
+
+
+def test_every_tag_of_open_clip_under_the_other_activation_names_a_model_that_has_it():
+    refused = 0
+    for name, tag in OPEN_CLIP:
+        quick = open_clip.get_model_config(name).get('quick_gelu', False)
+        if open_clip.get_pretrained_cfg(name, tag).get('quick_gelu', False) == quick:
+            continue
+        with pytest.raises(InputError, match='QuickGELU. Use name=') as refusal:
+            pretrained_open_clip(name, tag, quick)
+        twin = str(refusal.value).split("name='")[1].split("'")[0]
+        assert (twin, tag) in OPEN_CLIP
+        refused += 1
+    assert refused >= 7
+
+
+def clip(name, checkpoint):
+    tiny = dict(img_size=32, patch_size=8, width=48, layers=6, head_width=16)
+    return dict(type='mmsparse.OpenClipViT', name=name, checkpoint=str(checkpoint)) | tiny
+
+
+def timm_clip(name, checkpoint):
+    tiny = dict(img_size=32, patch_size=8, embed_dim=48, depth=6, num_heads=3)
+    return dict(type='mmsparse.TimmViT', name=name, checkpoint=str(checkpoint)) | tiny
+
+
+GELU, QUICK = ('ViT-B-16', 'vit_base_patch16_clip_224'), ('ViT-B-16-quickgelu', 'vit_base_patch16_clip_quickgelu_224')
+
+
+@pytest.mark.parametrize(
+    ('path', 'ours', 'refused'),
+    [
+        ('ViT-B-16.pt', GELU, True),
+        ('b16_400m.pt', GELU, True),  # MetaCLIP's
+        ('vit_b16_openai.pt', GELU, True),
+        ('models--timm--vit_base_patch16_clip_224.openai/snapshots/1/open_clip_model.pt', GELU, True),
+        ('models--laion--CLIP-ViT-B-16-laion2B-s34B-b88K/snapshots/1/open_clip_pytorch_model.bin', QUICK, True),
+        ('vit_b_16-laion400m_e32-55e67d44.pt', QUICK, True),
+        ('vit_b_16-laion400m_e32-55e67d44.pt', GELU, False),
+        ('mine.pt', GELU, False),
+        ('mine.pt', QUICK, False),
+    ],
+)
+@pytest.mark.parametrize('library', [0, 1], ids=['open_clip', 'timm'])
+def test_a_file_known_by_its_name_is_refused_under_the_other_activation(tmp_path, library, path, ours, refused):
+    host = build_view(HOSTS['open_clip']).host
+    (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+    torch.save({f'visual.{key}': value for key, value in host.state_dict().items()}, tmp_path / path)
+    config = (clip, timm_clip)[library](ours[library], tmp_path / path)
+    if not refused:
+        assert build_view(config).width == 48
+        return
+    other = (GELU if ours is QUICK else QUICK)[library]
+    with pytest.raises(InputError, match=f"QuickGELU. Use name='{other}'"):
+        build_view(config)
+
+
+def test_openais_archive_is_refused_under_gelu_whatever_it_is_called(tmp_path):
+    openai_clip(tmp_path / 'host.pt', build_view(HOSTS['open_clip']).host)
+    with pytest.raises(InputError, match="trained with QuickGELU. Use name='ViT-B-16-quickgelu'"):
+        build_view(clip('ViT-B-16', tmp_path / 'host.pt'))
+    for name in ('vit_base_patch16_clip_224', 'vit_base_patch16_clip_224.laion2b'):
+        with pytest.raises(InputError, match="trained with QuickGELU. Use name='vit_base_patch16_clip_quickgelu_224'"):
+            build_view(timm_clip(name, tmp_path / 'host.pt'))
+
+
+def test_mmpretrains_clip_needs_its_activation(tmp_path):
+    host = build_view(mmpretrain_host(pre_norm=True)).host
+    state = {f'visual.{key}': value for key, value in host.state_dict().items()} | {'token_embedding.weight': torch.zeros(3, 4)}
+    save_file(state, tmp_path / 'clip.safetensors')
+    config = mmpretrain_host(pre_norm=True) | dict(checkpoint=str(tmp_path / 'clip.safetensors'))
+    with pytest.raises(InputError, match='mmpretrain.QuickGELU'):
+        build_view(config)
+    assert build_view(config | dict(layer_cfgs=dict(act_cfg=dict(type='mmpretrain.QuickGELU')))).width == 48

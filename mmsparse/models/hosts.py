@@ -9,7 +9,9 @@ import torch
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 
-from .host_weights import load_mmpretrain, seeded, sketching
+from .host_files import load_mmpretrain
+from .host_weights import seeded, sketching
+from .position_tables import checked_grid
 from .views.base import View, resolve
 from .weight_files import checked
 
@@ -19,7 +21,8 @@ def build_view(cfg: dict) -> View:
 
     Args:
         cfg: a config that builds a view (``mmsparse.TimmViT``), or a model that a view knows (``mmpretrain.VisionTransformer``) with
-            `checkpoint`: a file, or False for random weights from a seed of their own. An `init_cfg` of type Pretrained is taken over.
+            `checkpoint`: a file, or False for random weights from a seed of their own, and `checkpoint_grid` as for the others. An `init_cfg` of
+            type Pretrained is taken over.
 
     Raises:
         InputError: unknown type, or weights that are not named or do not fit.
@@ -29,6 +32,7 @@ def build_view(cfg: dict) -> View:
         return MODELS.build(cfg)
     init_cfg = cfg.pop('init_cfg', None) or {}
     checkpoint = checked(cfg.pop('checkpoint', init_cfg.get('checkpoint')), f'host {kind}')
+    grid = checked_grid(cfg.pop('checkpoint_grid', None), checkpoint)
     if init_cfg and init_cfg.get('type') != 'Pretrained':
         raise InputError(f'host {kind}: received init_cfg={init_cfg}, expected type Pretrained, or checkpoint=False for random weights.')
     if checkpoint is None:
@@ -47,8 +51,10 @@ def build_view(cfg: dict) -> View:
             host.init_weights()
             del host._dump_init_info
     view.source = 'random, seed 0' if checkpoint is False else checkpoint
-    if checkpoint is not False and not sketching():
-        load_mmpretrain(host, checkpoint, init_cfg.get('prefix', 'backbone.'))
+    if checkpoint is False:
+        view.filed = None
+    elif not sketching():
+        view.filed = load_mmpretrain(host, checkpoint, init_cfg.get('prefix', 'backbone.'), grid)
     return view
 
 

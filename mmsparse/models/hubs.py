@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from torch import nn
+from torch import Tensor, nn
 
 from mmsparse.errors import InputError
+
+from .pixels import refuse_other_open_clip_activation, refuse_other_timm_activation
 
 REACH_SECONDS = 5
 
@@ -24,6 +26,7 @@ def pretrained_timm(name: str, **kwargs) -> nn.Module:
         promised = timm.get_pretrained_cfg(name)
     except RuntimeError as error:
         raise InputError(f'TimmViT: {name}: {error}. Known: {", ".join(timm.list_pretrained(name.split(".")[0] + "*")) or "none"}.') from error
+    refuse_other_timm_activation(name)
     if promised is None or not promised.has_weights:
         raise InputError(
             f'TimmViT: timm has no pretrained weights for {name!r}. Pass host.checkpoint=FILE, or host.checkpoint=False for random weights.'
@@ -33,6 +36,17 @@ def pretrained_timm(name: str, **kwargs) -> nn.Module:
             return timm.create_model(name, pretrained=True, **kwargs)
     except (OSError, RuntimeError, ValueError) as error:
         raise _unreachable('TimmViT', name, promised.hf_hub_id or promised.url, error, '.safetensors, .npz or .pth') from error
+
+
+def as_promised(host: nn.Module, name: str, **kwargs) -> dict[str, Tensor]:
+    """Return what timm has resized of a pretrained host while it read the weights, as they have it; `kwargs` built the host."""
+    if not {'img_size', 'patch_size'} & kwargs.keys():
+        return {}
+    own = pretrained_timm(name, **{key: value for key, value in kwargs.items() if key not in ('img_size', 'patch_size')})
+    moved = own.patch_embed.grid_size != host.patch_embed.grid_size
+    ours = dict(host.named_parameters())
+    theirs = {key: value.detach() for key, value in own.named_parameters()}
+    return {key: value for key, value in theirs.items() if value.shape != ours[key].shape or moved and key == 'pos_embed'}
 
 
 def pretrained_open_clip(name: str, tag: str, quick_gelu: bool) -> str:
@@ -54,9 +68,7 @@ def pretrained_open_clip(name: str, tag: str, quick_gelu: bool) -> str:
             f'OpenClipViT: {name} has no weights {tag!r}; known to open_clip: {", ".join(open_clip.list_pretrained_tags_by_model(name)) or "none"}. '
             'Set host.pretrained to one of them, host.checkpoint to a file, or host.checkpoint=False for random weights.'
         )
-    if promised.get('quick_gelu', False) != quick_gelu:
-        other = name.removesuffix('-quickgelu') if quick_gelu else f'{name}-quickgelu'
-        raise InputError(f'OpenClipViT: the weights {tag!r} were trained {"without" if quick_gelu else "with"} QuickGELU. Use name={other!r}.')
+    refuse_other_open_clip_activation(name, quick_gelu, f'the weights {tag!r}', promised.get('quick_gelu', False))
     try:
         with _asked_once(promised.get('hf_hub', '').rstrip('/'), 'open_clip_config.json'):
             return open_clip.download_pretrained(promised)

@@ -12,7 +12,8 @@ import torch
 
 from mmsparse.errors import InputError
 
-from .host_weights import CLASSIFIER
+from .checkpoints import rooted
+from .host_files import BESIDE, TIMM_ROOTS
 from .pixels import Pixels, timm_pixels
 from .views.base import View
 from .weight_files import KINDS, SHIPPED, read_tensors, shipped
@@ -113,7 +114,8 @@ def _from_file(file: Path, checkpoint: str) -> dict[str, Any]:
         return _timm(checkpoint, name)
     if file.suffix == '.npz':
         raise _unknown(checkpoint, 'the arrays of a .npz file do not say it')
-    shapes = {key: tuple(value.shape) for key, value in read_tensors(str(file)).items() if not key.startswith(CLASSIFIER)}
+    state = rooted(read_tensors(str(file)), TIMM_ROOTS, checkpoint).state
+    shapes = {key: tuple(value.shape) for key, value in state.items() if not key.startswith(BESIDE)}
     patch, positions = shapes.get('patch_embed.proj.weight'), shapes.get('pos_embed')
     if patch is None or len(patch) != 4 or positions is None:
         raise _unknown(checkpoint, 'its tensors are not named as those of a plain ViT of timm')

@@ -1,4 +1,4 @@
-"""Read files of weights, from disk, the package or an address: safetensors, .pth with ``weights_only=True``; nothing in them is executed."""
+"""Read files of weights, from disk, the package or an address; nothing in them is executed."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ from torch import Tensor
 
 from mmsparse.errors import InputError
 
+from .checkpoints import network, unpickled
+
 SHIPPED = 'mmsparse://'
 HASHED = re.compile(r'-(?!20\d{6}\.)[0-9a-f]{8,}\.')  # a name that torch.hub and OpenMMLab give to one file only
-KINDS = ('.safetensors', '.pth', '.pt', '.bin')
+KINDS = ('.safetensors', '.pth', '.pt', '.bin', '.ckpt', '.tar')
+# How files begin that a failed download leaves, and what they are.
+NO_WEIGHTS = {b'version https://git-lfs': 'the pointer of Git LFS to a file; `git lfs pull` fetches it', b'<': 'a web page, not the file behind it'}
 
 
 def checked(checkpoint: object, where: str) -> str | bool | None:
@@ -35,36 +39,47 @@ def checked(checkpoint: object, where: str) -> str | bool | None:
 
 
 def read_tensors(path: str) -> dict[str, Tensor]:
-    """Read a .safetensors, .pth, .pt or .bin file of tensors; nothing in it is executed.
+    """Read the network in a .safetensors, .pth, .pt, .bin, .ckpt or .pth.tar file, TorchScript archives too; nothing in it is executed.
 
     Raises:
-        InputError: the file is missing, truncated, of another kind, or holds more than tensors.
+        InputError: the file is missing, truncated, of another kind, or no network can be told from what it holds.
     """
     file = Path(path)
     if not file.is_file():
         raise InputError(f'{path}: no such file of host weights. Set host.checkpoint to an existing .safetensors, .npz or .pth file.')
+    if file.suffix not in KINDS:
+        raise InputError(
+            f'{path}: received a {file.suffix or "suffixless"} file, expected .safetensors or .pth, or for a VisionTransformer of timm .npz.'
+        )
+    with file.open('rb') as opened:
+        head = opened.read(32)
+    for start, what in NO_WEIGHTS.items():
+        if head.startswith(start):
+            raise InputError(f'{path}: this is {what}. Download the weights again.')
     try:
-        if file.suffix == '.safetensors':
+        if file.suffix == '.safetensors' or head[8:9] == b'{':  # hubs have them as .bin too; what is called safetensors is never unpickled
             from safetensors.torch import load_file
 
             return load_file(file)
-        if file.suffix in KINDS:
-            state = torch.load(file, map_location='cpu', weights_only=True)
-            for key in ('state_dict', 'model'):
-                state = state.get(key, state)
-            return {key: value for key, value in state.items() if isinstance(value, Tensor)}
+        return network(unpickled(file), path)
+    except InputError:
+        raise
     except pickle.UnpicklingError as error:
         raise InputError(
-            f'{path}: not a plain file of tensors, or damaged; objects are never unpickled here. Received: {str(error).splitlines()[0]} '
-            'Download it again, or save its state_dict as .safetensors in an environment that trusts it.'
+            f'{path}: not a plain file of tensors, or damaged; other objects are never unpickled here. Received: {_reason(error)}. Download it '
+            'again, or where you trust it save the tensors alone: torch.save(torch.load(FILE, weights_only=False)[KEY], OUT) with the KEY they have.'
         ) from error
     except Exception as error:  # each reader has its own words for a damaged file
         raise InputError(
             f'{path}: the file cannot be read, it is damaged or cut short ({type(error).__name__}: {error}). Download it again.'
         ) from error
-    raise InputError(
-        f'{path}: received a {file.suffix or "suffixless"} file, expected .safetensors or .pth, or for a VisionTransformer of timm .npz.'
-    )
+
+
+def _reason(error: Exception) -> str:
+    """What torch's reader stopped at, without its advice to unpickle all the same."""
+    told = re.search(r'WeightsUnpickler error:\s*(.*)', str(error))
+    reason = told[1] if told else str(error).splitlines()[0]
+    return re.sub(r"<class '.*Beside'>", 'one of another class', reason.split('. Please')[0]).rstrip('. ')
 
 
 def shipped(path: str) -> str:

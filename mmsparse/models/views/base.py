@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import replace
+from types import MappingProxyType
 
 from torch import Tensor, nn
 
@@ -43,6 +44,7 @@ class View(ABC):
         position_key: the host's parameter of position embeddings, patches last.
         after_blocks: how the host's keys behind the blocks begin.
         reserved: rows that adapters add to the prefix.
+        filed: as of `FrozenModel`.
         pixels: by which the images that the weights were trained on were normalised, or None: not known, or random weights.
     """
 
@@ -53,6 +55,7 @@ class View(ABC):
     position_key: str = 'pos_embed'
     after_blocks: tuple[str, ...] = ()
     reserved: int = 0
+    filed: Mapping[str, Tensor] | None = MappingProxyType({})
     pixels: Pixels | None = None
 
     name: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
 
@@ -14,9 +14,11 @@ from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens
 
-from ..host_weights import load_open_clip, seeded, sketching
+from ..host_files import load_open_clip
+from ..host_weights import seeded, sketching
 from ..hubs import pretrained_open_clip
 from ..pixels import open_clip_pixels
+from ..position_tables import checked_grid, resampled
 from ..weight_files import checked
 from .base import View, mean_of_patches, qualified
 from .projections import packed_qkv, split_heads
@@ -86,9 +88,7 @@ class OpenClipView(View):
         table_nc = self.host.positional_embedding
         if grid == self.grid:  # grids, not counts: 7×28 patches are as many as 14×14
             return table_nc
-        own_1chw = table_nc[1:].float().T.unflatten(1, self.grid).unsqueeze(0)
-        resized_1chw = F.interpolate(own_1chw, size=grid, mode='bicubic', antialias=True, align_corners=False)
-        return torch.cat([table_nc[:1], resized_1chw[0].flatten(1).T.to(table_nc.dtype)])
+        return resampled(table_nc.unsqueeze(0), self.grid, grid, self.prefix)[0]
 
     def norm1(self, block: nn.Module, x_bnc: Tensor) -> Tensor:
         return block.ln_1(x_bnc)
@@ -154,7 +154,12 @@ class OpenClipView(View):
 
 @MODELS.register_module(name='OpenClipViT')
 def open_clip_vit(
-    name: str, checkpoint: str | bool | None = None, img_size: int | tuple[int, int] | None = None, pretrained: str = 'openai', **kwargs
+    name: str,
+    checkpoint: str | bool | None = None,
+    img_size: int | tuple[int, int] | None = None,
+    pretrained: str = 'openai',
+    checkpoint_grid: Sequence[int] | None = None,
+    **kwargs,
 ) -> OpenClipView:
     """Build the visual tower of an open_clip model; it takes images of any size that its patches divide.
 
@@ -164,6 +169,7 @@ def open_clip_vit(
             own; a path: that .safetensors or .pth file, of the whole model or of the visual tower.
         img_size: pixels of the square input, or (height, width), for which positions are stored; None: the model's own.
         pretrained: open_clip's tag of the weights.
+        checkpoint_grid: patches (rows, columns) that the positions of the file were trained for, where these are no square.
         kwargs: for open_clip's vision config (``CLIPVisionCfg``), such as layers or ls_init_value.
 
     Raises:
@@ -172,6 +178,7 @@ def open_clip_vit(
     import open_clip
 
     checkpoint = checked(checkpoint, 'OpenClipViT')
+    grid = checked_grid(checkpoint_grid, checkpoint)
     config = open_clip.get_model_config(name)
     if config is None:
         close = get_close_matches(name, open_clip.list_models())
@@ -193,6 +200,8 @@ def open_clip_vit(
     source = {None: f'{pretrained}, from the hub', False: 'random, seed 0'}.get(checkpoint, checkpoint)
     view = OpenClipView(host, name, source)
     view.pixels = open_clip_pixels(name, pretrained, checkpoint)
-    if isinstance(weights, str) and not sketching():
-        load_open_clip(host, weights)
+    if weights is False:
+        view.filed = None
+    elif not sketching():
+        view.filed = load_open_clip(host, name, weights, quick, grid)
     return view

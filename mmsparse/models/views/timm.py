@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
 from torch import Tensor, nn
@@ -12,9 +12,11 @@ from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens
 
-from ..host_weights import load_timm, seeded, sketching
-from ..hubs import pretrained_timm
+from ..host_files import load_timm
+from ..host_weights import seeded, sketching
+from ..hubs import as_promised, pretrained_timm
 from ..pixels import timm_pixels
+from ..position_tables import checked_grid
 from ..weight_files import checked
 from .base import View, resolve
 from .projections import fused_qkv
@@ -72,13 +74,14 @@ class TimmView(TimmParts, View):
 
 
 @MODELS.register_module(name='TimmViT')
-def timm_vit(name: str, checkpoint: str | bool | None = None, **kwargs) -> View:
+def timm_vit(name: str, checkpoint: str | bool | None = None, checkpoint_grid: Sequence[int] | None = None, **kwargs) -> View:
     """Build a timm host by name, without its classifier.
 
     Args:
         name: timm's name, with or without a tag of pretrained weights.
         checkpoint: None: the pretrained weights that the name promises, from the hub or its cache; False: random weights from a seed of
             their own; a path: that .safetensors, .npz (the original JAX files) or .pth file.
+        checkpoint_grid: patches (rows, columns) that the positions of the file were trained for, where these are no square.
         kwargs: for ``timm.create_model``, such as img_size.
 
     Raises:
@@ -87,6 +90,7 @@ def timm_vit(name: str, checkpoint: str | bool | None = None, **kwargs) -> View:
     import timm
 
     checkpoint = checked(checkpoint, 'TimmViT')
+    grid = checked_grid(checkpoint_grid, checkpoint)
     if named := {'pretrained', 'checkpoint_path', 'pretrained_cfg'} & kwargs.keys():
         raise InputError(
             f'TimmViT: received {", ".join(sorted(named))}. Weights are named by checkpoint: a file, None (pretrained) or False (random).'
@@ -112,6 +116,10 @@ def timm_vit(name: str, checkpoint: str | bool | None = None, **kwargs) -> View:
     view = resolve(host)
     view.name, view.source = name, {None: 'pretrained, from the hub', False: 'random, seed 0'}.get(checkpoint, checkpoint)
     view.pixels = timm_pixels(name, checkpoint)
-    if isinstance(checkpoint, str) and not sketching():
-        load_timm(host, name, checkpoint)
+    if checkpoint is False:
+        view.filed = None
+    elif isinstance(checkpoint, str) and not sketching():
+        view.filed = load_timm(host, name, checkpoint, grid)
+    elif not sketching():
+        view.filed = as_promised(host, name, num_classes=0, **kwargs)
     return view

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmsparse.errors import InputError
+from mmsparse.models.checkpoints import rooted
 from mmsparse.models.host_weights import seeded
 from mmsparse.models.hubs import pretrained_open_clip
 from mmsparse.models.weight_files import checked, read_weights
@@ -69,7 +70,7 @@ def _encode(config: dict, name: str, file: str, queries: Sequence[str]) -> Tenso
     import open_clip
 
     model = open_clip.CLIP(config['embed_dim'], NO_VISION, config['text_cfg'], quick_gelu=config.get('quick_gelu', False)).eval()
-    state = {key.removeprefix('module.'): value for key, value in read_weights(file).items()}
+    state = rooted(read_weights(file), ('token_embedding.weight',), file).state
     wanted = {key for key in model.state_dict() if not key.startswith('visual.')} - {'logit_scale'}
     if lacks := sorted(wanted - state.keys()):
         raise InputError(

@@ -7,10 +7,12 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
-from mmsparse.models.host_weights import FrozenModel, load_strictly, seeded
-from mmsparse.models.hubs import pretrained_timm
+from mmsparse.models.host_files import load_timm
+from mmsparse.models.host_weights import FrozenModel, seeded
+from mmsparse.models.hubs import as_promised, pretrained_timm
 from mmsparse.models.pixels import timm_pixels
-from mmsparse.models.weight_files import checked, read_weights
+from mmsparse.models.position_tables import checked_grid
+from mmsparse.models.weight_files import checked
 from mmsparse.registry import MODELS
 
 
@@ -19,7 +21,8 @@ class TimmFeatures(BaseModule):
     """The last feature map of a frozen timm model, after its final norm (DINOv3) or neck (SAM).
 
     Args:
-        host: ``dict(name=…, checkpoint=…)`` and arguments for ``timm.create_model``; `name` and `checkpoint` as for ``mmsparse.TimmViT``.
+        host: ``dict(name=…, checkpoint=…)`` and arguments for ``timm.create_model``; `name`, `checkpoint` and `checkpoint_grid` as for
+            ``mmsparse.TimmViT``.
 
     Attributes:
         patch: pixels (h, w) of a patch.
@@ -35,17 +38,20 @@ class TimmFeatures(BaseModule):
 
         options = dict(host)
         name, checkpoint = options.pop('name'), checked(options.pop('checkpoint', None), 'TimmFeatures')
+        grid = checked_grid(options.pop('checkpoint_grid', None), checkpoint)
         if not timm.is_model(name.split('.')[0]):
             raise InputError(f'TimmFeatures: timm has no model {name!r}. Known proxies: samvit_base_patch16.sa1b, vit_base_patch16_dinov3.lvd1689m.')
+        self.filed = None if checkpoint is False else {}
         if checkpoint is None:
             self.host = pretrained_timm(name, num_classes=0, **options)
+            self.filed = as_promised(self.host, name, num_classes=0, **options)
         else:
             with seeded():
                 self.host = timm.create_model(name, pretrained=False, num_classes=0, **options)
         if not hasattr(self.host, 'forward_intermediates'):
             raise InputError(f'TimmFeatures: {name} ({type(self.host).__name__}) does not hand out feature maps. Use another proxy.')
         if isinstance(checkpoint, str):
-            load_strictly(self.host, read_weights(checkpoint), checkpoint)
+            self.filed = load_timm(self.host, name, checkpoint, grid)
         self.name, self.source = name, {None: 'from the hub', False: 'random, seed 0'}.get(checkpoint, checkpoint)
         self.pixels = timm_pixels(name, checkpoint)
         self.patch = tuple(self.host.patch_embed.patch_size)
@@ -58,9 +64,13 @@ class TimmFeatures(BaseModule):
         Args:
             images: B×3×H×W, normalised as the model expects.
         """
-        if getattr(self.host, 'neck', None) is not None:  # SAM: its neck is part of what it says
-            return (self.host.forward_features(images),)
-        return tuple(self.host.forward_intermediates(images, indices=1, norm=True, intermediates_only=True))
+        try:
+            if getattr(self.host, 'neck', None) is not None:  # SAM: its neck is part of what it says
+                return (self.host.forward_features(images),)
+            return tuple(self.host.forward_intermediates(images, indices=1, norm=True, intermediates_only=True))
+        except AssertionError as error:  # timm's word for a size that the model was not built for
+            height, width = images.shape[-2:]
+            raise InputError(f'{self.name}: received images of {height}×{width} pixels: {error} Set vfm_size, or dynamic_img_size=True.') from error
 
     def init_weights(self) -> None:
         """Leave every weight as loaded."""
@@ -69,7 +79,7 @@ class TimmFeatures(BaseModule):
     @property
     def frozen_models(self) -> dict[str, FrozenModel]:
         """The model that a state names by fingerprint."""
-        return {'host': FrozenModel(self.host, self.name, self.source)}
+        return {'host': FrozenModel(self.host, self.name, self.source, self.filed)}
 
     def train(self, mode: bool = True) -> TimmFeatures:
         """Set the mode; the frozen model stays in evaluation mode."""
