@@ -12,10 +12,10 @@ from torch import nn
 from mmsparse.errors import InputError
 
 from .files import State
-from .kept import fingerprints, kept, normalisation
+from .kept import fingerprints, kept, normalisation, old_fingerprint
 
 ABSENT = 'absent'
-WEIGHTS = ('checkpoint', 'init_cfg')  # where a host's weights lie may differ; what they are is proved by the fingerprint
+WEIGHTS = ('checkpoint', 'init_cfg', 'checkpoint_grid')  # where a host's weights lie may differ; what they are is proved by the fingerprint
 
 
 def merged(model: nn.Module, state: State, classes: Any = None) -> dict:
@@ -82,7 +82,8 @@ def _same_frozen(model: nn.Module, state: State) -> None:
         )
     for path, mine in ours.items():
         theirs = card[path] if isinstance(card[path], dict) else {}
-        if theirs.get('fingerprint') != mine['fingerprint']:
+        card_says = theirs.get('fingerprint')
+        if card_says != mine['fingerprint'] and card_says != old_fingerprint(model, path):
             raise InputError(
                 f'{state.path}: this adapter belongs to another host: its card says {_host(theirs)}, the config builds {_host(mine)} as {path}. '
                 'Use the config that trained it, or load the weights that the card names.'

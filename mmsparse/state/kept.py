@@ -38,9 +38,15 @@ def kept(model: nn.Module) -> dict[str, Tensor]:
 def fingerprints(model: nn.Module) -> dict[str, dict[str, str]]:
     """Return name, source and fingerprint of every frozen model, by its path."""
     return {
-        path: dict(name=frozen.name, source=str(frozen.source), fingerprint=fingerprint(frozen.module, _trains(frozen)))
+        path: dict(name=frozen.name, source=str(frozen.source), fingerprint=frozen.fingerprint(_trains(frozen)))
         for path, frozen in frozen_models(model).items()
     }
+
+
+def old_fingerprint(model: nn.Module, path: str) -> str:
+    """Return the fingerprint of a frozen model as it was taken before it went by the file: by the values that it has now."""
+    frozen = frozen_models(model)[path]
+    return fingerprint(frozen.module, _trains(frozen))
 
 
 def normalisation(model: nn.Module) -> dict:

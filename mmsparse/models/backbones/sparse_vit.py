@@ -188,7 +188,7 @@ class SparseViT(BaseModule):
                 f'SparseViT: fold() has merged {", ".join(self.folded)} into the host, whose weights no state keeps. Save before fold(), or write '
                 'a checkpoint for the host library with tools/model_converters/merge_adapter.py.'
             )
-        return {'host': FrozenModel(self.host, self.view.name, self.view.source)}
+        return {'host': FrozenModel(self.host, self.view.name, self.view.source, self.view.filed)}
 
     def train(self, mode: bool = True) -> SparseViT:
         """Set the mode; a frozen host stays in evaluation mode, without dropout and drop-path."""
