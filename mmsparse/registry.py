@@ -8,6 +8,7 @@ from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
+from mmengine.registry import PARAM_SCHEDULERS as MMENGINE_PARAM_SCHEDULERS
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import DefaultScope, Registry
@@ -79,4 +80,5 @@ TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'mmsparse.datasets')
 HOOKS = _child(MMENGINE_HOOKS, 'mmsparse.engine')
 METRICS = _child(MMENGINE_METRICS, 'mmsparse.evaluation.report_mean')
 OPTIM_WRAPPERS = _child(MMENGINE_OPTIM_WRAPPERS, 'mmsparse.engine')
+PARAM_SCHEDULERS = _child(MMENGINE_PARAM_SCHEDULERS, 'mmsparse.engine')
 RUNNERS = ChildRegistry(MMENGINE_RUNNERS.name, parent=MMENGINE_RUNNERS, scope='mmsparse', locations=['mmsparse.engine'])

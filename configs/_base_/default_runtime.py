@@ -23,5 +23,6 @@ vis_backends = [dict(type='LocalVisBackend')]
 visualizer = dict(type='UniversalVisualizer', vis_backends=vis_backends)
 log_level = 'INFO'
 load_from = None
+new_head = False  # True: load_from gives the adapter alone, the head is trained anew (for other classes)
 resume = False
 randomness = dict(seed=0, deterministic=False)

@@ -6,17 +6,16 @@ Run: python tools/dataset_converters/cifar10_folders.py data/cifar10_jpeg
 """
 
 _base_ = ['../_base_/models/tiny_vit.py', '../_base_/datasets/cifar10_seen.py', '../_base_/default_runtime.py']
-epochs, warmup = 24, 2
 optim_wrapper = dict(
     type='mmsparse.AutocastOptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
 )
 param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-3, end=warmup, convert_to_iter_based=True),
-    dict(type='CosineAnnealingLR', begin=warmup, T_max=epochs - warmup, eta_min=1e-6, convert_to_iter_based=True),
+    dict(type='mmsparse.WarmupLR', share=1 / 12, start_factor=1e-3, by_epoch=False),
+    dict(type='mmsparse.CosineLR', after=1 / 12, eta_min=1e-6, by_epoch=False),
 ]
-train_cfg = dict(by_epoch=True, max_epochs=epochs, val_interval=4)
+train_cfg = dict(by_epoch=True, max_epochs=24, val_interval=4)
 val_cfg = dict(fp16=False)
 test_cfg = dict()
 custom_hooks = [dict(type='mmsparse.PatchDropUntilHook', last_epochs=5)]

@@ -23,6 +23,7 @@ from mmsparse.models.views.operators import SideBySide
 from mmsparse.models.views.timm import TimmView
 from mmsparse.models.views.timm_parts import GATE_AND_VALUE
 from mmsparse.tokens import Tokens
+from mmsparse.value_checks import is_number
 
 PREFIX = 'base_model.model.'
 OTHER_FORMS = dict(use_dora=False, bias='none', fan_in_fan_out=False, lora_bias=False)  # what changes the sum beyond a scaled product
@@ -87,6 +88,7 @@ def from_peft(config: Mapping, tensors: Mapping[str, Tensor], model: nn.Module, 
     lora, fc = _lora_of(model), _head_of(model)
     if not isinstance(config, Mapping) or not {'r', 'lora_alpha'} <= config.keys():
         raise InputError(f"{source}: adapter_config.json has no r or no lora_alpha. Expected the folder that peft's save_pretrained wrote.")
+    _refuse_other_values(config, source)
     odd = [key for key, usual in OTHER_FORMS.items() if config.get(key, usual) not in (usual, None)]
     if config.get('peft_type') != 'LORA' or odd:
         named = ', '.join(f'{key}={config[key]!r}' for key in odd)
@@ -162,9 +164,19 @@ def _sum(one: tuple[Tensor, Tensor] | None, other: tuple[Tensor, Tensor]) -> tup
 
 def _scale(config: Mapping, module: str, rank: int) -> float:
     """Return alpha over rank, or over its root (rsLoRA); patterns name modules by the end of their path."""
-    pattern = next((key for key in config.get('alpha_pattern') or {} if re.match(rf'(.*\.)?({key})$', module)), None)
-    alpha = config['lora_alpha'] if pattern is None else config['alpha_pattern'][pattern]
+    names = {key.replace(r'\.', '.'): alpha for key, alpha in (config.get('alpha_pattern') or {}).items()}
+    alpha = next((alpha for name, alpha in names.items() if f'.{module}'.endswith(f'.{name}')), config['lora_alpha'])
     return alpha / (math.sqrt(rank) if config.get('use_rslora') else rank)
+
+
+def _refuse_other_values(config: Mapping, source: str) -> None:
+    """Refuse what is no number or no plain name: a stranger's regular expression may take for ever."""
+    patterns = config.get('alpha_pattern') or {}
+    if not isinstance(patterns, Mapping) or not all(re.fullmatch(r'(?:\w|\\?\.)+', name) for name in patterns):
+        raise InputError(f'{source}: received alpha_pattern={patterns!r}, expected numbers by the ends of paths such as attn.qkv. Write them out.')
+    for name, value in {'r': config['r'], 'lora_alpha': config['lora_alpha'], **patterns}.items():
+        if not is_number(value):
+            raise InputError(f'{source}: received {name}={value!r} in adapter_config.json, expected a number.')
 
 
 def _order(products) -> list[str]:

@@ -23,6 +23,7 @@ from mmsparse.models.watch import rows_taken
 from mmsparse.registry import HOOKS
 from mmsparse.state.folder import CARD, TENSORS
 
+from .rates import rates
 from .terminal import command, figure, figures, near, screens, show
 
 SHARED = (TENSORS, CARD)  # of a state; the rest is for --resume
@@ -47,7 +48,7 @@ class CardHook(Hook):
         self.start, self.first = time.monotonic(), runner.iter
         if runner.rank == 0:
             model = getattr(runner.model, 'module', runner.model)
-            show(runner.logger, 'To be trained', {**describe(model), 'data': data(runner), **self.notes, 'recipe': recipe(runner)})
+            show(runner.logger, 'To be trained', {**describe(model), 'data': data(runner), **self.notes, 'recipe': recipe(runner), 'rate': rates(runner)})
 
     def after_val_epoch(self, runner, metrics=None) -> None:
         self.metrics = metrics or {}
@@ -153,9 +154,11 @@ def recipe(runner) -> str:
     batch = runner.train_dataloader.batch_size
     length = f'{runner.max_iters} iterations' if isinstance(runner.train_loop, IterBasedTrainLoop) else f'{runner.max_epochs} epochs'
     processes = f' ({runner.world_size} × {batch})' if runner.world_size > 1 else ''
+    steps = getattr(wrapper, '_accumulative_counts', 1)
+    accumulated = f', gradients of {steps} batches per step' if steps > 1 else ''
     return (
         f'{type(wrapper.optimizer).__name__}, learning rate {group.get("initial_lr", group["lr"]):.2e}, {length}, '
-        f'batch {batch * runner.world_size}{processes}, {str(dtype).removeprefix("torch.")}, seed {runner.seed}'
+        f'batch {batch * runner.world_size}{processes}{accumulated}, {str(dtype).removeprefix("torch.")}, seed {runner.seed}'
     )
 
 

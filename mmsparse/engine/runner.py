@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from mmengine.device import get_device
 from mmengine.dist import barrier, is_main_process, master_only
+from mmengine.optim import OptimWrapperDict
 from mmengine.runner import BaseLoop, Runner
-from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from torch import nn
 
 from mmsparse.config_check import check_config
@@ -19,14 +20,16 @@ from mmsparse.registry import RUNNERS
 from mmsparse.state.agreement import merged, other_settings
 from mmsparse.state.card import describe, plain
 from mmsparse.state.files import is_state, newest, read_resume, read_state, write_state
-from mmsparse.state.folder import tidy
+from mmsparse.state.folder import tidy, writing_to
 from mmsparse.state.kept import kept, unwrapped
 from mmsparse.state.pack import pack
+from mmsparse.state.plain_weights import whole_model
 from mmsparse.state.trust import refuse_foreign_types
 
 from .data_check import readable
 from .keep_rate import KeepRateHook
 from .random_state import random_state, set_random_state
+from .recipe import START_ANEW, compare, load_optimizer, load_schedules
 from .terminal import quieten
 
 
@@ -50,7 +53,8 @@ class SparseRunner(Runner):
             InputError: a misspelt type or argument, or losses that would get lost.
         """
         check_config(cfg)
-        runner = super().from_cfg(cfg)
+        with writing_to(cfg.get('work_dir')):
+            runner = super().from_cfg(cfg)
         check_shapes(runner.model)
         return runner
 
@@ -65,7 +69,8 @@ class SparseRunner(Runner):
         for hook in self.hooks:
             if isinstance(hook, KeepRateHook):
                 hook.check(self)
-        return super().train()
+        with writing_to(self.work_dir):
+            return super().train()
 
     def build_logger(self, *args, **settings):
         """Return MMEngine's logger; what it says before the start card goes to the log file only."""
@@ -89,6 +94,27 @@ class SparseRunner(Runner):
         """Build a loader; data that are not where the config says end in one sentence."""
         with readable(dataloader):
             return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+
+    def scale_lr(self, optim_wrapper, auto_scale_lr: dict | None = None) -> None:
+        """Scale the learning rates with the images per step of the optimiser; MMEngine leaves accumulated batches out."""
+        if not (auto_scale_lr or {}).get('enable'):
+            return
+        for wrapper in optim_wrapper.values() if isinstance(optim_wrapper, OptimWrapperDict) else [optim_wrapper]:
+            images = self.world_size * self.train_dataloader.batch_size * wrapper._accumulative_counts
+            ratio = images / auto_scale_lr['base_batch_size']
+            self.logger.info(f'{images} images per step, the learning rate is for {auto_scale_lr["base_batch_size"]}: scaled by {ratio:g}.')
+            for group in wrapper.optimizer.param_groups:
+                group['lr'] *= ratio
+
+    def build_param_scheduler(self, scheduler):
+        """Let a schedule that the run has no room for be named."""
+        try:
+            return super().build_param_scheduler(scheduler)
+        except (ValueError, AssertionError) as error:
+            raise InputError(
+                f'param_scheduler: {error}, in a run of {self.max_epochs} epochs, {self.max_iters} iterations. Set it for this length, or take '
+                'mmsparse.WarmupLR and mmsparse.CosineLR, which follow the run (configs/_base_/schedules).'
+            ) from error
 
     def wrap_model(self, model_wrapper_cfg, model: nn.Module) -> nn.Module:
         """Wrap a model for several processes, unless nothing in it trains: torch's wrapper refuses such a model, and nothing is to be exchanged."""
@@ -140,12 +166,12 @@ class SparseRunner(Runner):
         write_state(Path(out_dir) / filename, tensors, card, checkpoint if save_optimizer or save_param_scheduler else None)
 
     def load_checkpoint(self, filename: str, map_location='cpu', strict: bool = False, revise_keys=((r'^module.', ''),)) -> dict:
-        """Load a state strictly, or a plain file of weights (safetensors, or .pth with ``weights_only=True``) as MMEngine does.
+        """Load a state strictly, or a plain file of a whole model's weights (safetensors, or .pth with ``weights_only=True``).
 
         Args:
             filename: folder of a state, the adapter.safetensors in it, a file of weights, or an address of one.
-            map_location: not used; tensors go where the model is.
-            strict, revise_keys: for plain weights, as in MMEngine.
+            map_location, strict: not used; tensors go where the model is, and whatever trains has to be in the file.
+            revise_keys: for plain weights, as in MMEngine.
 
         Raises:
             InputError: damaged, or not this model's; the text says what differs.
@@ -154,7 +180,12 @@ class SparseRunner(Runner):
         if not is_state(filename):
             checkpoint = dict(state_dict=read_weights(str(filename)))
             self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
-            _load_checkpoint_to_model(model, checkpoint, strict, revise_keys=revise_keys)
+            for pattern, word in revise_keys:
+                checkpoint['state_dict'] = {re.sub(pattern, word, name): value for name, value in checkpoint['state_dict'].items()}
+            full, stripped = whole_model(model, checkpoint['state_dict'], str(filename))
+            if stripped:
+                self.logger.warning(f'{filename}: every name in it begins with {stripped!r}, which was left out.')
+            model.load_state_dict(full)
         else:
             checkpoint = self._read(filename, model)
             self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
@@ -185,12 +216,27 @@ class SparseRunner(Runner):
         if not is_state(filename):
             raise InputError(f'{filename}: resume expects the folder of a state, such as epoch_20. To start from plain weights set load_from.')
         self._resume = True
-        super().resume(str(filename), resume_optimizer, resume_param_scheduler, map_location)
+        self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
+        if self.param_schedulers is not None:
+            self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
+        checkpoint = self.load_checkpoint(str(filename))
+        # Not MMEngine's own method: it runs the text of a config that it finds in a state.
+        self.train_loop._epoch, self.train_loop._iter = (checkpoint['meta'][key] for key in ('epoch', 'iter'))
+        if (seed := checkpoint['meta'].get('seed')) is not None and seed != self.seed:
+            self.logger.warning(f'{filename}: goes on with its seed {seed}; randomness.seed={self.seed} is ignored.')
+            self._randomness_cfg.update(seed=seed)
+            self.set_randomness(**self._randomness_cfg)
+        self.message_hub.load_state_dict(checkpoint['message_hub'])
+        if resume_optimizer:
+            load_optimizer(checkpoint['optimizer'], self.optim_wrapper)
+        if resume_param_scheduler:
+            load_schedules(checkpoint.get('param_schedulers'), self.param_schedulers)
         for sampler in (self.train_dataloader.sampler, self.train_dataloader.batch_sampler):
             if hasattr(sampler, 'seed'):  # built before the state was read, which names the seed that the run began with
                 sampler.seed = self.seed
         if is_main_process():
-            set_random_state(self._random)
+            set_random_state(checkpoint['random'])
+        self.logger.info(f'resumed epoch: {self.epoch}, iter: {self.iter}')
 
     def _read(self, filename: str, model: nn.Module) -> dict:
         """Return what MMEngine's checkpoint would hold, frozen weights filled in from the model."""
@@ -200,13 +246,17 @@ class SparseRunner(Runner):
             config = config['module']
         refuse_foreign_types(state.card, str(state.path), config)
         lines = other_settings(state, config) if config else []
-        full = merged(model, state, None if getattr(model, 'open_vocabulary', False) else self._classes())
+        new_head = bool(self.cfg.get('new_head')) and isinstance(self._train_loop, BaseLoop)  # a test of an untrained head is never meant
+        if new_head and self._resume:
+            raise InputError('new_head=True: a run goes on with its own head. Set load_from=STATE without --resume.')
+        full = merged(model, state, None if getattr(model, 'open_vocabulary', False) else self._classes(), new_head)
         if lines:
             self.logger.warning('\n    '.join([f'{state.path}: the config wins over the card where they differ:', *lines]))
         if not self._resume:
             return dict(meta=dict(epoch=state.card.epoch, iter=state.card.iter), state_dict=full)
         checkpoint = read_resume(state)
-        self._random = checkpoint.pop('random')
+        if other := compare(state, checkpoint, self):
+            self.logger.warning('\n    '.join([f'{state.path.parent}: its run and the config differ:', *other, START_ANEW]))
         if 'ema_state_dict' in checkpoint:
             frozen = {f'module.{name}': value for name, value in model.state_dict().items()}
             checkpoint['ema_state_dict'] = {**frozen, **checkpoint['ema_state_dict']}

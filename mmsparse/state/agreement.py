@@ -15,26 +15,31 @@ from .files import State
 from .kept import fingerprints, kept, normalisation, old_fingerprint
 
 ABSENT = 'absent'
+HEADS = ('head.', 'decode_head.', 'auxiliary_head.')
 WEIGHTS = ('checkpoint', 'init_cfg', 'checkpoint_grid')  # where a host's weights lie may differ; what they are is proved by the fingerprint
 
 
-def merged(model: nn.Module, state: State, classes: Any = None) -> dict:
+def merged(model: nn.Module, state: State, classes: Any = None, new_head: bool = False) -> dict:
     """Return the model's whole state dict with the adapter's tensors in it, after every check; the model is not changed yet.
 
     Args:
         model: built, with its frozen weights in place, without wrappers.
         state: the adapter.
         classes: names of the classes of the data to be used, or None where they are not known.
+        new_head: whether the model's head stays as it is, whatever the adapter's is for.
 
     Raises:
         InputError: another host, another normalisation, other classes, tensors too many, too few, of another shape or type, or damaged.
     """
     _same_frozen(model, state)
     _same_normalisation(model, state)
-    _same_classes(classes, state)
-    _same_tensors(model, state)
+    if not new_head:
+        _same_classes(classes, state)
+    left_out = HEADS if new_head else ()
+    ours, theirs = ({name: value for name, value in some.items() if not name.startswith(left_out)} for some in (kept(model), state.tensors))
+    _same_tensors(ours, theirs, state)
     state.verify()
-    return {**model.state_dict(), **state.tensors}
+    return {**model.state_dict(), **theirs}
 
 
 def differences(card: Any, ours: Any, place: str = '') -> Iterator[tuple[str, Any, Any]]:
@@ -104,12 +109,11 @@ def _same_classes(classes: Any, state: State) -> None:
     if ours is not None and state.card.classes is not None and ours != state.card.classes:
         raise InputError(
             f'{state.path}: trained for the classes {_short(state.card.classes)}, but the data has {_short(ours)}. '
-            'Use data with the same classes in the same order.'
+            'Use data with the same classes in the same order, or train a new head for others: load_from=STATE new_head=True.'
         )
 
 
-def _same_tensors(model: nn.Module, state: State) -> None:
-    ours, theirs = kept(model), state.tensors
+def _same_tensors(ours: Mapping, theirs: Mapping, state: State) -> None:
     found = {
         'missing': sorted(ours.keys() - theirs.keys()),
         'unexpected': sorted(theirs.keys() - ours.keys()),
@@ -127,7 +131,8 @@ def _same_tensors(model: nn.Module, state: State) -> None:
     )
     if wrong:
         raise InputError(
-            f'{state.path}: these are not the tensors of this model. Tensors {wrong}. Use the config that trained it, or copy the folder again.'
+            f'{state.path}: these are not the tensors of this model. Tensors {wrong}. Use the config that trained it, or copy the folder again; '
+            'for a head of other classes set load_from=STATE new_head=True.'
         )
 
 

@@ -17,6 +17,7 @@ from mmsparse.errors import InputError
 from .kept import fingerprints, normalisation
 
 SCHEMA = 1
+DEEP = 60  # whoever walks a config may do so by recursion
 PACKAGES = ('mmsparse', 'mmpretrain', 'mmseg', 'mmengine')  # whose registered types a card may name
 LIBRARIES = ('mmsparse', 'torch', 'timm', 'mmengine', 'mmcv', 'mmpretrain', 'mmseg', 'safetensors')
 
@@ -73,6 +74,8 @@ def read_card(path: Path) -> Card:
         raise InputError(f'{path}: there is no card beside the tensors. Copy the whole folder; an adapter is not loaded without its card.')
     try:
         content = json.loads(path.read_text())
+        if _deeper(content, DEEP):
+            raise ValueError(f'nested deeper than {DEEP}')
     except (ValueError, RecursionError) as error:
         raise InputError(f'{path}: the card cannot be read, it is damaged ({type(error).__name__}: {error}). Copy the folder again.') from error
     schema = content.get('schema') if isinstance(content, dict) else None
@@ -83,6 +86,11 @@ def read_card(path: Path) -> Card:
     if wrong:
         raise InputError(f'{path}: the card is damaged, see its entries {", ".join(wrong)}. Copy the folder again.')
     return Card(**content)
+
+
+def _deeper(node: Any, levels: int) -> bool:
+    inner = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return levels == 0 or any(_deeper(item, levels - 1) for item in inner)
 
 
 _KINDS = {'int': int, 'str': str, 'dict': dict, 'list | None': list | None}

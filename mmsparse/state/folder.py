@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mmsparse.errors import InputError
+
 TENSORS, CARD = 'adapter.safetensors', 'adapter.json'
 RESUME_TENSORS, RESUME = 'resume.safetensors', 'resume.json'
 FILES = frozenset({TENSORS, CARD, RESUME_TENSORS, RESUME})
 POINTER = 'last_checkpoint'
+DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO, errno.ESTALE})
 
 
 @contextmanager
@@ -20,9 +24,13 @@ def whole(target: Path) -> Iterator[Path]:
     writing, replaced = _beside(target, 'writing'), _beside(target, 'replaced')
     tidy(target.parent)
     writing.mkdir(parents=True)
-    yield writing
-    for file in (*writing.iterdir(), writing):
-        _flush(file)
+    try:
+        yield writing
+        for file in (*writing.iterdir(), writing):
+            _flush(file)
+    except OSError:
+        shutil.rmtree(writing, ignore_errors=True)  # on a full disk the half of a state is in the way of everything else
+        raise
     if target.exists():
         target.rename(replaced)  # killed between here and the next line, `tidy` gives the name back
     writing.rename(target)
@@ -37,7 +45,7 @@ def remove(folder: Path) -> None:
         removed = _beside(folder, 'removed')
         shutil.rmtree(removed, ignore_errors=True)
         folder.rename(removed)
-        shutil.rmtree(removed)
+        shutil.rmtree(removed, ignore_errors=True)  # what a share still holds open, `tidy` removes later
 
 
 def tidy(work_dir: Path) -> None:
@@ -51,6 +59,20 @@ def tidy(work_dir: Path) -> None:
             if leftover.is_dir() and {file.name for file in leftover.iterdir()} <= FILES:
                 shutil.rmtree(leftover)
     (work_dir / f'.{POINTER}.writing').unlink(missing_ok=True)
+
+
+@contextmanager
+def writing_to(work_dir: str | None) -> Iterator[None]:
+    """Let a disk that is full, or a folder that has gone or refuses to be written, be one sentence; what was saved before is whole."""
+    try:
+        yield
+    except OSError as error:
+        inside = error.filename and work_dir and Path(os.path.abspath(str(error.filename))).is_relative_to(os.path.abspath(work_dir))
+        if error.errno not in DISK and not inside:
+            raise
+        raise InputError(
+            f'{work_dir}: cannot be written to ({error}). The states in it are whole: make room or mend the folder, then go on with --resume.'
+        ) from error
 
 
 def states(work_dir: Path) -> list[Path]:
@@ -77,8 +99,14 @@ def _beside(target: Path, kind: str) -> Path:
 
 
 def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    """Bring a file to the disk. A folder too, as well as it goes: network shares and Windows refuse that, and order their renames themselves."""
+    folder = path.is_dir()
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(path, os.O_RDONLY if folder else os.O_RDWR)  # Windows flushes only what can be written
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        if not folder:
+            raise

@@ -42,7 +42,7 @@ def main() -> None:
         card, file = args.peft / 'adapter_config.json', args.peft / 'adapter_model.safetensors'
         try:
             config = json.loads(card.read_text())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(
                 f"{card}: cannot be read ({type(error).__name__}: {error}). Expected the folder that peft's save_pretrained wrote."
             ) from error

@@ -34,7 +34,7 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=1.0),
 )
 param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-6, end=1500, by_epoch=False),
-    dict(type='PolyLR', begin=1500, end=40000, eta_min=0.0, power=0.9, by_epoch=False),
+    dict(type='mmsparse.WarmupLR', share=1500 / 40000, start_factor=1e-6, by_epoch=False),
+    dict(type='mmsparse.PolyLR', after=1500 / 40000, eta_min=0.0, power=0.9, by_epoch=False),
 ]
 default_hooks = dict(checkpoint=dict(by_epoch=False, interval=5000, save_best='mIoU'))

@@ -1,0 +1,60 @@
+"""A plain file of weights, without a card: it is loaded where it holds everything of the model that trains, else it is said what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from mmsparse.errors import InputError
+
+from .kept import kept
+
+PREFIXES = ('module.', '_orig_mod.', 'model.', 'state_dict.')  # wrappers for several processes, compiled models, Lightning's modules
+HOST = 'perhaps with an adapter merged into it (merge_adapter.py). Its own library loads it; here it can be model.backbone.host.checkpoint'
+SIGNS = {  # what a file is whose names begin so
+    f'a classifier of mmpretrain, {HOST}': ('backbone.layers.', 'backbone.patch_embed.', 'backbone.cls_token', 'backbone.ln1.'),
+    f'a host alone, {HOST}': ('blocks.', 'patch_embed.', 'cls_token', 'pos_embed', 'trunk.', 'visual.', 'transformer.resblocks.', 'class_embedding'),
+    'what a run needs to go on (resume.safetensors); name the folder that it lies in': ('optimizer.', 'random.', 'ema_state_dict.'),
+    'an adapter of the peft library; tools/model_converters/peft_to_lora.py makes a state of it': ('base_model.model.',),
+}
+
+
+def whole_model(model: nn.Module, tensors: Mapping[str, Tensor], source: str) -> tuple[dict[str, Tensor], str]:
+    """Return the model's whole state dict with a file's tensors in it, and the prefix that all their names had; the model is not changed.
+
+    Frozen weights that the file lacks stay as the config has loaded them.
+
+    Args:
+        model: without wrappers.
+        tensors: by name.
+        source: the file, named in errors.
+
+    Raises:
+        InputError: something that trains is not in the file or of another shape, or the file holds what the model has no place for.
+    """
+    own, needed = model.state_dict(), kept(model)
+    names, prefix = dict(tensors), ''
+    while not own.keys() & names.keys() and (found := next((one for one in PREFIXES if names and all(n.startswith(one) for n in names)), '')):
+        names, prefix = {name.removeprefix(found): value for name, value in names.items()}, prefix + found
+    missing, unknown = sorted(needed.keys() - names.keys()), sorted(names.keys() - own.keys())
+    both = sorted(own.keys() & names.keys())
+    shapes = [f'{name} {tuple(names[name].shape)} for {tuple(own[name].shape)}' for name in both if names[name].shape != own[name].shape]
+    wrong = [
+        f'{kind}: {", ".join(some[:3])}{f" and {len(some) - 3} more" if len(some) > 3 else ""}'
+        for kind, some in (('missing', missing), ('unknown', unknown), ('of another shape', shapes))
+        if some
+    ]
+    if wrong:
+        raise InputError(
+            f'{source}: holds {_kind(names, own.keys(), needed.keys())}. Expected every weight of this model that trains, and nothing that it has no '
+            f'place for; {"; ".join(wrong)}.'
+        )
+    return {**own, **names}, prefix
+
+
+def _kind(names, own, needed) -> str:
+    if names and names.keys() <= own - needed:
+        return 'frozen weights alone, which the config has loaded already'
+    found = next((words for words, signs in SIGNS.items() if any(name.startswith(signs) for name in names)), None)
+    return found or ('a model that is built otherwise; use the config that trained it' if needed & names.keys() else 'the weights of another network')
