@@ -69,10 +69,10 @@ def oddities(found: np.ndarray, configured: float, runner) -> list[str]:
     if any(getattr(schedule, 'need_val_args', False) for schedule in schedules):
         return ['lower where validation says so']
     lines, peak, at = [], found.max(), int(found.argmax())
-    if first == 0 and peak < 0.5 * configured:
-        lines.append(f'the configured {configured:.2e} is never reached')
-    elif at == len(found) - 1 > 0 and found[-2] < peak * (1 - SLACK):
+    if at == len(found) - 1 > 0 and found[-2] < peak * (1 - SLACK):
         lines.append('the run ends before the warm-up does')
+    elif first == 0 and peak < 0.5 * configured:
+        lines.append(f'the configured {configured:.2e} is never reached')
     change = np.diff(found)
     falls, rises = (np.flatnonzero(sign * change > SLACK * peak) for sign in (-1, 1))
     if len(falls) and len(rises) and (again := rises[rises > falls[0]]).size:
