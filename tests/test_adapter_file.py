@@ -231,7 +231,7 @@ def test_resume_refuses_the_best_state_and_plain_weights(small):
 
 def test_plain_weights_are_read_without_unpickling_anything(small, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    state = {key: value + 1 for key, value in small.runner.model.state_dict().items() if key.startswith('head')}
+    state = {key: value + key.startswith('head') for key, value in small.runner.model.state_dict().items()}
     torch.save(dict(state_dict=state, meta=dict(epoch=1)), 'good.pth')
     (tmp_path / 'bad.pth').write_bytes(pickle.dumps(Hostile()))
     before = {key: value.clone() for key, value in small.runner.model.state_dict().items()}

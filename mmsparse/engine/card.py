@@ -48,7 +48,11 @@ class CardHook(Hook):
         self.start, self.first = time.monotonic(), runner.iter
         if runner.rank == 0:
             model = getattr(runner.model, 'module', runner.model)
-            show(runner.logger, 'To be trained', {**describe(model), 'data': data(runner), **self.notes, 'recipe': recipe(runner), 'rate': rates(runner)})
+            show(
+                runner.logger,
+                'To be trained',
+                {**describe(model), 'data': data(runner), **self.notes, 'recipe': recipe(runner), 'rate': rates(runner)},
+            )
 
     def after_val_epoch(self, runner, metrics=None) -> None:
         self.metrics = metrics or {}

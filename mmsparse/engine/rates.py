@@ -68,13 +68,13 @@ def oddities(found: np.ndarray, configured: float, runner) -> list[str]:
     schedules = [one for some in schedules.values() for one in some] if isinstance(schedules, dict) else schedules
     if any(getattr(schedule, 'need_val_args', False) for schedule in schedules):
         return ['lower where validation says so']
-    lines, peak, at = [], found.max(), int(found.argmax())
-    if at == len(found) - 1 > 0 and found[-2] < peak * (1 - SLACK):
+    lines, peak = [], found.max()
+    change = np.diff(found)
+    falls, rises = (np.flatnonzero(sign * change > SLACK * peak) for sign in (-1, 1))
+    if len(rises) and not len(falls) and peak < (1 - SLACK) * configured:
         lines.append('the run ends before the warm-up does')
     elif first == 0 and peak < 0.5 * configured:
         lines.append(f'the configured {configured:.2e} is never reached')
-    change = np.diff(found)
-    falls, rises = (np.flatnonzero(sign * change > SLACK * peak) for sign in (-1, 1))
     if len(falls) and len(rises) and (again := rises[rises > falls[0]]).size:
         lines.append(f'it rises again from iteration {first + int(again[0]) + 1}')
     moved = np.flatnonzero(change)
