@@ -97,9 +97,8 @@ def _refuse_other_groups(path, saved: Any, optimizer) -> None:
     try:
         theirs = [len(group['params']) for group in saved['param_groups']]
         numbers = dict(enumerate(parameter for group in optimizer.param_groups for parameter in group['params']))
-        fits = all(
-            value.shape in ((), numbers[at].shape) for at, entry in saved['state'].items() for value in entry.values() if isinstance(value, Tensor)
-        )
+        moments = [(at, value) for at, entry in saved['state'].items() for value in entry.values() if isinstance(value, Tensor)]
+        fits = ours != theirs or all(value.shape in ((), numbers[at].shape) for at, value in moments)
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f'{path}: damaged, the state of its optimiser cannot be read ({error!r}). Resume from another state.') from error
     if ours != theirs or not fits:
