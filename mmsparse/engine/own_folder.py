@@ -5,7 +5,7 @@ The recipe, by the number of training pictures n (the only place for it):
 - batch: n / 8, from 8 to 50, so that small sets have several steps to an epoch too.
 - length: the config's ten epochs, or as many as make 160 steps.
 - learning rate: 3e-3 for a host of width 128 and batches of 50, in proportion to the roots of batch and of 1 / width: 1.2e-3 for a ViT-B.
-- schedule: a tenth of the epochs is warm-up, the rest a cosine to 0. Five validations, the last at the end.
+- five validations, the last at the end.
 """
 
 from __future__ import annotations
@@ -132,10 +132,6 @@ def _fit_schedule(cfg: Config, options: Mapping, pictures: int, width: int) -> N
     interval = cfg.train_cfg.setdefault('val_interval', math.ceil(epochs / 5))
     optimizer.setdefault('lr', float(f'{3e-3 * math.sqrt(batch / 50 * 128 / width):.2g}'))
     cfg.setdefault('auto_scale_lr', ConfigDict(enable=False, base_batch_size=batch))
-    warmup = max(1, epochs // 10)
-    cosine = dict(type='CosineAnnealingLR', begin=warmup, end=epochs, T_max=epochs - warmup, eta_min=0.0, convert_to_iter_based=True)
-    linear = dict(type='LinearLR', start_factor=1e-6, end=warmup, convert_to_iter_based=True)
-    cfg.setdefault('param_scheduler', [linear, cosine] if epochs > warmup else [linear])
     for name, every in (('checkpoint', interval), ('logger', min(steps, 50))):
         if cfg.default_hooks.get(name):
             cfg.default_hooks[name].interval = every
