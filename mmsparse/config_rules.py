@@ -13,8 +13,56 @@ TOGETHER = (
     ('val_dataloader', 'val_cfg', 'val_evaluator'),
     ('test_dataloader', 'test_cfg', 'test_evaluator'),
 )
+# Every entry that MMEngine's runner and the tools read; others are variables of a config file.
+READ = frozenset(
+    [
+        *TOP,
+        'work_dir',
+        'auto_scale_lr',
+        'load_from',
+        'resume',
+        'launcher',
+        'env_cfg',
+        'log_level',
+        'default_scope',
+        'experiment_name',
+        'cfg',
+        'runner_type',
+        'model_wrapper_cfg',
+        'find_unused_parameters',
+        'sync_bn',
+        'activation_checkpointing',
+        'efficient_conv_bn_eval',
+        'compile',
+        'custom_imports',
+        'strategy',
+        'own_folder',
+    ]
+)
 MIXING = ('Mixup', 'CutMix', 'ResizeMix')
 PACKED = ('mmpretrain', 'mmseg')  # scopes whose data preprocessors take what a Pack… transform makes
+
+
+def check_changes(cfg: Mapping, changes: Mapping) -> None:
+    """Refuse changes of entries that nobody reads: misspelt ones, and variables that the file has used already.
+
+    Args:
+        cfg: the config before the changes.
+        changes: values by dotted path.
+
+    Raises:
+        InputError: names the nearest entry.
+    """
+    for path in changes:
+        first = path.split('.')[0]
+        if first in READ:
+            continue
+        near = get_close_matches(first, READ, n=1, cutoff=0.6)
+        hint = (
+            f' Did you mean {near[0] + path[len(first) :]}?' if near else ' Expected a path such as train_cfg.max_epochs or model.head.num_classes.'
+        )
+        why = 'only a variable of the file, which has been read by then' if first in cfg else 'an entry that the config does not have'
+        raise InputError(f'--cfg-options {path}: {first} is {why}, so nothing would change.{hint}')
 
 
 def check_rules(cfg: Mapping) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 from mmsparse.errors import InputError
 
@@ -63,3 +65,35 @@ def check_weight(what: str, weight: float) -> None:
     """Refuse a factor of a loss that is negative: the loss would be sought, not avoided."""
     if not is_number(weight) or weight < 0:
         raise InputError(f'{what} must be a number of at least 0, received {weight!r}. To leave that loss out use 0.')
+
+
+def writable_folder(path: str | Path, what: str) -> Path:
+    """Return a folder to write into, made where it is missing; a page is written to try it, so that a full disk is found too.
+
+    Raises:
+        InputError: something else is there, or nothing can be written.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path) as file:
+            file.write(bytes(4096))
+    except OSError as error:
+        reason = 'a file of that name is there' if isinstance(error, FileExistsError | NotADirectoryError) else error.strerror
+        raise InputError(f'{what} {path}: cannot be written ({reason}). Name another folder, or make room.') from error
+    return Path(path)
+
+
+def check_device(name: str) -> str:
+    """Return the name of a device that torch has here.
+
+    Raises:
+        InputError: no such device.
+    """
+    import torch
+
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        here = ', '.join(['cpu', *(f'cuda:{index}' for index in range(torch.cuda.device_count()))])
+        raise InputError(f'device {name!r}: torch finds no such device here, expected one of: {here}. Use cpu, or a machine with a GPU.') from error
+    return name

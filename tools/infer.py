@@ -34,16 +34,17 @@ if __name__ == '__main__':
 from rich.progress import track
 
 from mmsparse.apis.classify import Classifier, image_files
+from mmsparse.value_checks import writable_folder
 
 
 def main() -> None:
     args = parse_args()
     with reporting(lambda: 'Answers so far are above.'):
         files = image_files(args.images)
-        classifier = Classifier(args.adapter, args.device, args.host_checkpoint)
         out = args.out or (Path('work_dirs/infer') if args.show_tokens else None)
         if out:
-            out.mkdir(parents=True, exist_ok=True)
+            writable_folder(out, '--out')
+        classifier = Classifier(args.adapter, args.device, args.host_checkpoint)
         answers = {}
         try:
             for number, file in enumerate(track(files, 'classifying', transient=True) if len(files) > 1 else files):

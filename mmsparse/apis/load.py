@@ -12,6 +12,7 @@ from mmsparse.state.agreement import merged
 from mmsparse.state.files import read_state
 from mmsparse.state.folder import CARD
 from mmsparse.state.trust import model_config, scope_of
+from mmsparse.value_checks import check_device
 
 
 def load(path: str | Path, device: str = 'cpu', host_checkpoint: str | Path | None = None) -> nn.Module:
@@ -28,6 +29,7 @@ def load(path: str | Path, device: str = 'cpu', host_checkpoint: str | Path | No
     Raises:
         InputError: damaged files, another host, or a card that asks for what may not be built.
     """
+    check_device(device)
     state = read_state(path)
     file = str(state.path.with_name(CARD))
     state.verify()

@@ -12,9 +12,12 @@ from mmengine.runner import Runner
 from torch import distributed
 
 from mmsparse.config_check import check_config
+from mmsparse.config_rules import check_changes
 from mmsparse.errors import InputError
+from mmsparse.models.weight_files import read_weights
 from mmsparse.state.files import is_state, read_state
 from mmsparse.state.folder import CARD
+from mmsparse.value_checks import writable_folder
 
 from .options import NEEDED, config_file
 
@@ -34,8 +37,11 @@ def read_config(path: str | Path, changes: dict | None = None) -> Config:
     path = config_file(path)
     try:
         cfg = Config.fromfile(path)
+        check_changes(cfg, changes or {})
         cfg.merge_from_dict(changes or {})
         return cfg
+    except InputError:
+        raise
     except Exception as error:  # a config is a program: anything can come out of it
         last = traceback.extract_tb(error.__traceback__)[-1]
         place = f'{last.filename}, line {last.lineno}' if last.name == '<module>' else path
@@ -86,13 +92,18 @@ def _complete(loader: ConfigDict | None, args: argparse.Namespace) -> None:
 
 
 def existing(path: str) -> str:
-    """Return the path of a state or of a file of weights after a cheap look at it; an address (with ``://``) is left to the runner.
+    """Return the path of a state or of a file of weights after a cheap look at it; an address (with ``://``) is downloaded.
 
     Raises:
         InputError: nothing there, or a damaged state.
     """
     if '://' in path:
+        read_weights(path)  # downloads it, or says that it cannot be reached, before data is loaded
         return path
+    if Path(path).suffix == '.py':
+        raise InputError(
+            f'{path}: a config, expected a checkpoint: the folder of a state such as work_dirs/tiny_digits/epoch_10, or a file of weights.'
+        )
     if not Path(path).exists():
         others = sorted(str(card.parent) for card in Path(path).parent.glob(f'*/{CARD}'))
         raise InputError(f'{path}: no such checkpoint. Checkpoints in this folder: {", ".join(others) or "none"}.')
@@ -111,6 +122,7 @@ def build_runner(cfg: Config) -> Runner:
     for name in [name for name, hook in cfg.get('default_hooks', {}).items() if hook is None and name not in MMENGINE_HOOKS]:
         cfg.default_hooks.pop(name)
     check_config(cfg)
+    writable_folder(cfg.work_dir, '--work-dir')
     missing = [name for name in NEEDED[cfg.launcher] if name not in os.environ]
     if missing:
         raise InputError(

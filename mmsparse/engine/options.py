@@ -1,8 +1,10 @@
 """The command line of every tool; light, so that --help and a mistake are answered before seconds of imports."""
 
 import argparse
+import ast
 import difflib
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,10 +31,30 @@ class Changes(argparse.Action):
         """Add KEY=VALUE pairs to the dictionary of the option."""
         from mmengine.config import DictAction
 
+        if bare := [pair for pair in values if '=' not in pair]:
+            parser.error(f'{option_string} expects KEY=VALUE pairs, received {bare[0]!r}.')
+        written = dict(pair.split('=', 1) for pair in values if re.match(r'[^=]+=[\[(\s]*(dict\(|\{)', pair))
         try:
-            DictAction(self.option_strings, self.dest)(parser, namespace, values, option_string)
-        except ValueError as error:  # MMEngine's words are a traceback
-            parser.error(f'{option_string} expects KEY=VALUE pairs: {error}')
+            dicts = {key: literal(ast.parse(text.strip(), mode='eval').body) for key, text in written.items()}
+            DictAction(self.option_strings, self.dest)(parser, namespace, [pair for pair in values if pair.split('=')[0] not in dicts], option_string)
+        except (ValueError, SyntaxError, RecursionError) as error:  # MMEngine's words are a traceback
+            parser.error(f'{option_string} expects KEY=VALUE pairs, such as a.b=1 c="[1,2]" d="dict(type=\'X\')": {error}')
+        getattr(namespace, self.dest).update(dicts)
+
+
+def literal(node: ast.expr):
+    """Return the value of an expression of plain values, where dictionaries may be written as in a config: ``dict(type='X')``.
+
+    Raises:
+        ValueError: anything else stands in it.
+    """
+    if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'dict' and not node.args and all(key.arg for key in node.keywords):
+        return {key.arg: literal(key.value) for key in node.keywords}
+    if isinstance(node, ast.Dict) and all(node.keys):
+        return {ast.literal_eval(key): literal(value) for key, value in zip(node.keys, node.values, strict=True)}
+    if isinstance(node, ast.List | ast.Tuple):
+        return [literal(item) for item in node.elts]
+    return ast.literal_eval(node)
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -73,6 +95,12 @@ def config_file(path: str | Path) -> Path:
         InputError: no such file; the text names the nearest one.
     """
     path = found(path)
+    if path.is_dir():
+        raise InputError(
+            f'{path}: a folder, expected a config file first, such as configs/sparse_tuning/tiny_digits.py; the folder of a state comes after it.'
+        )
+    if path.is_file() and path.suffix not in ('.py', '.json', '.yml', '.yaml'):
+        raise InputError(f'{path}: received a {path.suffix or "suffixless"} file, expected a config first: a .py file.')
     if not path.is_file():
         near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob('*.py')])
         hint = f' Did you mean {path.with_name(near[0])}?' if near else ' Expected a path such as configs/sparse_tuning/tiny_digits.py.'

@@ -1,5 +1,6 @@
 """How a tool ends: bad input and Ctrl-C in one message each, everything else with its traceback."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -20,12 +21,9 @@ def reporting(interrupted: Callable[[], str]) -> Iterator[None]:
     rank = int(os.environ.get('RANK', 0))
     tool = Path(sys.argv[0]).name
     try:
-        yield
-    except (InputError, ModuleNotFoundError) as error:
-        if isinstance(error, ModuleNotFoundError):
-            if error.name not in SOMETIMES:  # a module of the user's, or a fault of ours
-                raise
-            error = InputError(not_installed(error.name))
+        with _said():
+            yield
+    except InputError as error:
         # A data loader's worker sends its whole traceback as the text.
         text = str(error).rsplit('InputError: ', 1)[-1].strip()
         if rank == 0:
@@ -39,6 +37,30 @@ def reporting(interrupted: Callable[[], str]) -> Iterator[None]:
         sys.exit(130)
     if _connected():
         sys.modules['torch'].distributed.destroy_process_group()
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    """Say in one sentence what no program can mend: a package that is missing, a full disk, and a port that another process has."""
+    try:
+        yield
+    except InputError:
+        raise
+    except ModuleNotFoundError as error:
+        if error.name not in SOMETIMES:  # a module of the user's, or a fault of ours
+            raise
+        raise InputError(not_installed(error.name)) from error
+    except (OSError, RuntimeError, ValueError) as error:
+        told = str(error)
+        # safetensors hands the words on without a number; torch's stores have errors of their own.
+        if getattr(error, 'errno', None) in (errno.ENOSPC, errno.EDQUOT) or 'No space left on device' in told:
+            raise InputError(
+                f'{told}: the disk is full. Make room, or name another --work-dir or --out; --resume goes on from the last state.'
+            ) from error
+        if 'EADDRINUSE' in told or 'address already in use' in told.lower():
+            port = os.environ.get('MASTER_PORT', 'the port')
+            raise InputError(f'MASTER_PORT {port}: another process has it. Set PORT to a free one for tools/dist_*.sh, or leave it out.') from error
+        raise
 
 
 def _connected() -> bool:

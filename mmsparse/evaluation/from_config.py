@@ -13,6 +13,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from mmsparse.errors import InputError
+from mmsparse.models.shape_check import check_shapes
 from mmsparse.state.agreement import merged
 from mmsparse.state.files import read_state
 
@@ -95,7 +96,9 @@ def build(cfg: Config, device: str = 'cpu', weights: bool = False) -> nn.Module:
             host.pop('init_cfg', None)
             host['checkpoint'] = False
     with torch.device(device), DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmpretrain')):
-        return MODELS.build(node).eval()
+        model = MODELS.build(node).eval()
+    check_shapes(model)
+    return model
 
 
 def _with_weights(cfg: Config, adapter: str | Path | None, deciders: str) -> tuple[nn.Module, str]:

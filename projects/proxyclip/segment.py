@@ -20,7 +20,6 @@ import cv2
 import mmcv
 import numpy as np
 import torch
-from mmengine.config import DictAction
 from PIL import Image
 from rich.progress import track
 
@@ -30,8 +29,10 @@ from mmsparse.apis.classify import image_files
 from mmsparse.config_check import check_config
 from mmsparse.datasets.load_image import LoadImage
 from mmsparse.engine.launch import load_config
+from mmsparse.engine.options import Changes
 from mmsparse.engine.reporting import reporting
 from mmsparse.errors import InputError
+from mmsparse.value_checks import check_device, writable_folder
 from projects.proxyclip.proxyclip.drawing import draw, overlay
 from projects.proxyclip.proxyclip.segmenter import Segmenter
 
@@ -47,7 +48,7 @@ def parse_args() -> argparse.Namespace:
     options.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     options.add_argument('--every', type=int, default=1, help='segment every n-th frame of a video (default: 1)')
     options.add_argument('--out', type=Path, default=Path('work_dirs/segment'), help='folder for pictures, label maps and shares.json')
-    options.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change entries of the config')
+    options.add_argument('--cfg-options', nargs='+', action=Changes, metavar='KEY=VALUE', help='change entries of the config')
     args = options.parse_args()
     if args.every < 1:
         options.error(f'--every {args.every}: expected a number of frames of at least 1.')
@@ -59,7 +60,7 @@ def build(args: argparse.Namespace) -> Segmenter:
     cfg = load_config(args, ())
     cfg.model.classes = args.classes if Path(args.classes).is_file() else args.classes.split(';')
     check_config(cfg)
-    return Segmenter(cfg, args.device, args.checkpoint)
+    return Segmenter(cfg, check_device(args.device), args.checkpoint)
 
 
 def segment_images(files: list[Path], segmenter: Segmenter, out: Path) -> dict:
@@ -112,7 +113,7 @@ def main() -> None:
         film = args.input.suffix.lower() in VIDEOS and args.input.is_file()
         files = [args.input] if film else image_files(args.input)
         segmenter = build(args)
-        args.out.mkdir(parents=True, exist_ok=True)
+        writable_folder(args.out, '--out')
         shares = segment_video(args.input, segmenter, args.out, args.every) if film else segment_images(files, segmenter, args.out)
         (args.out / 'shares.json').write_text(json.dumps(shares, indent=1))
         for name, share in shares.items() if len(shares) <= 20 else ():

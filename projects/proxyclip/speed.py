@@ -30,6 +30,7 @@ from mmsparse.engine.reporting import reporting
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens
+from mmsparse.value_checks import check_device
 
 CONFIGS = Path(__file__).parent / 'configs'
 DEFAULT = [str(CONFIGS / f'voc20_{form}.py') for form in ('dense', 'evit', 'tome')]
@@ -68,7 +69,7 @@ def published_form(readout) -> Callable[[Tokens, Tensor], Tokens]:
 
 def contenders(args: argparse.Namespace) -> dict[str, Callable[[], object]]:
     """Return by name what is to be timed, each on its own model."""
-    images = torch.randn(args.batch, 3, args.window, args.window, generator=torch.Generator().manual_seed(0)).to(args.device)
+    images = torch.randn(args.batch, 3, args.window, args.window, generator=torch.Generator().manual_seed(0)).to(check_device(args.device))
     timed = {}
     for number, path in enumerate([args.configs[0], *args.configs]):
         model = build(path, args.device)
