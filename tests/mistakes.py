@@ -201,8 +201,8 @@ COMMAND = {
     ),
     'host offline': (
         'train.py {config} --cfg-options model.backbone.host.checkpoint=http://127.0.0.1:9/a.pth',
-        'http://127.0.0.1:9/a.pth: no such file of host weights',
-        'Set host.checkpoint',
+        'http://127.0.0.1:9/a.pth: cannot be reached',
+        'Download it elsewhere',
     ),
     'address of an unknown kind': ('test.py {config} s3://bucket/a.pth', 's3://bucket/a.pth', 'Expected a file'),
     'misspelt path': ('train.py {config} --cfg-options traincfg.max_epochs=3', 'traincfg', 'Did you mean train_cfg.max_epochs?'),

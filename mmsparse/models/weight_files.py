@@ -124,5 +124,5 @@ def _download(url: str) -> str:
         try:
             torch.hub.download_url_to_file(url, str(file), progress=False)
         except OSError as error:
-            raise InputError(f'{url}: cannot be reached ({error}). Download it elsewhere and set host.checkpoint to the file.') from error
+            raise InputError(f'{url}: cannot be reached ({error}). Download it elsewhere and give the path of the file instead.') from error
     return str(file)
