@@ -11,6 +11,7 @@ else may be seen. Weights come from the hub or its cache, or from files:
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,7 +59,7 @@ def parse_args() -> argparse.Namespace:
 
 def build(args: argparse.Namespace) -> Segmenter:
     cfg = load_config(args, ())
-    cfg.model.classes = args.classes if Path(args.classes).is_file() else args.classes.split(';')
+    cfg.model.classes = args.classes if os.path.isfile(args.classes) else args.classes.split(';')
     check_config(cfg)
     return Segmenter(cfg, check_device(args.device), args.checkpoint)
 

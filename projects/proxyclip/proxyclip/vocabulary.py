@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -85,10 +86,10 @@ def vocabulary(classes: str | Sequence[str]) -> Vocabulary:
     if classes in SOURCES:
         return Vocabulary.numbered(_benchmark(classes))  # COCO-Object's list has 'bed' twice, as an object and in the background
     file = Path(classes)
-    if not file.is_file():
+    if not os.path.isfile(file):  # Path.is_file() fails where the text is too long for a name
         raise InputError(f'classes: received {classes!r}, which is neither a file nor one of {", ".join(SOURCES)}.')
     try:
-        lines = file.read_text(encoding='utf-8').splitlines()
+        lines = file.read_text(encoding='utf-8-sig').splitlines()
     except UnicodeDecodeError as error:
         raise InputError(f'{file}: not a text file ({error}). Expected one class per line.') from error
     return Vocabulary.of([_synonyms(line) for line in lines if line.strip()], str(file))

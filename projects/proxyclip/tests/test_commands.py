@@ -94,6 +94,14 @@ def test_classes_may_come_from_a_file_with_synonyms(run, tmp_path):
     assert list(shares[str(tmp_path / 'a.png')]) == ['cat', 'wall']
 
 
+def test_a_list_of_classes_may_be_longer_than_a_file_name(run, tmp_path):
+    noise().save(tmp_path / 'a.png')
+    names = [f'{animal} {number}' for animal in ('cat', 'dog', 'horse', 'sheep') for number in range(20)]
+    assert len('; '.join(names)) > 255
+    _, shares = run(tmp_path / 'a.png', '; '.join(names))
+    assert set(shares[str(tmp_path / 'a.png')]) <= set(names)
+
+
 @pytest.mark.parametrize(
     ('classes', 'words'),
     [

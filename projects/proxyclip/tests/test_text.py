@@ -138,6 +138,48 @@ def test_a_damaged_bank_is_made_again(cache, whole):
     assert torch.equal(load_file(kept)['text'], first)
 
 
+@pytest.mark.parametrize(
+    ('broken', 'said'),
+    [(torch.ones(1, 24), '1 × 24 numbers instead of 2 × 24'), (torch.ones(2, 24), 'made from other words')],
+    ids=['shape', 'words'],
+)
+def test_a_bank_of_other_words_is_made_again(cache, whole, monkeypatch, broken, said):
+    file, _ = whole
+    first, heard = text_bank(('cat', 'sofa'), small_clip(), file), []
+    save_file({'text': broken}, next(cache.iterdir()))
+    monkeypatch.setattr(module, 'print_log', lambda text, *_: heard.append(text))
+    assert torch.equal(text_bank(('cat', 'sofa'), small_clip(), file), first)
+    assert len(heard) == 1 and said in heard[0]
+
+
+@pytest.mark.parametrize(
+    ('queries', 'words'),
+    [
+        (('cat', 'sofa', 'Cat'), "reads 'cat' and 'Cat' alike"),
+        (('cat', 'traffic  light', 'traffic light'), "reads 'traffic  light' and 'traffic light' alike"),
+        (('cat', 'sofa ' * 80), 'makes prompts of .* tokens, but small-clip-quickgelu reads 77'),
+    ],
+    ids=['case', 'spaces', 'long'],
+)
+def test_words_that_the_tokenizer_reads_alike_or_cuts_off_are_refused(queries, words):
+    with pytest.raises(InputError, match=words):
+        text_bank(queries, small_clip(), False)
+
+
+def test_the_longest_word_that_fits_is_taken():
+    tokenize = open_clip.get_tokenizer(small_clip())
+    longest = max(len(tokenize.encode(template(''))) for template in open_clip.OPENAI_IMAGENET_TEMPLATES)
+    fits = 'cat ' * (77 - 2 - longest)
+    text_bank((fits.strip(), 'sofa'), small_clip(), False)
+    with pytest.raises(InputError, match='prompts of 78 tokens'):
+        text_bank((fits + 'cat', 'sofa'), small_clip(), False)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_word(tmp_path):
+    (tmp_path / 'words.txt').write_text('cat, kitten\nsofa\n', encoding='utf-8-sig')
+    assert vocabulary(str(tmp_path / 'words.txt')).queries == ('cat', 'kitten', 'sofa')
+
+
 def test_without_weights_the_vectors_are_random_the_same_and_not_kept(cache):
     found = text_bank(('cat', 'sofa'), small_clip(), False)
     assert torch.equal(found, text_bank(('cat', 'sofa'), small_clip(), False))
