@@ -35,6 +35,7 @@ if __name__ == '__main__':
     parse_args()  # --help and mistakes are answered here, before seconds of imports
 
 import mmengine
+import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
@@ -94,9 +95,24 @@ def use_tta(cfg: Config) -> None:
         raise InputError("--tta: the config has no tta_model. Set tta_model=dict(type='SegTTAModel') and tta_pipeline, as in mmseg.")
     pipeline = cfg.test_dataloader.dataset.pipeline
     flips = [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)]
-    augment = dict(type='TestTimeAug', transforms=[flips, [pipeline[-1]]])
-    cfg.test_dataloader.dataset.pipeline = cfg.get('tta_pipeline', [*deepcopy(pipeline[:-1]), augment])
+    # Label maps are loaded after the mirroring: predictions are mirrored back, labels are not.
+    labels = next((index for index, step in enumerate(pipeline) if step['type'].endswith('LoadAnnotations')), len(pipeline) - 1)
+    augment = dict(type='TestTimeAug', transforms=[flips, *([step] for step in pipeline[labels:])])
+    cfg.test_dataloader.dataset.pipeline = cfg.get('tta_pipeline', [*deepcopy(pipeline[:labels]), augment])
     cfg.model = ConfigDict(**cfg.get('tta_model', dict(type='mmpretrain.AverageClsScoreTTA')), module=cfg.model)
+
+
+class Predictions(DumpResults):
+    """Predictions without the scores of every pixel, which fill the memory (ADE20K: 391 GiB); label maps in the smallest type."""
+
+    def process(self, data_batch, predictions) -> None:
+        """Keep what the file is to hold."""
+        for prediction in predictions:
+            small = {key: value for key, value in prediction.items() if key != 'seg_logits'}
+            if 'pred_sem_seg' in small:
+                label_map = small['pred_sem_seg']['data']
+                small['pred_sem_seg'] = dict(data=label_map.to(torch.uint8 if label_map.max() < 256 else torch.int16))
+            super().process(data_batch, [small])
 
 
 def main() -> None:
@@ -104,7 +120,7 @@ def main() -> None:
     with reporting(lambda: 'Nothing was saved.'):
         runner = build_runner(build_config(args))
         if args.out and args.out_item != 'metrics':
-            runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
+            runner.test_evaluator.metrics.append(Predictions(out_file_path=args.out))
         metrics = runner.test()
         if args.out_item == 'metrics' and is_main_process():
             mmengine.dump(metrics, args.out)

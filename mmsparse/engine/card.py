@@ -22,6 +22,7 @@ from mmsparse.models.pixels import warning
 from mmsparse.models.watch import rows_taken
 from mmsparse.registry import HOOKS
 from mmsparse.state.folder import CARD, TENSORS
+from mmsparse.state.kept import unwrapped
 
 from .rates import rates
 from .terminal import command, figure, figures, near, screens, show
@@ -47,7 +48,7 @@ class CardHook(Hook):
     def before_train(self, runner) -> None:
         self.start, self.first = time.monotonic(), runner.iter
         if runner.rank == 0:
-            model = getattr(runner.model, 'module', runner.model)
+            model = unwrapped(runner.model)
             show(
                 runner.logger,
                 'To be trained',

@@ -6,8 +6,9 @@ from torch.nn import ModuleList
 
 from mmsparse.errors import InputError
 from mmsparse.registry import HOOKS
+from mmsparse.state.kept import unwrapped
 
-from .data_check import check_first_item, check_labels, check_names, check_score_names
+from .data_check import check_first_item, check_label_maps, check_labels, check_names, check_score_names
 
 
 @HOOKS.register_module()
@@ -22,9 +23,7 @@ class ClassCountHook(Hook):
 
     def before_run(self, runner) -> None:
         """The loops are built by now and no weights are loaded yet, so a checkpoint for other classes does not hide the cause."""
-        model = runner.model
-        while hasattr(model, 'module'):  # distributed and test-time-augmentation wrappers
-            model = model.module
+        model = unwrapped(runner.model)
         heads, known = _heads(model), {}
         loops = {'train': runner._train_loop, 'val': runner._val_loop, 'test': runner._test_loop}
         for split, loop in loops.items():
@@ -42,6 +41,12 @@ class ClassCountHook(Hook):
             check_names(known)
         if isinstance(runner._val_loop, BaseLoop):
             check_score_names(runner)
+
+    def _before_iter(self, runner, batch_idx: int, data_batch=None, mode: str = 'train') -> None:
+        """Look at the label maps of a batch, if it has any."""
+        classes = getattr(getattr(unwrapped(runner.model), 'decode_head', None), 'num_classes', None)
+        if classes:
+            check_label_maps(data_batch, classes)
 
 
 def _heads(model) -> dict[str, int]:

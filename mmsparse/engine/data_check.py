@@ -17,6 +17,8 @@ from .random_state import random_state, set_random_state
 
 SPLITS = {'train', 'training', 'val', 'valid', 'validation', 'test', 'testing'}
 
+VOID = 255  # of label maps, in mmseg and here
+
 
 @contextmanager
 def readable(loader) -> Iterator[None]:
@@ -92,6 +94,29 @@ def check_labels(dataset, split: str, classes: int) -> None:
                 f'{where}: received labels from {labels.min()} to {labels.max()}, expected 0 to {classes - 1} for {classes} classes.{start} '
                 'Correct the annotation file, or the num_classes of the head.'
             )
+
+
+def check_label_maps(batch, classes: int) -> None:
+    """Refuse a label map with a label that is no class; 255 is void. Batches of other tasks pass.
+
+    Args:
+        batch: of a loader of mmseg; with test-time augmentation, lists of views.
+        classes: how many there are.
+    """
+    samples = list(batch.get('data_samples', ())) if isinstance(batch, Mapping) else []
+    while samples:
+        sample = samples.pop()
+        if isinstance(sample, list | tuple):
+            samples.extend(sample)
+        elif (truth := getattr(sample, 'gt_sem_seg', None)) is not None:
+            labels = truth.data[truth.data != VOID]
+            wrong = labels[(labels < 0) | (labels >= classes)].unique().tolist()
+            if wrong:
+                raise InputError(
+                    f'{sample.get("seg_map_path") or sample.get("img_path")}: received the label {wrong[0]}, expected 0 to {classes - 1} for '
+                    f'{classes} classes, or {VOID} for none. Correct the label map, or set reduce_zero_label=True or a label map of the '
+                    'dataset where its labels count from 1.'
+                )
 
 
 def check_names(known: dict[str, tuple]) -> None:

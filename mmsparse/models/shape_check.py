@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from mmsparse.errors import InputError
+from mmsparse.state.kept import unwrapped
 
 from .backbones import SparseViT
 
@@ -18,8 +19,7 @@ def check_shapes(model: nn.Module) -> None:
     Raises:
         InputError: names the entry of the config to be changed.
     """
-    while hasattr(model, 'module'):  # distributed processes, LoRAModel, test-time augmentation
-        model = model.module
+    model = unwrapped(model)
     if not isinstance(backbone := getattr(model, 'backbone', None), SparseViT) or not hasattr(model, 'extract_feat'):
         return
     parts = {name: module for name, module in model.named_modules() if not name.startswith('backbone.')}

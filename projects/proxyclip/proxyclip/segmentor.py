@@ -28,6 +28,7 @@ from .windows import boxes, cut, join, pad_to
 # Where weights do not say it, and nothing else normalises: OpenAI's CLIP, and most proxies.
 CLIP_PIXELS = Pixels((122.7709383, 116.7460125, 104.09373615), (68.5005327, 66.6321579, 70.32316305))
 VFM_PIXELS = Pixels((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+IGNORED = 255  # label of pixels without a class
 
 
 @MODELS.register_module()
@@ -134,18 +135,26 @@ class ProxyCLIP(BaseSegmentor):
         # mmseg takes padding and flips back and resizes to the picture's own size; classes are decided only then.
         samples = self.postprocess_result(self.encode_decode(inputs), data_samples)
         for sample in samples:
-            score_khw = self.texts.probabilities(sample.seg_logits.data)
-            best_hw, class_hw = score_khw.max(0)
-            sample.seg_logits.data = score_khw
-            sample.pred_sem_seg.data = class_hw.masked_fill(best_hw < self.prob_thd, 0).unsqueeze(0)
+            self.decide(sample, self.texts.probabilities(sample.seg_logits.data))
         return samples
+
+    def decide(self, sample: SegDataSample, score_khw: Tensor) -> None:
+        """Write the probabilities of the classes, and the class of each pixel, into a sample."""
+        best_hw, class_hw = score_khw.max(0)
+        sample.seg_logits.data = score_khw
+        sample.pred_sem_seg.data = class_hw.masked_fill(best_hw < self.prob_thd, 0).unsqueeze(0)
+
+    @property
+    def out_channels(self) -> int:
+        """What mmseg's SegTTAModel asks for first: it would take the softmax of probabilities, and no notice of the threshold."""
+        raise InputError("ProxyCLIP: its answers are probabilities already. Set tta_model=dict(type='mmsparse.ProxyCLIPTTA').")
 
     def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
         """Return the cross-entropy of the classes (each stands with its best word) and the losses of sparsifiers and adapters.
 
         Args:
             inputs: crops, B×3×H×W.
-            data_samples: labels; 255 is ignored.
+            data_samples: labels; 255 is ignored, and a batch without any other has loss 0.
         """
         truth_bhw = torch.cat([sample.gt_sem_seg.data for sample in data_samples]).long()
         ctx = LossContext(self, partial(self._encode, inputs), partial(self._finish, inputs.shape[-2:], truth_bhw))
@@ -169,4 +178,10 @@ class ProxyCLIP(BaseSegmentor):
     def _finish(self, size: tuple[int, int], truth_bhw: Tensor, layers: list) -> Run:
         cosine = F.interpolate(self.texts(self.backbone.outputs(layers)[-1]), size=size, mode='bilinear', align_corners=False)
         logits = self.texts.logits(cosine)
-        return Run(layers[-1], logits, lambda: dict(loss_ce=F.cross_entropy(logits, truth_bhw, ignore_index=255)))
+        return Run(layers[-1], logits, lambda: dict(loss_ce=_cross_entropy(logits, truth_bhw)))
+
+
+def _cross_entropy(logits: Tensor, truth_bhw: Tensor) -> Tensor:
+    """Mean over the labelled pixels; 0 where there are none, of which PyTorch's mean is NaN."""
+    labelled = (truth_bhw != IGNORED).sum().clamp(min=1)
+    return F.cross_entropy(logits, truth_bhw, ignore_index=IGNORED, reduction='sum') / labelled

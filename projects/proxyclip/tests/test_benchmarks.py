@@ -13,6 +13,7 @@ from PIL import Image
 from mmsparse.engine.launch import build_runner
 from mmsparse.errors import InputError
 from projects.proxyclip import convert_coco_object
+from projects.proxyclip.proxyclip.datasets import PascalVOC20Dataset
 from small_proxyclip import config as small_config
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
@@ -144,3 +145,13 @@ def test_the_command_needs_no_checkpoint(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, 'argv', ['test.py', str(tmp_path / 'small.py'), 'none', '--work-dir', str(tmp_path / 'work')])
     tool.main()
     assert 'mIoU' in capsys.readouterr().out
+
+
+def test_classes_in_another_order_than_the_data_are_refused(tmp_path):
+    def swapped(cfg):
+        names = PascalVOC20Dataset.METAINFO['classes']
+        cfg.model.classes = [*names[1::-1], *names[2:]]
+
+    runner, _ = build('voc20', tmp_path, swapped)
+    with pytest.raises(InputError, match="names 'aeroplane' as class 1, but in the test data .* it is class 0"):
+        runner.test()

@@ -30,6 +30,14 @@ def test_the_loss_is_the_cross_entropy_of_each_class_with_its_best_word():
     torch.testing.assert_close(model.loss(x, samples(labels))['loss_ce'], expected)
 
 
+def test_a_batch_without_a_labelled_pixel_has_loss_0_and_a_gradient_of_0():
+    model = build(backbone=dict(adapter=ADAPTER)).train()
+    loss = model.loss(images(32, 48), samples(torch.full((1, 32, 48), 255)))['loss_ce']
+    loss.backward()
+    trains = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    assert loss == 0 and trains and all(parameter.grad is not None and not parameter.grad.any() for parameter in trains)
+
+
 @pytest.mark.parametrize('sparsifier', [None, dict(type='mmsparse.EViT', layers=(2,)), dict(type='mmsparse.DyTDispatcher')], ids=str)
 def test_adapters_and_dispatchers_alone_get_gradients(sparsifier):
     model = build(backbone=dict(adapter=ADAPTER, sparsifier=sparsifier)).train()

@@ -8,3 +8,4 @@ default_hooks = dict(
     class_count=dict(_delete_=True, type='mmsparse.VocabularyHook'),
 )
 visualizer = dict(type='SegLocalVisualizer')
+tta_model = dict(type='mmsparse.ProxyCLIPTTA')
