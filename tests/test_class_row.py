@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hosts import build, images_for
+from hosts import assert_near, build, images_for
 from mmsparse.models import BaseAdapter, BaseSparsifier
 from mmsparse.registry import MODELS
 
@@ -59,7 +59,7 @@ def test_the_class_row_is_that_of_the_full_block(fusion, layers, fuse):
         short = build('timm', adapter, evit(layers, fuse), 'cls_token')(images)[-1]
         full = build('timm', adapter, evit(layers, fuse), 'raw')(images)[-1][:, 0]
     assert full.std() > 0.1
-    torch.testing.assert_close(short, full, atol=1e-5, rtol=0)
+    assert_near(short, full)
 
 
 @pytest.mark.parametrize('host', ['timm_layer_scale', 'timm_registers', 'timm_qk_norm', 'timm_pre_norm', 'mmpretrain', 'mmpretrain_layer_scale'])
@@ -68,7 +68,7 @@ def test_the_class_row_is_that_of_the_full_block_on_every_host(host):
     with torch.no_grad():
         short = build(host, DENSE_ADAPTER, evit((2, LAST)), 'cls_token')(images)[-1]
         full = build(host, DENSE_ADAPTER, evit((2, LAST)), 'raw')(images)[-1][:, 0]
-    torch.testing.assert_close(short, full, atol=1e-5, rtol=0)
+    assert_near(short, full)
 
 
 @pytest.mark.parametrize('sparsifier', [None, evit((2, 4))], ids=['dense', 'sparse'])

@@ -27,6 +27,7 @@ param_scheduler = []
 train_cfg = dict(max_epochs=1)
 """
 RESULT = {
+    'precision': 'float32',
     'accuracy': 50.0,
     'trainable': 10,
     'kib': 1.0,
@@ -152,7 +153,7 @@ def test_the_claim_prints_paired_differences_with_their_intervals(tmp_path, monk
 
 def test_a_variant_changes_both_adapters_and_the_data_that_it_names():
     claim = program('analysis_tools/claim')
-    args = SimpleNamespace(seeds=1, data=[], keep=[], variants=['photos', 'digits'], ledger=Path('l.jsonl'))
+    args = SimpleNamespace(seeds=1, data=[], keep=[], variants=['photos', 'digits'], ledger=Path('l.jsonl'), precision=None)
     for _, (name, variant), _, cfg in claim.planned(args):
         adapter = cfg.model.backbone.adapter
         assert (adapter.bottleneck, cfg.optim_wrapper.optimizer.lr) == (

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hosts import HOSTS, build, clear_case, images_for, native
+from hosts import HOSTS, assert_near, build, clear_case, images_for, native
 from mmsparse.registry import MODELS
 
 FUSIONS = ['inner', 'early', 'late']
@@ -36,7 +36,7 @@ def compare(adapter, sparsifier=None, host='timm'):
         tokens = backbone.forward_tokens(images)
         exact = backbone.double()(images.double())[-1]
     assert tokens.source_bm.tolist() == expected.sources
-    torch.testing.assert_close(tokens.x_bnc.double(), expected.features, atol=1e-5, rtol=0)
+    assert_near(tokens.x_bnc.double(), expected.features)
     torch.testing.assert_close(exact, expected.features, atol=1e-10, rtol=0)
 
 
@@ -89,7 +89,7 @@ def test_at_initialisation_it_is_the_sparsified_frozen_host(fusion, fuse, normal
     adapted = as_built('timm', dense_adapter(fusion=fusion), evit(fuse, normalize), sparse.host)
     images = images_for()
     with torch.no_grad():
-        torch.testing.assert_close(adapted(images)[-1], sparse(images)[-1], atol=1e-5, rtol=0)
+        assert_near(adapted(images)[-1], sparse(images)[-1])
 
 
 @pytest.mark.parametrize('host', ['timm', 'mmpretrain'])
@@ -99,7 +99,7 @@ def test_mmengine_initialisation_leaves_host_and_start_alone(host):
     with torch.no_grad():
         expected = native(adapted.host, images)
         adapted.init_weights()
-        torch.testing.assert_close(adapted(images)[-1], expected, atol=1e-5, rtol=0)
+        assert_near(adapted(images)[-1], expected)
     assert all(torch.equal(value, drawn[name]) for name, value in adapted.host.state_dict().items())
 
 
@@ -123,4 +123,4 @@ def test_two_in_a_list_keep_their_histories_apart():
     with torch.no_grad():
         for name, parameter in pair.adapters[1].named_parameters():
             parameter.mul_('.up.' not in name)
-        torch.testing.assert_close(pair(images_for())[-1], alone(images_for())[-1], atol=1e-5, rtol=0)
+        assert_near(pair(images_for())[-1], alone(images_for())[-1])

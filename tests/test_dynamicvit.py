@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from hosts import DEPTH, HOSTS, WIDTH, build, check, draw, images_for, native, reference_of, watch
+from hosts import DEPTH, HOSTS, WIDTH, assert_near, build, check, draw, images_for, native, reference_of, watch
 from mmsparse.errors import InputError
 from mmsparse.tokens import restore
 
@@ -37,7 +37,7 @@ def test_counts_are_taken_in_python_floats():
 def test_rates_of_one_equal_the_dense_host(host):
     backbone, images = build(host, sparsifier=dynamicvit(keep_rates=(1.0, 1.0, 1.0))), images_for(host)
     with torch.no_grad():
-        torch.testing.assert_close(backbone(images)[-1], native(backbone.host, images), atol=1e-5, rtol=0)
+        assert_near(backbone(images)[-1], native(backbone.host, images))
 
 
 def train_once(host, sparsifier, batch=4, adapter=None, **options):
@@ -68,7 +68,7 @@ def test_masking_equals_gathering_the_same_choices_at_the_class_token(host, adap
     backbone, images, tokens, _, rows = train_once(host, dynamicvit(), adapter=adapter)
     expected = reference_of(backbone, images, dict(type='rows', rows=rows), adapter)
     class_rows = torch.stack([own[0] for own in expected.rows])
-    torch.testing.assert_close(tokens.x_bnc[:, 0].double(), class_rows, atol=1e-5, rtol=0)
+    assert_near(tokens.x_bnc[:, 0].double(), class_rows)
 
 
 @pytest.mark.parametrize('host', ['timm', 'timm_no_class_token', 'mmpretrain'])
@@ -76,7 +76,7 @@ def test_every_row_of_the_masked_pass_equals_the_reference(host):
     """Dead rows go on, seen by themselves alone."""
     backbone, images, tokens, masks, _ = train_once(host, dynamicvit())
     expected = reference_of(backbone, images, dict(type='masks', masks=masks))
-    torch.testing.assert_close(tokens.x_bnc.double(), expected.features, atol=1e-5, rtol=0)
+    assert_near(tokens.x_bnc.double(), expected.features)
     alive_bn = tokens.mask_bn.detach().round()
     assert alive_bn[:, : tokens.prefix].all()
     assert torch.equal(alive_bn[:, tokens.prefix :], masks[6])
@@ -86,7 +86,7 @@ def test_every_row_of_the_masked_pass_equals_the_reference(host):
 def test_a_dead_patch_is_restored_as_one_that_left(mode):
     backbone, images, tokens, masks, _ = train_once('timm_wide_image', dynamicvit(), stash=True)
     wanted = reference_of(backbone, images, dict(type='masks', masks=masks)).restored(mode, (4, 6))
-    torch.testing.assert_close(restore(tokens, mode).double(), wanted, atol=1e-5, rtol=0)
+    assert_near(restore(tokens, mode).double(), wanted)
 
 
 def test_cross_entropy_alone_teaches_every_predictor_weight():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from hosts import HOSTS, WIDTH, build, check, draw, images_for, native, reference_of, watch
+from hosts import HOSTS, WIDTH, assert_near, build, check, draw, images_for, native, reference_of, watch
 from mmsparse.errors import InputError
 
 DYT = dict(type='mmsparse.DyTDispatcher', rate=0.5)
@@ -55,7 +55,7 @@ def test_all_rows_active_equals_the_dense_host(host):
     backbone, images = build(host, sparsifier=DYT), images_for(host)
     lean(1e3)(backbone)
     with torch.no_grad():
-        torch.testing.assert_close(backbone(images)[-1], native(backbone.host, images), atol=1e-5, rtol=0)
+        assert_near(backbone(images)[-1], native(backbone.host, images))
 
 
 @pytest.mark.parametrize('host', ['timm', 'timm_registers', 'timm_no_class_token'])
@@ -88,7 +88,7 @@ def test_training_adds_the_ffn_of_the_rows_drawn(host):
     active = {layer: plan.ffn_bn[:, tokens.prefix :].detach().round() for _, layer, _, plan in seen if plan is not None}
     assert sorted(active) == [1, 2, 3, 4, 5, 6]
     expected = reference_of(backbone, images, dict(type='active', active=active))
-    torch.testing.assert_close(tokens.x_bnc.double(), expected.features, atol=1e-5, rtol=0)
+    assert_near(tokens.x_bnc.double(), expected.features)
 
 
 def test_cross_entropy_alone_teaches_every_dispatcher():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hosts import HOSTS, WITH_CLASS_TOKEN, build, clear_case, images_for, native, reference_of
+from hosts import HOSTS, WITH_CLASS_TOKEN, assert_near, build, clear_case, images_for, native, reference_of
 
 FUSES = [('merge', True), ('merge', False), ('argmax', True), ('argmax', False), ('drop', True), ('drop', False)]
 ONCE, TWICE, THRICE = (3,), (2, 5), (2, 4, 6)
@@ -23,7 +23,7 @@ def compare(host, sparsifier):
     assert tokens.source_bm.tolist() == expected.sources
     assert tokens.size_bn is None or tokens.size_bn.tolist() == expected.sizes
     for features in (tokens.x_bnc, raw):
-        torch.testing.assert_close(features.double(), expected.features, atol=1e-5, rtol=0)
+        assert_near(features.double(), expected.features)
     torch.testing.assert_close(exact, expected.features, atol=1e-10, rtol=0)
     return tokens
 
@@ -68,7 +68,7 @@ def test_images_of_a_batch_do_not_mix():
     with torch.no_grad():
         together = backbone(images)[-1]
         alone = torch.cat([backbone(image[None])[-1] for image in images])
-    torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
+    assert_near(together, alone)
     assert (together[0] - together[1]).abs().max() > 0.1
 
 
@@ -93,7 +93,7 @@ def test_keep_rate_one_equals_the_dense_host(host, fuse):
     with torch.no_grad():
         expected, found = native(backbone.host, images), backbone(images)[-1]
     assert expected.std() > 0.1
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    assert_near(found, expected)
 
 
 @pytest.mark.parametrize('side, keep_rate, kept', [(40, 0.6, 15), (80, 0.55, 56)])

@@ -12,7 +12,7 @@ from mmpretrain.registry import MODELS as MMPRETRAIN
 from safetensors.torch import load_file
 
 from combinations import CLASSES, HOSTS, SIDE, WIDTH, images
-from hosts import draw
+from hosts import assert_near, draw
 from mmsparse.apis.adapted import build
 from mmsparse.apis.merge import merge
 from mmsparse.errors import InputError
@@ -68,7 +68,7 @@ def test_a_rotary_host_is_timms_too(tmp_path):
     options = {key: value for key, value in HOSTS['timm_dinov3'].items() if key not in ('type', 'name', 'checkpoint')}
     model = timm.create_model('vit_small_patch16_dinov3', num_classes=CLASSES, **options)
     model.load_state_dict(tensors)
-    torch.testing.assert_close(model.eval()(images()), expected, rtol=0, atol=1e-5)
+    assert_near(model.eval()(images()), expected)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_library_that_pools_by_mean_is_built_to_read_the_class_token_where_its
     options = {key: value for key, value in host.items() if key not in ('type', 'name', 'checkpoint')}
     library = timm.create_model('vit_small_patch16_dinov3', num_classes=CLASSES, **{**options, 'global_pool': 'token'})
     library.load_state_dict(load_file(tmp_path / 'out.safetensors'))
-    torch.testing.assert_close(library.eval()(images()), model(images()), rtol=0, atol=1e-5)
+    assert_near(library.eval()(images()), model(images()))
 
 
 @pytest.mark.parametrize('adapter', [LORA, BOTH, BOTH[::-1], dict(type='mmsparse.BitFit'), dict(type='mmsparse.FullTuning'), None])
@@ -97,7 +97,7 @@ def test_timm_loads_it_strictly_with_the_head_and_answers_the_same(host, adapter
     options = {key: value for key, value in HOSTS[host].items() if key not in ('type', 'name', 'checkpoint')}
     model = timm.create_model('vit_tiny_patch16_224', num_classes=CLASSES, **options)
     model.load_state_dict(tensors)
-    torch.testing.assert_close(model.eval()(images()), expected, rtol=0, atol=1e-5)
+    assert_near(model.eval()(images()), expected)
 
 
 @pytest.mark.parametrize('host', ['mmpretrain', 'mmpretrain_pre_norm'])
@@ -108,7 +108,7 @@ def test_mmpretrain_loads_it_strictly_as_an_image_classifier(host, tmp_path):
     model = MMPRETRAIN.build(dict(type='mmpretrain.ImageClassifier', backbone=backbone, head=dict(head, type='mmpretrain.LinearClsHead')))
     model.load_state_dict(tensors)
     model.eval()
-    torch.testing.assert_close(model(images()), expected, rtol=0, atol=1e-5)
+    assert_near(model(images()), expected)
 
 
 def test_open_clips_visual_tower_loads_it_strictly(tmp_path, capsys):
@@ -119,7 +119,7 @@ def test_open_clips_visual_tower_loads_it_strictly(tmp_path, capsys):
     text = dict(context_length=8, vocab_size=8, width=8, heads=1, layers=1)
     tower = open_clip.CLIP(512, vision, text, quick_gelu=True).visual
     tower.load_state_dict(tensors)
-    torch.testing.assert_close(tower.eval()(images()), adapted.backbone(images())[-1], rtol=0, atol=1e-5)
+    assert_near(tower.eval()(images()), adapted.backbone(images())[-1])
 
 
 def test_a_sparsifier_is_no_weight_and_the_tool_says_so(tmp_path, capsys):

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import mmsparse
-from hosts import WIDTH, build, draw, images_for, open_clip_host
+from hosts import WIDTH, assert_near, build, draw, images_for, open_clip_host
 from mmsparse.errors import InputError
 from mmsparse.models.host_weights import fingerprint
 from mmsparse.registry import MODELS
@@ -29,7 +29,7 @@ def test_pooled_output_equals_encode_image_on_real_shapes(name, layers, width):
     images = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         expected = backbone.host(images)
-        torch.testing.assert_close(backbone(images)[-1], expected, atol=1e-5, rtol=0)
+        assert_near(backbone(images)[-1], expected)
     assert expected.shape == (1, width) and expected.std() > 0.1
 
 
@@ -39,13 +39,13 @@ def test_the_tower_is_the_one_that_encode_image_runs():
     view = real('ViT-B-32-quickgelu', layers=1, width=64, img_size=64)
     view.host.load_state_dict(model.visual.state_dict())
     images = torch.randn(2, 3, 64, 64)
-    torch.testing.assert_close(view(images)[-1], model.encode_image(images), atol=1e-5, rtol=0)
+    assert_near(view(images)[-1], model.encode_image(images))
 
 
 @pytest.mark.parametrize('options', [dict(pool_type='avg'), dict(final_ln_after_pool=True), dict(pool_type='avg', final_ln_after_pool=True)])
 def test_pooled_output_equals_the_towers_own_pooling(options):
     backbone, images = build(open_clip_host(**options), out_type='pooled'), images_for('open_clip')
-    torch.testing.assert_close(backbone(images)[-1], backbone.host(images), atol=1e-5, rtol=0)
+    assert_near(backbone(images)[-1], backbone.host(images))
 
 
 @pytest.mark.parametrize(('height', 'width'), [(48, 24), (16, 64), (40, 40)])  # 2 × 8 patches are as many as the host's 4 × 4
@@ -59,7 +59,7 @@ def test_images_of_any_size_equal_a_tower_that_open_clip_resized(height, width):
     state['visual.positional_embedding'] = torch.cat([table[:1], grid[0].flatten(1).T])
     resized.load_state_dict({key.removeprefix('visual.'): value for key, value in state.items()})
     images = torch.randn(2, 3, height, width)
-    torch.testing.assert_close(backbone(images)[-1], resized.eval()(images), atol=1e-5, rtol=0)
+    assert_near(backbone(images)[-1], resized.eval()(images))
 
 
 @pytest.mark.parametrize(

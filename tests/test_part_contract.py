@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from hosts import DEPTH, WIDTH, build, draw, images_for, timm_host, watch
+from hosts import DEPTH, WIDTH, assert_near, build, draw, images_for, timm_host, watch
 from mmsparse.apis.merge import merge
 from mmsparse.errors import InputError
 from mmsparse.models import BaseAdapter
@@ -72,7 +72,7 @@ def test_an_adapter_beside_a_branch_gets_the_rows_of_its_output_in_the_shortened
     with torch.no_grad():
         found = backbone(images_for())[-1]
         expected = backbone.forward_tokens(images_for()).x_bnc[:, 0]
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    assert_near(found, expected)
     assert rows[:DEPTH] == [(17, 17, 17)] * (DEPTH - 1) + [(1, 1, 1)]
 
 

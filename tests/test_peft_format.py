@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from combinations import CLASSES, HOSTS, images
-from hosts import timm_host
+from hosts import assert_near, timm_host
 from mmsparse.apis.adapted import adapted, build
 from mmsparse.apis.peft_format import from_peft, to_peft
 from mmsparse.engine.launch import read_config
@@ -42,7 +42,7 @@ def test_what_the_tool_writes_gives_peft_the_same_logits_and_gradients(targets, 
     other = theirs(model, tmp_path / 'peft')
     labels = torch.tensor([0, 1, 2, 0])
     found, expected = other(images()), model(images())
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    assert_near(found, expected)
     assert expected.std() > 0.1
     for logits in (found, expected):
         torch.nn.functional.cross_entropy(logits, labels).backward()
@@ -61,7 +61,7 @@ def test_what_the_tool_writes_gives_peft_the_same_logits_and_gradients(targets, 
             place = slice(2 * fused.index(target), 2 * fused.index(target) + 2)
             third = slice(width * 'qkv'.index(target), width * ('qkv'.index(target) + 1))
             rows = rows[place] if side == 'down' else rows[third, place]
-        torch.testing.assert_close(rows, gradient, rtol=0, atol=1e-5)
+        assert_near(rows, gradient)
         compared += 1
     assert compared == 2 * len(targets) * 3
 
@@ -99,7 +99,7 @@ def test_what_peft_saved_runs_here(modules, rslora, tmp_path):
     options = ('--cfg-options', f'model.backbone.host.checkpoint={tmp_path}/host.safetensors')
     assert run('peft_to_lora.py', config, tmp_path / 'peft', tmp_path / 'state', *options) == 0
     here = adapted(read_config(config, {'model.backbone.host.checkpoint': f'{tmp_path}/host.safetensors'}), tmp_path / 'state')
-    torch.testing.assert_close(here(images()), other.eval()(images()), rtol=0, atol=1e-5)
+    assert_near(here(images()), other.eval()(images()))
 
 
 @pytest.mark.parametrize('start', ['pissa', 'pissa_niter_2', 'olora', 'orthogonal', 'mica', 'gaussian'])
@@ -127,7 +127,7 @@ def test_a_start_that_moves_pefts_base_is_refused_until_peft_has_written_it_as_p
         save_file({**load_file(file), **head}, file)
         assert run('peft_to_lora.py', config, tmp_path / 'plain', tmp_path / 'state', *options) == 0
     here = adapted(read_config(config, {'model.backbone.host.checkpoint': f'{tmp_path}/host.safetensors'}), tmp_path / 'state')
-    torch.testing.assert_close(here(images()), other.eval()(images()), rtol=0, atol=1e-5)
+    assert_near(here(images()), other.eval()(images()))
 
 
 DINOV3 = HOSTS['timm_dinov3']
@@ -153,7 +153,7 @@ def test_rotary_hosts_go_there_and_back_and_answer_alike(kind, targets, tmp_path
         return
     assert run('lora_to_peft.py', config, state, tmp_path / 'peft') == 0
     other = theirs(model, tmp_path / 'peft', host)
-    torch.testing.assert_close(other(images()), model(images()), rtol=0, atol=1e-5)
+    assert_near(other(images()), model(images()))
     with other.disable_adapter():
         assert (other(images()) - model(images())).abs().max() > 0.01
     assert run('peft_to_lora.py', config, tmp_path / 'peft', tmp_path / 'back') == 0
@@ -170,7 +170,7 @@ def test_pairs_that_peft_trained_on_gate_and_value_apart_run_here(tmp_path):
     weights = {key.replace('.base_layer', ''): value for key, value in other.base_model.model.state_dict().items()}
     model.backbone.host.load_state_dict({key: value for key, value in weights.items() if 'lora_' not in key and not key.startswith('head.')})
     from_peft(card, tensors, model, 'lora_peft')
-    torch.testing.assert_close(model(images()), other(images()), rtol=0, atol=1e-5)
+    assert_near(model(images()), other(images()))
 
 
 def test_what_peft_put_where_timm_does_not_run_it_has_no_effect_there_and_is_refused_here(tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hosts import DEPTH, HOSTS, build, images_for, native, timm_host
+from hosts import DEPTH, HOSTS, assert_near, build, images_for, native, timm_host
 from mmsparse.errors import InputError
 from mmsparse.models import BaseReadout, BaseSparsifier
 from mmsparse.models.attention import attend_affinity
@@ -49,7 +49,7 @@ class ReadsContext(BaseSparsifier):
 @pytest.mark.parametrize('host', ['timm', 'open_clip', 'timm_registers'])
 def test_the_last_block_as_a_readout_changes_nothing(host):
     backbone, images = build(host, readout=dict(type='mmsparse.LastBlock')), images_for(host)
-    torch.testing.assert_close(backbone(images)[-1], native(backbone.host, images), atol=1e-5, rtol=0)
+    assert_near(backbone(images)[-1], native(backbone.host, images))
 
 
 def test_a_readout_leaves_aside_what_it_does_not_name_also_of_separate_q_k_v():
@@ -75,7 +75,7 @@ def test_a_readout_may_answer_on_a_grid_of_its_own():
     entering = host.forward_intermediates(images, [DEPTH - 2], output_fmt='NLC')['image_intermediates'][0]
     own_v = torch.nn.functional.linear(block.ln_1(entering), block.attn.in_proj_weight, block.attn.in_proj_bias).chunk(3, -1)[2]
     expected = host.ln_post(block.attn.out_proj(own_v[:, :6]))
-    torch.testing.assert_close(tokens.x_bnc, expected, atol=1e-5, rtol=0)
+    assert_near(tokens.x_bnc, expected)
     assert restore(tokens).shape == (3, 48, 2, 3)
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hosts import build, clear_case, images_for, reference_of, watch
+from hosts import assert_near, build, clear_case, images_for, reference_of, watch
 from mmsparse.registry import MODELS
 from mmsparse.tokens import restore
 
@@ -48,7 +48,7 @@ def compare(case, host, mode, adapter=None):
         exact = restore(backbone.double().forward_tokens(images.double()), mode)
     wanted = expected.restored(mode, grid)
     assert found.shape[2:] == tuple(grid)
-    torch.testing.assert_close(found.double(), wanted, atol=1e-5, rtol=0)
+    assert_near(found.double(), wanted)
     torch.testing.assert_close(exact, wanted, atol=1e-9, rtol=0)
     return wanted
 
@@ -79,7 +79,7 @@ def test_rows_drawn_at_random_come_back(mode):
         if plan is not None
     }
     wanted = reference_of(backbone, images, dict(type='late_rows', rows=rows)).restored(mode, backbone.view.grid)
-    torch.testing.assert_close(restore(tokens, mode).double(), wanted, atol=1e-5, rtol=0)
+    assert_near(restore(tokens, mode).double(), wanted)
     assert sorted(rows) == [2, 4]
 
 
@@ -126,8 +126,8 @@ def test_the_neck_hands_on_the_grid(mode):
         found = MODELS.build(dict(type='mmsparse.Restore', mode=mode))(backbone(images))
         pooled = MODELS.build(dict(type='mmsparse.Restore', mode=mode, then=dict(type='mmpretrain.GlobalAveragePooling')))(backbone(images))
     wanted = expected.restored(mode, (4, 4))
-    torch.testing.assert_close(found[-1].double(), wanted, atol=1e-5, rtol=0)
-    torch.testing.assert_close(pooled[-1].double(), wanted.mean((2, 3)), atol=1e-5, rtol=0)
+    assert_near(found[-1].double(), wanted)
+    assert_near(pooled[-1].double(), wanted.mean((2, 3)))
 
 
 @pytest.mark.parametrize('host', ['timm', 'timm_wide_image'])
@@ -135,4 +135,4 @@ def test_featmap_is_the_gathered_grid(host):
     backbone = build(host, sparsifier=TOME, out_type='featmap')
     images, expected = clear_case(backbone, host, TOME)
     with torch.no_grad():
-        torch.testing.assert_close(backbone(images)[-1].double(), expected.restored('gather', backbone.view.grid), atol=1e-5, rtol=0)
+        assert_near(backbone(images)[-1].double(), expected.restored('gather', backbone.view.grid))

@@ -10,7 +10,7 @@ import pytest
 import torch
 from mmengine.config import Config, ConfigDict
 
-from hosts import HOSTS, WIDTH, draw
+from hosts import HOSTS, WIDTH, assert_near, draw
 from mmsparse.config_check import check_config
 from mmsparse.errors import InputError
 from mmsparse.models.losses import Run, divergence
@@ -126,7 +126,7 @@ def test_every_restore_mode_segments_on_every_kind_of_host(host, mode):
         together = model.inference(images, [dict(img_shape=(32, 32), ori_shape=(32, 32))] * 3)
         alone = model.inference(images[1:2], [dict(img_shape=(32, 32), ori_shape=(32, 32))])
     assert together.shape == (3, CLASSES, 32, 32)
-    torch.testing.assert_close(together[1:2], alone, atol=1e-5, rtol=0)
+    assert_near(together[1:2], alone)
 
 
 @pytest.fixture(scope='module')

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import test_dense_adapter_everywhere
 import test_restore
-from hosts import DEPTH, HOSTS, assert_same, build, by_patch, images_for, listed, watch
+from hosts import DEPTH, HOSTS, assert_near, assert_same, build, by_patch, images_for, listed, watch
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 from small_classifier import registered
@@ -152,13 +152,13 @@ def test_a_batch_is_its_images_one_by_one_in_any_order(name, position, host):
     for place, item in enumerate(order):
         same(by_patch(shuffled)[place], told[item])
     again, _ = run(name, position, host, images)
-    assert_same(again, together, atol=0)
+    assert_same(again, together, 0)
     assert (told[0][2][:1] - told[1][2][:1]).abs().max() > 0.01, 'two images give two answers'
 
 
 def same(found, expected):
     assert found[:2] == expected[:2]
-    torch.testing.assert_close(found[2], expected[2], atol=1e-5, rtol=0)
+    assert_near(found[2], expected[2])
 
 
 @pytest.mark.parametrize('name, position', CASES)
@@ -168,7 +168,7 @@ def test_asking_for_the_complete_model_reduces_nothing(name, position):
     dense.host.load_state_dict(backbone.host.state_dict())
     with torch.no_grad():
         complete = backbone.forward_tokens(images, sparsify=False)
-        torch.testing.assert_close(complete.x_bnc, dense.forward_tokens(images).x_bnc, atol=1e-5, rtol=0)
+        assert_near(complete.x_bnc, dense.forward_tokens(images).x_bnc)
     assert torch.equal(complete.source_bm, dense.forward_tokens(images).source_bm)
 
 

@@ -8,7 +8,7 @@ import timm
 import torch
 from torch import nn
 
-from hosts import HOSTS, build, images_for, mmpretrain_host, native, timm_host
+from hosts import HOSTS, assert_near, build, images_for, mmpretrain_host, native, timm_host
 from mmsparse.errors import InputError
 from mmsparse.models.views.base import mean_of_patches, resolve
 from mmsparse.registry import MODELS
@@ -20,7 +20,7 @@ def test_neutral_loop_equals_the_hosts_own_forward(host):
     backbone, images = build(host), images_for(host)
     with torch.no_grad():
         expected = native(backbone.host, images)
-        torch.testing.assert_close(backbone(images)[-1], expected, atol=1e-5, rtol=0)
+        assert_near(backbone(images)[-1], expected)
     assert expected.std() >= 0.1
 
 
@@ -43,7 +43,7 @@ def test_neutral_loop_with_dropout_and_drop_path_equals_the_host_in_training(hos
     torch.manual_seed(3)
     expected = native(backbone.host, images)
     torch.manual_seed(3)
-    torch.testing.assert_close(backbone(images)[-1], expected, atol=1e-5, rtol=0)
+    assert_near(backbone(images)[-1], expected)
 
 
 def test_every_intermediate_block_equals_the_hosts():
@@ -52,7 +52,7 @@ def test_every_intermediate_block_equals_the_hosts():
     expected = backbone.host.forward_intermediates(images, indices=[1, 4], intermediates_only=True)
     backbone.view.blocks[-1].norm1.register_forward_hook(lambda *args: pytest.fail('a block behind the last wanted one ran'))
     for ours, theirs in zip(backbone(images), expected, strict=True):
-        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+        assert_near(ours, theirs)
 
 
 @pytest.mark.parametrize('part', [dict(adapter=dict(type='mmsparse.VPT')), dict(sparsifier=dict(type='mmsparse.PYRA'))], ids=str)
@@ -87,7 +87,7 @@ def test_what_is_no_config_of_a_sparsifier_is_refused(value):
 
 def test_heads_are_those_of_the_blocks():
     backbone, images = build(mmpretrain_host(layer_cfgs=dict(num_heads=6))), images_for('mmpretrain')
-    torch.testing.assert_close(backbone(images)[-1], native(backbone.host, images), atol=1e-5, rtol=0)
+    assert_near(backbone(images)[-1], native(backbone.host, images))
     with pytest.raises(InputError, match='block 2 has 6 heads, block 1 has 3'):
         build(mmpretrain_host(layer_cfgs=[dict(num_heads=3 * (1 + i)) for i in range(6)]))
 
@@ -109,20 +109,20 @@ def test_a_mean_over_nothing_is_zero():
 def test_pooled_output_equals_the_timm_hosts_own(options):
     backbone = build(timm_host(**options), out_type='pooled')
     images = images_for('timm')
-    torch.testing.assert_close(backbone(images)[-1], backbone.host(images), atol=1e-5, rtol=0)
+    assert_near(backbone(images)[-1], backbone.host(images))
 
 
 @pytest.mark.parametrize('out_type', ['cls_token', 'avg_featmap'])
 def test_pooled_output_equals_the_mmpretrain_hosts_own(out_type):
     backbone = build(mmpretrain_host() | dict(out_type=out_type), out_type='pooled')
     images = images_for('timm')
-    torch.testing.assert_close(backbone(images)[-1], backbone.host(images)[-1], atol=1e-5, rtol=0)
+    assert_near(backbone(images)[-1], backbone.host(images)[-1])
 
 
 def test_a_host_of_any_size_takes_any_size():
     backbone = build(timm_host(dynamic_img_size=True))
     images = torch.randn(2, 3, 48, 24)
-    torch.testing.assert_close(backbone(images)[-1], native(backbone.host, images), atol=1e-5, rtol=0)
+    assert_near(backbone(images)[-1], native(backbone.host, images))
     assert restore(backbone.forward_tokens(images)).shape == (2, 48, 6, 3)
 
 

@@ -9,7 +9,7 @@ from mmpretrain.models.peft.lora import LoRALinear
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 
-from hosts import HOSTS, build, draw, images_for, mmpretrain_host, native, open_clip_host, timm_host
+from hosts import HOSTS, assert_near, build, draw, images_for, mmpretrain_host, native, open_clip_host, timm_host
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 
@@ -50,7 +50,7 @@ def test_an_adapter_around_q_k_and_v_equals_its_weights_merged_into_them(host):
     assert (full - before).abs().max() > 0.05
     for found in (short, full, backbone.view.values(backbone.view.blocks[0], torch.ones(1, 2, 48))):
         expected = both(merged, images_for())[1] if found.ndim == 2 else merged.view.values(merged.view.blocks[0], torch.ones(1, 2, 48))
-        torch.testing.assert_close(found, expected, atol=2e-5, rtol=0)
+        assert_near(found, expected, 2e-5)
 
 
 def test_mmpretrains_lora_around_the_backbone_trains_all_of_its_pairs():
@@ -67,7 +67,7 @@ def test_pefts_pairs_inside_the_host_act_as_they_do_in_its_own_forward():
     config = peft.LoraConfig(r=2, target_modules=['qkv', 'proj', 'fc1', 'fc2'], exclude_modules=['patch_embed.proj'])
     draw(peft.inject_adapter_in_model(config, backbone.host))
     for found in both(backbone, images_for()):
-        torch.testing.assert_close(found, native(backbone.host, images_for())[:, 0], atol=1e-5, rtol=0)
+        assert_near(found, native(backbone.host, images_for())[:, 0])
 
 
 @pytest.mark.filterwarnings('ignore')
@@ -77,7 +77,7 @@ def test_quantised_linears_run():
     torch.ao.quantization.quantize_dynamic(backbone.host, {nn.Linear}, dtype=torch.qint8, inplace=True)
     assert all(not isinstance(linear, nn.Linear) for _, _, linear in by_name(backbone.host))
     short, full = both(backbone, images_for())
-    torch.testing.assert_close(full, native(backbone.host, images_for())[:, 0], atol=1e-5, rtol=0)
+    assert_near(full, native(backbone.host, images_for())[:, 0])
     # Its activations are rounded by their range, that of one row or of all.
     torch.testing.assert_close(short, full, atol=0.1, rtol=0)
     assert 0 < (full - expected).abs().max() < 0.3
@@ -98,7 +98,7 @@ def test_hooks_on_the_linears_act_in_every_block(host):
     short, full = both(backbone, images_for())
     assert (full - before).abs().max() > 0.05
     for found in (short, full):
-        torch.testing.assert_close(found, both(halved, images_for())[1], atol=2e-5, rtol=0)
+        assert_near(found, both(halved, images_for())[1], 2e-5)
 
 
 def test_what_a_hook_on_the_host_sees_is_what_the_page_says():
@@ -155,7 +155,7 @@ def test_parametrized_weights_are_those_that_run():
             module, name = (block.attn.qkv, 'weight') if host == 'timm' else (block.attn, 'in_proj_weight')
             parametrize.register_parametrization(module, name, nn.Identity())
         for found in both(backbone, images_for(host)):
-            torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+            assert_near(found, expected)
 
 
 def test_a_wrapper_around_a_whole_attention_is_refused_where_it_would_not_run():
@@ -170,4 +170,4 @@ def test_an_mmpretrain_host_takes_them_too():
     peft.inject_adapter_in_model(peft.LoraConfig(r=2, target_modules=['qkv', 'proj']), backbone.host)
     draw(backbone.host)
     for found in both(backbone, images_for()):
-        torch.testing.assert_close(found, native(backbone.host, images_for())[:, 0], atol=1e-5, rtol=0)
+        assert_near(found, native(backbone.host, images_for())[:, 0])

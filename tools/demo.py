@@ -14,7 +14,7 @@ from copy import deepcopy
 from pathlib import Path
 from statistics import mean
 
-from mmsparse.engine.options import SMALL
+from mmsparse.engine.options import SMALL, add_precision
 from mmsparse.engine.reporting import reporting
 
 
@@ -24,6 +24,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seeds', type=int, default=1, help='runs per row, with seeds 0, 1, ... (default: 1)')
     parser.add_argument('--random-host', action='store_true', help='add the row of Sparse-Tuning on a host with random weights')
     parser.add_argument('--ledger', type=Path, help='keep finished runs in this file and take them from it, as tools/analysis_tools/compare.py does')
+    add_precision(parser, 'as the configs say: auto')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'))
     args = parser.parse_args()
     if args.seeds < 1:
@@ -109,13 +110,14 @@ def main() -> None:
         results = {'raw pixels, logistic regression': [raw_pixels(base)]}
         for name, cfg in rows.items():
             print(f'{name} ...', flush=True)
-            trials = {seed: trial_config(cfg, base, seed, work_dir) for seed in range(args.seeds)}
+            trials = {seed: trial_config(cfg, base, seed, work_dir, args.precision) for seed in range(args.seeds)}
             results[name] = [ledger.get(one, config=name, data=args.data, seed=seed) if ledger else trial(one) for seed, one in trials.items()]
         classes = len(DATASETS.build(dict(base.val_dataloader.dataset)).metainfo['classes'])
+        precision = ', '.join(sorted({one['precision'] for runs in results.values() for one in runs if 'precision' in one}))
         minutes = (time.monotonic() - start) / 60
         show(
             results,
-            f'{args.data}: top-1 in %, chance {100 / classes:.0f}; {minutes:.1f} min, {torch.get_num_threads()} threads',
+            f'{args.data}: top-1 in %, chance {100 / classes:.0f}; {minutes:.1f} min, {torch.get_num_threads()} threads, {precision}',
             work_dir / 'table.csv',
         )
 

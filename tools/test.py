@@ -6,7 +6,7 @@ python tools/test.py configs/sparse_tuning/tiny_digits.py work_dirs/tiny_digits/
 from copy import deepcopy
 from pathlib import Path
 
-from mmsparse.engine.options import parse, parser
+from mmsparse.engine.options import add_precision, parse, parser
 from mmsparse.engine.reporting import reporting
 from mmsparse.errors import InputError
 
@@ -20,7 +20,7 @@ def parse_args():
     options.add_argument(
         '--out-item', choices=list(FORMATS), help="what --out gets: every image's prediction in the order of the data (default), or the metrics"
     )
-    options.add_argument('--amp', action='store_true', help='test in mixed precision')
+    add_precision(options, 'fp32, as training validates', 'half precision, fast or not: bfloat16, on a GPU without it float16')
     options.add_argument('--tta', action='store_true', help='test-time augmentation: tta_model and tta_pipeline of the config, else mirroring')
     options.add_argument('--show-dir', help='folder for drawn predictions')
     options.add_argument('--per-class', action='store_true', help='also precision, recall and F1 of each class (one label per image)')
@@ -41,6 +41,7 @@ from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 
 from mmsparse.engine.launch import build_runner, existing, load_config
+from mmsparse.engine.precision import test_in
 from mmsparse.visualization.tables import writable
 
 PER_CLASS = dict(
@@ -61,8 +62,6 @@ def build_config(args) -> Config:
         writable(args.out)
     cfg = load_config(args, ('test_dataloader',))
     cfg.load_from, cfg.resume = None if args.checkpoint == 'none' else existing(args.checkpoint), False
-    if args.amp:
-        cfg.test_cfg.fp16 = True
     if args.show_dir:
         hook = cfg.default_hooks.get('visualization')
         if hook is None:
@@ -119,6 +118,8 @@ def main() -> None:
     args = parse_args()
     with reporting(lambda: 'Nothing was saved.'):
         runner = build_runner(build_config(args))
+        if args.precision:
+            test_in(runner, args.precision)
         if args.out and args.out_item != 'metrics':
             runner.test_evaluator.metrics.append(Predictions(out_file_path=args.out))
         metrics = runner.test()

@@ -7,7 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from mmsparse.engine.options import parse, parser
+from mmsparse.engine.options import add_precision, parse, parser
 from mmsparse.engine.reporting import reporting
 from mmsparse.errors import InputError
 
@@ -17,7 +17,7 @@ def parse_args():
     options.add_argument('--data', metavar='FOLDER', help='your own pictures, a folder of them per class (for configs with own_folder)')
     options.add_argument('--host', help='pretrained host for --data: a name of timm or open_clip, or a file of weights (default: that of the config)')
     options.add_argument('--resume', nargs='?', const='auto', help='go on from a checkpoint; without a path: from the last one in the work dir')
-    options.add_argument('--amp', action='store_true', help='train in mixed precision (bfloat16), also on a CPU')
+    add_precision(options, 'as the config says; the shipped ones say auto', 'half precision, fast or not: bfloat16, on a GPU without it float16')
     options.add_argument('--no-validate', action='store_true', help='do not evaluate while training')
     options.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size (auto_scale_lr.base_batch_size)')
     options.add_argument('--no-persistent-workers', action='store_true', help='start the loading workers anew each epoch')
@@ -30,6 +30,7 @@ if __name__ == '__main__':
 from mmengine.config import Config
 
 from mmsparse.engine.launch import build_runner, existing, load_config
+from mmsparse.engine.precision import set_precision
 from mmsparse.state.folder import states
 
 
@@ -38,10 +39,8 @@ def build_config(args) -> Config:
     cfg = load_config(args, ('train_dataloader', 'val_dataloader'))
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
-    if args.amp:
-        cfg.optim_wrapper.type = 'mmsparse.AutocastOptimWrapper'
-        for key in ('loss_scale', 'dtype'):  # MMEngine's wrapper had them
-            cfg.optim_wrapper.pop(key, None)
+    if args.precision:
+        set_precision(cfg, args.precision)
     if args.auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise InputError(

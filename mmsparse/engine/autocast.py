@@ -1,35 +1,53 @@
-"""Mixed precision that also works on a CPU."""
+"""Mixed precision on any device, where it is worth it."""
 
+import logging
 from contextlib import contextmanager
 
 import torch
-from mmengine.device import get_device
-from mmengine.optim import OptimWrapper
+from mmengine.logging import print_log
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
 
 from mmsparse.registry import OPTIM_WRAPPERS
 
+from .precision import agree
+
 
 @OPTIM_WRAPPERS.register_module()
-class AutocastOptimWrapper(OptimWrapper):
-    """Run forward and loss under ``torch.autocast``; MMEngine's AmpOptimWrapper refuses CPUs.
-
-    bfloat16 has float32's range, so no gradient scaler is needed; float16 would need one and is refused.
+class AutocastOptimWrapper(AmpOptimWrapper):
+    """Run forward and loss in the number format that is fastest here; MMEngine's AmpOptimWrapper refuses CPUs and measures nothing.
 
     Args:
-        dtype: 'bfloat16', the only one so far; named so that configs say what runs.
+        dtype: 'auto' (`mmsparse.engine.precision.choose`), 'float32', 'bfloat16' or, on a GPU, 'float16'.
+        loss_scale: as in AmpOptimWrapper; the losses of float16 alone are scaled.
+
+    Raises:
+        InputError: no such format, or not on this device.
     """
 
-    def __init__(self, dtype: str = 'bfloat16', **kwargs):
-        super().__init__(**kwargs)
-        if dtype != 'bfloat16':
-            raise ValueError(
-                f"AutocastOptimWrapper: received dtype={dtype!r}, expected 'bfloat16'. "
-                "For float16 with loss scaling on a GPU use type='AmpOptimWrapper'."
-            )
-        self.dtype = getattr(torch, dtype)
+    def __init__(self, dtype: str = 'auto', loss_scale: float | str | dict = 'dynamic', **kwargs):
+        OptimWrapper.__init__(self, **kwargs)  # AmpOptimWrapper's asks for a GPU
+        self.precision = agree(dtype)
+        fixed = isinstance(loss_scale, int | float)
+        scaling = dict(init_scale=loss_scale) if fixed else {} if loss_scale == 'dynamic' else dict(loss_scale)
+        self.loss_scaler = torch.amp.GradScaler(self.precision.device, enabled=self.precision.name == 'float16', **scaling)
+        self._scale_update_param = float(loss_scale) if fixed else None
 
     @contextmanager
     def optim_context(self, model):
-        """Wrap MMEngine's context (gradient accumulation) in autocast on the device that runs."""
-        with super().optim_context(model), torch.autocast(get_device(), dtype=self.dtype):
+        """Wrap MMEngine's context (gradient accumulation) in autocast."""
+        with OptimWrapper.optim_context(self, model), self.precision.cast():
             yield
+
+    def state_dict(self) -> dict:
+        """Return MMEngine's dictionary and the number format."""
+        state = super().state_dict()
+        if not self.loss_scaler.is_enabled():
+            state.pop('loss_scaler')
+        return {**state, 'precision': self.precision.name}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Load the optimiser; say so where its state was made in another number format, since it goes on in this one."""
+        before = state_dict.pop('precision', self.precision.name)
+        if before != self.precision.name:
+            print_log(f'The state was trained in {before}, this run goes on in {self.precision}.', 'current', logging.WARNING)
+        super().load_state_dict(state_dict)

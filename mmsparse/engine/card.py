@@ -24,6 +24,7 @@ from mmsparse.registry import HOOKS
 from mmsparse.state.folder import CARD, TENSORS
 from mmsparse.state.kept import unwrapped
 
+from .precision import running
 from .rates import rates
 from .terminal import command, figure, figures, near, screens, show
 
@@ -79,6 +80,7 @@ class CardHook(Hook):
         self.tested = {
             **test_figures(metrics or {}, getattr(runner.test_dataloader.dataset, 'metainfo', {}).get('classes')),
             'images': f'{images:,}',
+            'precision': str(getattr(runner.test_loop, 'precision', 'float32')),
             'time': f'{seconds:.1f} s',
             'speed': f'{images / seconds:,.0f} img/s, loading included',
             'checkpoint': near(runner._load_from) if runner._load_from else 'none',
@@ -155,7 +157,6 @@ def recipe(runner) -> str:
     if isinstance(wrapper, OptimWrapperDict):
         wrapper = next(iter(wrapper.values()))
     group = wrapper.param_groups[0]
-    dtype = getattr(wrapper, 'dtype', None) or getattr(wrapper, 'cast_dtype', None) or 'float32'
     batch = runner.train_dataloader.batch_size
     length = f'{runner.max_iters} iterations' if isinstance(runner.train_loop, IterBasedTrainLoop) else f'{runner.max_epochs} epochs'
     processes = f' ({runner.world_size} × {batch})' if runner.world_size > 1 else ''
@@ -163,7 +164,7 @@ def recipe(runner) -> str:
     accumulated = f', gradients of {steps} batches per step' if steps > 1 else ''
     return (
         f'{type(wrapper.optimizer).__name__}, learning rate {group.get("initial_lr", group["lr"]):.2e}, {length}, '
-        f'batch {batch * runner.world_size}{processes}{accumulated}, {str(dtype).removeprefix("torch.")}, seed {runner.seed}'
+        f'batch {batch * runner.world_size}{processes}{accumulated}, {running(wrapper)}, seed {runner.seed}'
     )
 
 

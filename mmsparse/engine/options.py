@@ -20,6 +20,7 @@ NEEDED = {  # what each launcher promises to set
     'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST'),
     'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK', 'MASTER_ADDR'),
 }
+FORMATS = dict(auto='auto', fp32='float32', bf16='bfloat16', fp16='float16')  # number formats here, and in configs and torch
 # Small data by their names in tools and tables, and the configs that have them.
 SMALL = dict(digits='configs/sparse_tuning/tiny_digits.py', photos='configs/sparse_tuning/tiny_photos.py')
 
@@ -69,6 +70,22 @@ def parser(description: str) -> argparse.ArgumentParser:
     options.add_argument('--no-pin-memory', action='store_true', help='keep batches in pageable memory')
     options.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by old launchers')
     return options
+
+
+def add_precision(options: argparse.ArgumentParser, usual: str, amp: str = '', **more) -> None:
+    """Add ``--precision``, and mmpretrain's ``--amp`` where its help is given: args.precision is then 'half'.
+
+    Args:
+        options: of a tool.
+        usual: what runs without the option; for the help.
+        amp: help of ``--amp``.
+        more: for argparse.
+    """
+    one = options.add_mutually_exclusive_group()
+    text = f'number format; auto: bfloat16 where it is measured to be faster than float32, else float32 (default: {usual})'
+    one.add_argument('--precision', choices=list(FORMATS), help=text, **more)
+    if amp:
+        one.add_argument('--amp', action='store_const', const='half', dest='precision', help=amp)
 
 
 def parse(options: argparse.ArgumentParser, configs: Callable = lambda args: [args.config]) -> argparse.Namespace:

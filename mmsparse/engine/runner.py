@@ -28,6 +28,7 @@ from mmsparse.state.trust import refuse_foreign_types
 
 from .data_check import readable
 from .keep_rate import KeepRateHook
+from .precision import check_wrapper
 from .random_state import random_state, set_random_state
 from .recipe import START_ANEW, compare, load_optimizer, load_schedules
 from .terminal import quieten
@@ -65,7 +66,8 @@ class SparseRunner(Runner):
             super().dump_config()
 
     def train(self) -> nn.Module:
-        """Let the schedules of keep rates refuse before data is loaded, then train."""
+        """Let the schedules of keep rates and the precision refuse before data is loaded, then train."""
+        check_wrapper(self.optim_wrapper)
         for hook in self.hooks:
             if isinstance(hook, KeepRateHook):
                 hook.check(self)

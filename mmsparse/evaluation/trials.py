@@ -20,6 +20,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from mmsparse.engine.launch import read_config
+from mmsparse.engine.precision import precision_of, set_precision
 from mmsparse.errors import InputError
 from mmsparse.models.backbones import SparseViT
 from mmsparse.registry import RUNNERS
@@ -49,15 +50,18 @@ def read(path: str | Path) -> Config:
     return deepcopy(_parsed(str(path)))
 
 
-def trial_config(cfg: Config, data: Config, seed: int, work_dir: Path) -> Config:
+def trial_config(cfg: Config, data: Config, seed: int, work_dir: Path, precision: str | None = None) -> Config:
     """Return a config that trains the model of one on the data of another: validated once, at the end, and nothing saved.
 
     Args:
         cfg: gives model, optimiser, schedule and hooks.
         data: gives data, evaluators and the number of classes.
         work_dir: parent of the run's folder of logs.
+        precision: number format, instead of the config's.
     """
     cfg = deepcopy(cfg)
+    if precision:
+        set_precision(cfg, precision)
     for key in DATA:
         cfg[key] = deepcopy(data[key])
     cfg.model.head.num_classes = data.model.head.num_classes
@@ -72,8 +76,9 @@ def trial_config(cfg: Config, data: Config, seed: int, work_dir: Path) -> Config
 
 
 def key_of(cfg: Config) -> str:
-    """Return a digest of everything in a config that changes its outcome."""
+    """Return a digest of everything in a config that changes its outcome, the number format that it comes to here included."""
     every = plain(cfg.to_dict())
+    every['optim_wrapper']['dtype'] = precision_of(every['optim_wrapper'])
     settings = {key: value for key, value in every.items() if key not in LOCAL}
     hooks = {name: hook for name, hook in every.get('default_hooks', {}).items() if name not in SILENT and hook != USUAL.get(name)}
     settings |= {'default_hooks': hooks} if hooks else {}
@@ -84,10 +89,10 @@ def trial(cfg: Config) -> dict:
     """Train and validate.
 
     Returns:
-        ``accuracy`` in %; ``trainable`` parameters and their ``kib``; ``gflops`` (multiply-adds / 1e9 per image, as papers count); ``tokens`` that
-        enter the first layer and then each layer's FFN (first test image); ``train img/s`` (median step, loading included); ``test img/s`` of the
-        backbone alone (median of five rounds); ``speed``, that over the frozen host's without any part, both run in turns;
-        ``saved``, bytes per image that a training step keeps for its backward pass.
+        ``precision``, the number format of training; ``accuracy`` in %; ``trainable`` parameters and their ``kib``; ``gflops`` (multiply-adds / 1e9
+        per image, as papers count); ``tokens`` that enter the first layer and then each layer's FFN (first test image); ``train img/s`` (median step,
+        loading included); ``test img/s`` of the backbone alone (median of five rounds); ``speed``, that over the frozen host's without any part, both
+        run in turns; ``saved``, bytes per image that a training step keeps for its backward pass.
     """
     runner = RUNNERS.build(cfg)
     runner.train()
@@ -99,6 +104,7 @@ def trial(cfg: Config) -> dict:
     view, image = model.backbone.view, batch['inputs'][:1]
     steps = runner.message_hub.get_scalar('train/time').data[0]
     return {
+        'precision': precision_of(cfg.optim_wrapper),
         'accuracy': runner.message_hub.get_scalar('val/accuracy/top1').current(),
         'trainable': sum(p.numel() for p in trains),
         'kib': sum(p.numel() * p.element_size() for p in trains) / 1024,

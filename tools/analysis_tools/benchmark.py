@@ -16,7 +16,7 @@ weights decide. For trained weights write a function that returns mmsparse.load(
 import argparse
 from pathlib import Path
 
-from mmsparse.engine.options import Changes, parse
+from mmsparse.engine.options import FORMATS, Changes, add_precision, parse
 from mmsparse.engine.reporting import reporting
 from mmsparse.errors import InputError
 
@@ -28,7 +28,7 @@ def parse_args():
     options.add_argument('--batch', nargs='+', type=int, default=[1, 8, 32], help='images per call when testing (default: 1 8 32)')
     options.add_argument('--train-batch', type=int, default=8, help='images per training step (default: 8)')
     options.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
-    options.add_argument('--precision', nargs='+', choices=['fp32', 'bf16'], default=['fp32'], help='bf16: bfloat16 autocast')
+    add_precision(options, 'fp32', nargs='+', default=['fp32'])
     options.add_argument('--mode', nargs='+', choices=['eager', 'compiled'], default=['eager'])
     options.add_argument('--rounds', type=int, default=5, help='samples of each contender, at least 5 (default: 5)')
     options.add_argument('--threads', type=int, help="torch's threads (default: as torch starts)")
@@ -49,6 +49,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mmsparse.engine.launch import read_config
+from mmsparse.engine.precision import choose
 from mmsparse.evaluation.benchmark import Row, Setting, measure, write_rows
 from mmsparse.evaluation.contenders import Contender, build_contenders
 from mmsparse.evaluation.table3 import Cost, check_full, our_costs, paper_costs
@@ -76,11 +77,13 @@ def contenders_of(args) -> list[Contender]:
 def settings_of(args) -> list[Setting]:
     """Return every combination that is asked for."""
     batches = dict(test=args.batch, train=[args.train_batch])
+    names = {name: short for short, name in FORMATS.items()}
+    precisions = list(dict.fromkeys(names[choose(precision, args.device).name] for precision in args.precision))
     return [
         Setting(phase, batch, args.device, precision, mode, args.rounds)
         for phase in args.phase
         for batch in batches[phase]
-        for precision in args.precision
+        for precision in precisions
         for mode in args.mode
     ]
 

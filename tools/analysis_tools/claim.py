@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean
 
-from mmsparse.engine.options import SMALL
+from mmsparse.engine.options import SMALL, add_precision
 from mmsparse.engine.reporting import reporting
 
 KEEP = (0.7, 0.5)
@@ -29,6 +29,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seeds', type=int, default=5, help='runs per row, with seeds 0, 1, ... (default: 5)')
     parser.add_argument('--ledger', type=Path, default=Path('work_dirs/compare/results.jsonl'))
     parser.add_argument('--out', type=Path, help='a page of Markdown: the text between its two marker comments is replaced')
+    add_precision(parser, 'as the configs say: auto')
     parser.add_argument('--show', action='store_true', help='train nothing: leave out what is not known yet')
     return parser.parse_args()
 
@@ -89,11 +90,15 @@ def configs(keep: float) -> Iterator[tuple[str, Config]]:
 
 def planned(args: argparse.Namespace) -> Iterator[tuple[str, tuple[str, str], int, Config]]:
     """Give for every run its table, its row and variant, its seed and its config; seed by seed, so that an early look shows all rows."""
+
+    def config(cfg, data, seed):
+        return trial_config(cfg, data, seed, args.ledger.parent, args.precision)
+
     for seed in range(args.seeds):
         for data in args.data:
             for keep in args.keep:
                 for name, cfg in configs(keep):
-                    yield f'{data}, keep {keep}', (name, ''), seed, trial_config(cfg, read(SMALL[data]), seed, args.ledger.parent)
+                    yield f'{data}, keep {keep}', (name, ''), seed, config(cfg, read(SMALL[data]), seed)
         for data in args.variants:
             for variant, changes in VARIANTS.items():
                 for name, cfg in configs(KEEP[0]):
@@ -101,7 +106,7 @@ def planned(args: argparse.Namespace) -> Iterator[tuple[str, tuple[str, str], in
                         sized = read(SMALL[data])
                         for changed in (cfg, sized):
                             changed.merge_from_dict(changes)
-                        yield f'{data}, keep {KEEP[0]}, variants', (name, variant), seed, trial_config(cfg, sized, seed, args.ledger.parent)
+                        yield f'{data}, keep {KEEP[0]}, variants', (name, variant), seed, config(cfg, sized, seed)
 
 
 def collect(args: argparse.Namespace) -> dict[str, dict[tuple[str, str], dict[int, dict]]]:
@@ -144,7 +149,9 @@ def main() -> None:
         text = []
         for place, rows in collect(args).items():
             seeds = sorted(set.intersection(*(set(runs) for runs in rows.values())))  # those that all rows have
-            text += [f'## {place}, {len(seeds)} paired seeds', '', table(rows, seeds).markdown() if seeds else 'No seed has all rows yet.', '']
+            precisions = sorted({runs[seed]['precision'] for runs in rows.values() for seed in seeds})
+            title = ', '.join([f'## {place}', f'{len(seeds)} paired seeds', *precisions])
+            text += [title, '', table(rows, seeds).markdown() if seeds else 'No seed has all rows yet.', '']
         text = '\n'.join(text)
         print(text)
         if args.out:

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from statistics import mean
 
-from mmsparse.engine.options import SMALL, parse
+from mmsparse.engine.options import SMALL, add_precision, parse
 from mmsparse.engine.reporting import reporting
 
 
@@ -24,6 +24,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--ledger', type=Path, default=Path('work_dirs/compare/results.jsonl'))
     parser.add_argument('--out', type=Path, help='a page of Markdown: the text between its two marker comments is replaced, or the page is made')
     parser.add_argument('--csv', type=Path, help='a result file, one row per run, that tools/analysis_tools/plot_results.py draws')
+    add_precision(parser, 'as the configs say: auto')
     parser.add_argument('--show', action='store_true', help='train nothing: leave out what is not known yet')
     args = parse(parser, lambda args: args.configs)
     stems = [path.stem for path in args.configs]
@@ -50,7 +51,7 @@ def collect(args: argparse.Namespace) -> dict[str, dict[str, list[dict]]]:
     for seed in range(args.seeds):
         for data in args.data:
             for path in args.configs:
-                cfg = trial_config(read(path), read(SMALL[data]), seed, args.ledger.parent)
+                cfg = trial_config(read(path), read(SMALL[data]), seed, args.ledger.parent, args.precision)
                 known = ledger.find(cfg)
                 if known is None and not args.show:
                     print(f'{time.strftime("%H:%M")} {data}, seed {seed}: {path.stem} ...', flush=True)
@@ -85,7 +86,8 @@ def markdown(results: dict[str, dict[str, list[dict]]]) -> str:
         missing = [name for name, runs in rows.items() if not runs]
         seeds = {len(runs) for runs in rows.values() if runs}
         lines = [row(name, runs) for name, runs in rows.items() if runs]
-        text += [f'## {data}, {"/".join(map(str, sorted(seeds)))} seeds', '']
+        precisions = sorted({run['precision'] for runs in rows.values() for run in runs})
+        text += [f'## {", ".join([data, "/".join(map(str, sorted(seeds))) + " seeds", *precisions])}', '']
         text += [Table(HEAD, lines).markdown()]
         text += ['', f'Not measured here: {", ".join(missing)}.'] if missing else []
         text += ['']
