@@ -135,7 +135,7 @@ UNFIT = {
     'another head': (another_head, r'of another shape: head.fc.weight \(2, 32\) for \(3, 32\)'),
     'more than the model': (lambda runner: {**runner.model.state_dict(), 'neck.weight': torch.ones(1)}, 'unknown: neck.weight'),
     'an adapter of peft': (lambda _: {'base_model.model.blocks.0.attn.qkv.lora_A.weight': torch.ones(2, 2)}, 'holds an adapter of the peft library'),
-    'nothing': (lambda _: {}, 'missing: '),
+    'nothing': (lambda _: {}, 'no named tensors are in it'),
 }
 
 
