@@ -7,9 +7,11 @@ import sys
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
+from PIL import Image
 
 import mmsparse
-from mmsparse.errors import InputError
+from mmsparse.visualization.label_map import overlay
 from small_run import ROOT
 from small_segmentation import DYT, write_run
 
@@ -48,8 +50,35 @@ def test_an_adapter_of_a_segmentor_loads_from_its_card_alone(run):
     assert logits.shape == (1, 11, 12, 8) and np.isfinite(logits.numpy()).all()
 
 
-def test_a_segmentor_does_not_classify(run):
-    from mmsparse.apis.classify import Classifier
+def test_pictures_get_maps_legends_and_shares(run, capsys):
+    state, pictures, out = run / 'run/epoch_2', run / 'camvid/images/val', run / 'out'
+    tool('infer.py', state, pictures, '--out', out)
+    model, shares = mmsparse.load(state), json.loads((out / 'shares.json').read_text())
+    text = capsys.readouterr().out
+    assert list(shares) == [str(pictures / f'{index}.jpg') for index in range(3)]
+    for index, (path, parts) in enumerate(shares.items()):
+        answer = model.predict(path)
+        label_hw = np.asarray(Image.open(out / f'000{index}_{index}_labels.png'))
+        assert label_hw.shape == (360, 480) and np.array_equal(label_hw, answer.label_hw)
+        assert parts == {name: float((label_hw == label).mean()) for label, name in enumerate(model.card.classes)}
+        drawn = np.asarray(Image.open(out / f'000{index}_{index}.png'))
+        assert drawn.shape[0] >= 360 and drawn.shape[1] > 480  # the legend stands at the right
+        tinted = overlay(np.asarray(Image.open(path)), label_hw, 11)
+        assert np.array_equal(drawn[:360, :480], tinted)
+        largest = max(parts, key=parts.get)
+        assert f'{path}: {largest} {parts[largest]:.1%}' in text
 
-    with pytest.raises(InputError, match='does not classify images.*--show-dir'):
-        Classifier(run / 'run/epoch_2')
+
+def test_maps_are_those_of_tools_test(run):
+    state, shown = run / 'run/epoch_2', run / 'maps'
+    first = '.0' if isinstance(Config.fromfile(run / 'small.py').test_evaluator, list) else ''
+    tool('test.py', run / 'small.py', state, '--work-dir', run / 'test', '--cfg-options', f'test_evaluator{first}.output_dir={shown}')
+    answers = mmsparse.load(state).predict(run / 'camvid/images/val')
+    for answer in answers:
+        assert np.array_equal(np.asarray(Image.open(shown / f'{answer.path.stem}.png')), answer.label_hw)
+
+
+def test_tokens_of_a_segmentor_are_refused(run, capsys):
+    with pytest.raises(SystemExit) as end:
+        tool('infer.py', run / 'run/epoch_2', run / 'camvid/images/val', '--show-tokens', '--out', run / 'tokens')
+    assert end.value.code == 2 and 'tokens are drawn for classifiers' in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """What scripts and notebooks call."""
 
 from .load import load
+from .predict import Choice, Prediction, Segmentation
 
-__all__ = ['load']
+__all__ = ['Choice', 'Prediction', 'Segmentation', 'load']

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+from mmengine.config import ConfigDict
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
@@ -14,8 +16,11 @@ from mmsparse.state.folder import CARD
 from mmsparse.state.trust import model_config, scope_of
 from mmsparse.value_checks import check_device
 
+from .peers import equip
+from .predict import Predictor
 
-def load(path: str | Path, device: str = 'cpu', host_checkpoint: str | Path | None = None) -> nn.Module:
+
+def load(path: str | Path, device: str | torch.device = 'cpu', host_checkpoint: str | Path | None = None) -> nn.Module:
     """Build the model of an adapter and load it. Nothing that the files say is executed, see SECURITY.md.
 
     Args:
@@ -24,19 +29,20 @@ def load(path: str | Path, device: str = 'cpu', host_checkpoint: str | Path | No
         host_checkpoint: file of the host's weights, where the card names a file; compared by fingerprint.
 
     Returns:
-        The model in evaluation mode. Its `card` (`mmsparse.state.card.Card`) has class names, normalisation, config and score.
+        The model (mmpretrain's or mmseg's) in evaluation mode. Its `predict` takes files, PIL images and arrays (`mmsparse.apis.predict.Predictor`,
+        docs/your_own.md); its `card` (`mmsparse.state.card.Card`) has class names, normalisation, config and score.
 
     Raises:
-        InputError: damaged files, another host, or a card that asks for what may not be built.
+        InputError: damaged files, another host, a device that is not there, or a card that asks for what may not be built.
     """
-    check_device(device)
+    check_device(str(device))
     state = read_state(path)
     file = str(state.path.with_name(CARD))
     state.verify()
     config = model_config(state.card, file, host_checkpoint)
     with DefaultScope.overwrite_default_scope(scope_of(state.card, file)):
         try:
-            model = MODELS.build(config)
+            model = MODELS.build(ConfigDict(config))  # mmseg's models read their test_cfg by attributes
         except InputError:
             raise
         except Exception as error:  # a card may hold any argument, and each class has its own words for a wrong one
@@ -48,4 +54,6 @@ def load(path: str | Path, device: str = 'cpu', host_checkpoint: str | Path | No
     model.to(device)
     model.eval()
     model.card = state.card
+    model.predict = Predictor(model, file)
+    equip(model, file)
     return model

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from PIL import Image, ImageFile
 
+from mmsparse.errors import InputError
+
 ONLY_NAMED = {'MPEG'}  # Pillow tells its size, and cannot read it
 
 
@@ -53,3 +55,23 @@ def image_files(folder: str | Path) -> Found:
     for kind in found:
         kind.sort()
     return found
+
+
+def images_at(path: str | Path) -> list[Path]:
+    """Return the file itself, or the pictures below a folder.
+
+    Raises:
+        InputError: nothing is there, or the folder holds no picture.
+    """
+    path = Path(path)
+    if path.is_dir():
+        found = image_files(path)
+        if not found.images:
+            raise InputError(
+                f'{path}: no image in this folder ({len(found.others)} other files, {len(found.hidden)} hidden ones). '
+                'Expected files ending in .jpg, .png, .webp or what else Pillow reads.'
+            )
+        return found.images
+    if not path.exists():
+        raise InputError(f'{path}: no such image or folder.')
+    return [path]

@@ -18,25 +18,46 @@ class LoadImage(BaseTransform):
     Unlike it, a truncated file is an error and not a picture that ends in grey. The EXIF orientation is applied. Grey, palette, CMYK and the like
     become colour; transparent pixels are shown on white, as on a page; 16-bit grey keeps its upper 8 bits; of an animation the first frame is taken.
 
+    Args:
+        to_rgb: hand out RGB; for networks that were trained on a data set of arrays in that order.
+
     Raises:
         InputError: the file is missing, broken, truncated, or holds pixels without a fixed range (32-bit grey); the text names it.
     """
 
+    def __init__(self, to_rgb: bool = False):
+        self.to_rgb = to_rgb
+
     def transform(self, results: dict) -> dict:
-        """Add ``img``, ``img_shape`` and ``ori_shape`` (height, width) to ``results``, which holds ``img_path``."""
-        path = results['img_path']
-        try:
-            with Image.open(BytesIO(get(path))) as image:
-                wide = image.format == 'PPM' and image.mode == 'I'  # 16 bits, which Pillow reads into 32
-                rgb = np.asarray(_to_rgb(ImageOps.exif_transpose(image), wide))
-        except Exception as error:  # a parser of Pillow raises whatever it meets in a broken file
-            raise InputError(f'{path}: cannot be read as an image ({error}). Replace the file, or take it out of the list of images.') from error
-        results['img'] = np.ascontiguousarray(rgb[..., ::-1])
-        results['img_shape'] = results['ori_shape'] = rgb.shape[:2]
+        """Add ``img``, ``img_shape`` and ``ori_shape`` (height, width) to ``results``, which holds ``img_path``, or ``img`` in BGR."""
+        if results.get('img_path') is None and 'img' in results:  # peers' inferencers have read it
+            bgr = results['img'] if results['img'].ndim == 3 else results['img'][..., None].repeat(3, axis=2)
+        else:
+            bgr = _read(results['img_path'])
+        results['img'] = np.ascontiguousarray(bgr[..., ::-1]) if self.to_rgb else bgr
+        results['img_shape'] = results['ori_shape'] = bgr.shape[:2]
         return results
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}()'
+        return f'{type(self).__name__}(to_rgb={self.to_rgb})'
+
+
+def as_bgr(image: Image.Image) -> np.ndarray:
+    """Return the first frame of a picture of any mode as H×W×3, uint8, BGR, by the rules of `LoadImage`.
+
+    Raises:
+        ValueError: 32-bit grey; other errors where Pillow meets something broken.
+    """
+    wide = image.format == 'PPM' and image.mode == 'I'  # 16 bits, which Pillow reads into 32
+    return np.ascontiguousarray(np.asarray(_to_rgb(ImageOps.exif_transpose(image), wide))[..., ::-1])
+
+
+def _read(path: str) -> np.ndarray:
+    try:
+        with Image.open(BytesIO(get(path))) as image:
+            return as_bgr(image)
+    except Exception as error:  # a parser of Pillow raises whatever it meets in a broken file
+        raise InputError(f'{path}: cannot be read as an image ({error}). Replace the file, or take it out of the list of images.') from error
 
 
 def _to_rgb(image: Image.Image, wide: bool) -> Image.Image:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmsparse.apis.classify import image_files
+from mmsparse.datasets.image_files import images_at
 from mmsparse.datasets.load_image import LoadImage
 from mmsparse.datasets.unseen_photos import UnseenPhotos
 from mmsparse.errors import InputError
@@ -29,7 +29,7 @@ def photographs(source: str | Path | None) -> list[np.ndarray]:
     """
     if source is None:
         return list(UnseenPhotos('test', lazy_init=True).load_arrays()[0][::SHIPPED_STEP])
-    return [LoadImage()(dict(img_path=str(file)))['img'] for file in image_files(source)]
+    return [LoadImage()(dict(img_path=str(file)))['img'] for file in images_at(source)]
 
 
 def batches(pictures: list[np.ndarray], size: tuple[int, int], batch: int, model: nn.Module) -> Iterator[Tensor]:

@@ -33,6 +33,7 @@ DIRECTIVES = ('_base_', '_scope_', '_delete_', 'custom_imports')
 SHIPPED = re.compile(r'mmsparse://\w+')  # host weights that travel with the package
 PLACES = {'path', 'paths', 'url', 'uri', 'file', 'filename', 'dir', 'root', 'folder', 'checkpoint', 'ckpt', 'prefix', 'args'}
 NAMES = ('type', 'name', 'model_name')  # where a dot belongs to a name
+LOADERS = ('LoadImageFromFile', 'LoadImage')  # of mmcv and of mmsparse; their backends are refused by their keys
 REMEDY = 'Read the card; if you trust it, write its model into a config of your own and use tools/test.py.'
 
 
@@ -67,15 +68,25 @@ def model_config(card: Card, file: str, host_checkpoint: str | None = None) -> d
 def pipeline_config(card: Card, file: str) -> list[dict]:
     """Return the transforms that the card's test images go through, safe to build with TRANSFORMS under the card's default scope.
 
+    What loads annotations is left out. The first step that is among `LOADERS` reads the file; a data set of arrays has none and gets
+    `mmsparse.LoadImage`. Types get their package before their names, so that another default scope finds them too. JSON has made lists of tuples,
+    which transforms tell apart: lists of numbers become tuples again.
+
     Raises:
         InputError: there are none, or one may not be built.
     """
     try:
-        pipeline = deepcopy(card.config['test_dataloader']['dataset']['pipeline'])
+        loader = card.config.get('test_dataloader') or card.config['val_dataloader']
+        pipeline = deepcopy(list(loader['dataset']['pipeline']))
     except (KeyError, TypeError):
         raise InputError(f'{file}: its card has no test_dataloader.dataset.pipeline, so it does not say how images are prepared.') from None
-    _judge(pipeline, 'test_dataloader.dataset.pipeline', 'TRANSFORMS', scope_of(card, file), file)
-    return pipeline
+    steps = [(index, step) for index, step in enumerate(pipeline) if 'Annotation' not in _bare(step)]
+    for index, step in steps:
+        _judge(step, f'test_dataloader.dataset.pipeline[{index}]', 'TRANSFORMS', scope_of(card, file), file)
+    load = [] if any(_bare(step) in LOADERS for _, step in steps) else [dict(type='mmsparse.LoadImage')]
+    if load and not card.normalisation.get('to_rgb'):  # networks here see RGB: where the card swaps no channels, its data set handed out RGB
+        load[0]['to_rgb'] = True
+    return _portable([*load, *(step for _, step in steps)], scope_of(card, file))
 
 
 def scope_of(card: Card, file: str) -> str:
@@ -188,6 +199,21 @@ def _registered(kind: str, package: str, name: str) -> Any:
     if package == 'mmsparse' and name not in registry.module_dict:
         register_segmentation()
     return registry.module_dict.get(name)
+
+
+def _bare(step: Any) -> str:
+    return str(step.get('type')).split('.')[-1] if isinstance(step, Mapping) else ''
+
+
+def _portable(node: Any, scope: str) -> Any:
+    if isinstance(node, Mapping):
+        node = {key: _portable(value, scope) for key, value in node.items()}
+        name = node.get('type', '.')  # peers look for a loader by its bare name, which every scope finds
+        foreign = '.' not in name and name not in LOADERS and scope != 'mmengine' and _registered('TRANSFORMS', scope, name)
+        return dict(node, type=f'{scope}.{name}') if foreign else node
+    if isinstance(node, list):
+        return tuple(node) if node and all(isinstance(item, int | float) for item in node) else [_portable(item, scope) for item in node]
+    return node
 
 
 def _types(node: Any, place: str) -> Iterator[tuple[str, str]]:

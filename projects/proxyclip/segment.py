@@ -26,15 +26,15 @@ from rich.progress import track
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the configs import this project by its path from the root
 
-from mmsparse.apis.classify import image_files
 from mmsparse.config_check import check_config
+from mmsparse.datasets.image_files import images_at
 from mmsparse.datasets.load_image import LoadImage
 from mmsparse.engine.launch import load_config
 from mmsparse.engine.options import Changes
 from mmsparse.engine.reporting import reporting
 from mmsparse.errors import InputError
 from mmsparse.value_checks import check_device, writable_folder
-from projects.proxyclip.proxyclip.drawing import draw, overlay
+from mmsparse.visualization.label_map import draw, overlay, shares
 from projects.proxyclip.proxyclip.segmenter import Segmenter
 
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v')
@@ -65,30 +65,30 @@ def build(args: argparse.Namespace) -> Segmenter:
 
 
 def segment_images(files: list[Path], segmenter: Segmenter, out: Path) -> dict:
-    load, shares = LoadImage(), {}
+    load, found = LoadImage(), {}
     for number, file in enumerate(track(files, 'segmenting', transient=True)):
         answer = segmenter(load(dict(img_path=str(file)))['img'])
-        draw(answer, segmenter.classes).save(out / f'{number:04d}_{file.stem}.png')
+        draw(answer.picture_hw3, answer.label_hw, segmenter.classes).save(out / f'{number:04d}_{file.stem}.png')
         Image.fromarray(answer.label_hw.astype(np.uint16)).save(out / f'{number:04d}_{file.stem}_labels.png')
-        shares[str(file)] = dict(zip(segmenter.classes, answer.shares(len(segmenter.classes))))
-    return shares
+        found[str(file)] = dict(zip(segmenter.classes, shares(answer.label_hw, len(segmenter.classes))))
+    return found
 
 
 def segment_video(file: Path, segmenter: Segmenter, out: Path, every: int) -> dict:
     video = mmcv.VideoReader(str(file))
     if not video.opened or len(video) == 0:
         raise InputError(f'{file}: OpenCV finds no picture in this video. Convert it to MP4 with H.264, or give a folder of its frames.')
-    shares = {}
+    found = {}
     with writing(out / f'{file.stem}.mp4', video.fps / every) as write:
         for index in track(range(0, len(video), every), 'segmenting', transient=True):
             frame = video[index]
             if frame is None:  # containers promise more frames than they hold
                 break
             answer = segmenter(frame)
-            write(overlay(answer, len(segmenter.classes)))
-            shares[f'{file}, frame {index}'] = dict(zip(segmenter.classes, answer.shares(len(segmenter.classes))))
-    draw(answer, segmenter.classes).save(out / f'{file.stem}_last.png')  # with the legend
-    return shares
+            write(overlay(answer.picture_hw3, answer.label_hw, len(segmenter.classes)))
+            found[f'{file}, frame {index}'] = dict(zip(segmenter.classes, shares(answer.label_hw, len(segmenter.classes))))
+    draw(answer.picture_hw3, answer.label_hw, segmenter.classes).save(out / f'{file.stem}_last.png')  # with the legend
+    return found
 
 
 @contextmanager
@@ -112,15 +112,15 @@ def main() -> None:
     args = parse_args()
     with reporting(lambda: f'What is done so far lies in {args.out}.'):
         film = args.input.suffix.lower() in VIDEOS and args.input.is_file()
-        files = [args.input] if film else image_files(args.input)
+        files = [args.input] if film else images_at(args.input)
         segmenter = build(args)
         writable_folder(args.out, '--out')
-        shares = segment_video(args.input, segmenter, args.out, args.every) if film else segment_images(files, segmenter, args.out)
-        (args.out / 'shares.json').write_text(json.dumps(shares, indent=1))
-        for name, share in shares.items() if len(shares) <= 20 else ():
+        answers = segment_video(args.input, segmenter, args.out, args.every) if film else segment_images(files, segmenter, args.out)
+        (args.out / 'shares.json').write_text(json.dumps(answers, indent=1))
+        for name, share in answers.items() if len(answers) <= 20 else ():
             largest = sorted(share.items(), key=lambda item: -item[1])[:5]
             print(f'{name}: ' + ', '.join(f'{word} {part:.1%}' for word, part in largest if part))
-        print(f'Segmented: {len(shares)}; see {args.out}.')
+        print(f'Segmented: {len(answers)}; see {args.out}.')
 
 
 if __name__ == '__main__':

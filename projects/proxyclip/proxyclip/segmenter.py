@@ -30,10 +30,6 @@ class Answer:
     picture_hw3: np.ndarray
     label_hw: np.ndarray
 
-    def shares(self, classes: int) -> list[float]:
-        """Return the share of the pixels that each class has."""
-        return (np.bincount(self.label_hw.ravel(), minlength=classes) / self.label_hw.size).tolist()
-
 
 class Segmenter:
     """A ProxyCLIP with the preprocessing of its config.

@@ -10,8 +10,8 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
+from mmsparse.visualization.label_map import palette
 from projects.proxyclip import cost, segment, speed
-from projects.proxyclip.proxyclip.drawing import palette
 from small_proxyclip import build, config, images
 from test_benchmarks import CONFIGS
 

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .segmenter import Answer
-
 STRENGTH = 0.55
 LINE, SQUARE, GAP = 20, 12, 8
 GOLDEN = 0.618033988749895  # steps of this share of the colour circle never come near an earlier one soon
@@ -21,20 +19,30 @@ def palette(classes: int) -> np.ndarray:
     return (np.array(colours) * 255).round().astype(np.uint8)
 
 
-def overlay(answer: Answer, classes: int) -> np.ndarray:
-    """Return the picture tinted by class, h×w×3, uint8."""
-    tint_hw3 = palette(classes)[answer.label_hw]
-    return (answer.picture_hw3 * (1 - STRENGTH) + tint_hw3 * STRENGTH).round().astype(np.uint8)
+def dataset_meta(classes: Sequence[str] | None) -> dict:
+    """Return what mmpretrain and mmseg want to know of a data set: names and colours of its classes, or nothing."""
+    return {} if classes is None else dict(classes=list(classes), palette=palette(len(classes)).tolist())
 
 
-def draw(answer: Answer, names: Sequence[str]) -> Image.Image:
+def overlay(picture_hw3: np.ndarray, label_hw: np.ndarray, classes: int) -> np.ndarray:
+    """Return a picture (RGB, uint8) tinted by the class of each pixel, h×w×3, uint8."""
+    tint_hw3 = palette(classes)[label_hw]
+    return (picture_hw3 * (1 - STRENGTH) + tint_hw3 * STRENGTH).round().astype(np.uint8)
+
+
+def shares(label_hw: np.ndarray, classes: int) -> list[float]:
+    """Return the share of the pixels that each class has."""
+    return (np.bincount(label_hw.ravel(), minlength=classes) / label_hw.size).tolist()
+
+
+def draw(picture_hw3: np.ndarray, label_hw: np.ndarray, names: Sequence[str]) -> Image.Image:
     """Return the overlay with a legend at its right: the classes that occur and their shares, largest first."""
-    shares = answer.shares(len(names))
-    order = [index for index in np.argsort(shares)[::-1].tolist() if shares[index] > 0]
-    lines = [f'{names[index]}  {shares[index]:.1%}' for index in order]
+    parts = shares(label_hw, len(names))
+    order = [index for index in np.argsort(parts)[::-1].tolist() if parts[index] > 0]
+    lines = [f'{names[index]}  {parts[index]:.1%}' for index in order]
     font = ImageFont.load_default(14)
     width = max(round(font.getlength(line)) for line in lines) + SQUARE + 3 * GAP
-    tinted = Image.fromarray(overlay(answer, len(names)))
+    tinted = Image.fromarray(overlay(picture_hw3, label_hw, len(names)))
     sheet = Image.new('RGB', (tinted.width + width, max(tinted.height, LINE * len(lines) + GAP)), 'white')
     sheet.paste(tinted, (0, 0))
     pen, colours = ImageDraw.Draw(sheet), palette(len(names))

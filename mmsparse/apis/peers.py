@@ -1,0 +1,31 @@
+"""What mmpretrain's and mmseg's functions look for on a model that they have not built themselves."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from mmengine.config import Config
+from torch import nn
+
+from mmsparse.errors import InputError
+from mmsparse.state.trust import pipeline_config, scope_of
+from mmsparse.visualization.label_map import dataset_meta
+
+
+def equip(model: nn.Module, file: str) -> None:
+    """Let a loaded model be taken by mmpretrain's inferencers and `inference_model`, and by mmseg's `inference_model`.
+
+    Args:
+        model: with a `card`.
+        file: the card's file.
+    """
+    model._dataset_meta = model.dataset_meta = dataset_meta(model.card.classes)
+    task = 'Image Classification' if hasattr(model, 'head') else 'Semantic Segmentation'
+    model._metainfo = SimpleNamespace(results=[SimpleNamespace(task=task)])
+    try:
+        pipeline = pipeline_config(model.card, file)
+    except InputError:  # no pipeline that may be built: `predict` says so when it is called
+        return
+    model._config = model.cfg = Config(
+        dict(default_scope=scope_of(model.card, file), test_pipeline=pipeline, test_dataloader=dict(dataset=dict(pipeline=pipeline)))
+    )

@@ -1,0 +1,211 @@
+"""`model.predict` of a loaded model: names and confidence, or maps of classes, for files, PIL images and arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from mmsparse.datasets.image_files import images_at
+from mmsparse.errors import InputError
+from mmsparse.state.trust import pipeline_config, scope_of
+from mmsparse.value_checks import check_count
+
+from .reader import Reader
+
+BATCH, MAPS = 32, 1  # a segmentor holds the logits of every pixel of a batch
+
+
+class Choice(NamedTuple):
+    """One class and its probability."""
+
+    label: int
+    name: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a classifier says of one image.
+
+    Attributes:
+        path: the file, or None where the image came as an array or a PIL image.
+        top: the most probable classes, highest first; empty where there is an error.
+        error: why there is no answer, or None.
+        label, name, score: of the most probable class, or None.
+    """
+
+    path: Path | None
+    top: tuple[Choice, ...] = ()
+    error: str | None = None
+
+    label = property(lambda self: self.top[0].label if self.top else None)
+    name = property(lambda self: self.top[0].name if self.top else None)
+    score = property(lambda self: self.top[0].score if self.top else None)
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """What a segmentor says of one image.
+
+    Attributes:
+        path: the file, or None where the image came as an array or a PIL image.
+        names: of all classes.
+        label_hw: class of each pixel of the image in its own size, uint8 (int64 above 256 classes); None where there is an error.
+        error: why there is no answer, or None.
+        areas: pixels of each class by its name.
+    """
+
+    path: Path | None
+    names: tuple[str, ...]
+    label_hw: np.ndarray | None = None
+    error: str | None = None
+
+    @property
+    def areas(self) -> dict[str, int]:
+        counts = [] if self.label_hw is None else np.bincount(self.label_hw.ravel(), minlength=len(self.names)).tolist()
+        return dict(zip(self.names, counts))
+
+
+class Predictor:
+    """The method `predict` of a model that `mmsparse.load` returns; given a tensor it is the model's own.
+
+    Args:
+        model: with a `card`; it is run in evaluation mode, on the device where it is.
+        file: the card's file, named in errors.
+    """
+
+    def __init__(self, model: nn.Module, file: str):
+        self.model, self.file, self.classifies = model, file, hasattr(model, 'head')
+        classes = getattr(getattr(model, 'head' if self.classifies else 'decode_head', None), 'num_classes', 0)
+        self.names = tuple(model.card.classes or map(str, range(classes or 0)))
+
+    def __call__(self, inputs: Any, data_samples: list | None = None, *, batch_size: int | None = None, topk: int = 5, **kwargs) -> Any:
+        """Classify or segment images, decoded and prepared as the state's test data are (`tools/test.py` says the same of the same file).
+
+        Args:
+            inputs: a path; a PIL image; an array H×W×3, RGB, uint8, as PIL gives it; a folder; or a list of these. A tensor B×3×H×W, normalised,
+                goes to mmpretrain's or mmseg's `predict(inputs, data_samples, **kwargs)`.
+            batch_size: images that run at once; default 32 for a classifier, 1 for a segmentor.
+            topk: at most so many classes in a `Prediction.top`.
+
+        Returns:
+            A `Prediction` or `Segmentation`; for a folder or list a list of them, in order. One that cannot be read has its `error` and no answer.
+
+        Raises:
+            InputError: a single image that cannot be read, a folder without images, wrong options.
+        """
+        if isinstance(inputs, Tensor) or data_samples is not None:
+            return type(self.model).predict(self.model, inputs, data_samples, **kwargs)
+        if kwargs:
+            raise InputError(f'predict: received {", ".join(kwargs)}, expected batch_size and topk.')
+        answers = list(self.stream(inputs, batch_size, topk))
+        single = _is_one(inputs)
+        if single and answers[0].error:
+            raise InputError(answers[0].error)
+        return answers[0] if single else answers
+
+    def stream(self, inputs: Any, batch_size: int | None = None, topk: int = 5) -> Iterator[Prediction | Segmentation]:
+        """Give the answers one by one, in order, a batch at a time: for more images than memory holds. Options are those of `predict`."""
+        batch_size = batch_size if batch_size is not None else BATCH if self.classifies else MAPS
+        check_count('predict: received batch_size', batch_size, BATCH)
+        check_count('predict: received topk', topk, 5)
+        sources = _sources(inputs)
+        while batch := list(islice(sources, batch_size)):
+            yield from self._answers(batch, topk)
+
+    def picture(self, source: Any) -> Image.Image:
+        """Return an image as it is loaded, in its own size.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        return Image.fromarray(self.reader.picture(source))
+
+    def tokens(self, source: Any) -> Image.Image:
+        """Draw kept, fused and dropped patches of a classifier, stage by stage, over what the network sees of an image.
+
+        Raises:
+            InputError: it cannot be read, or the model is a segmentor.
+        """
+        from mmsparse.visualization import draw_stages, token_stages
+
+        if not self.classifies:
+            raise InputError(f'{self.file}: tokens are drawn for classifiers only, this is a {type(self.model).__name__}. Leave it out.')
+        inputs = self.reader(source)['inputs']
+        bgr = self.model.card.normalisation.get('to_rgb') or not getattr(self.reader.load, 'to_rgb', False)
+        seen_chw = (inputs.flip(0) if bgr else inputs).clamp(0, 255).byte()
+        image = self.model.data_preprocessor(dict(inputs=[inputs]))['inputs'][0]
+        return draw_stages(Image.fromarray(seen_chw.permute(1, 2, 0).numpy(force=True)), token_stages(self.model.backbone, image))
+
+    @cached_property
+    def reader(self) -> Reader:
+        """The card's test pipeline, built when it is first needed."""
+        card = self.model.card
+        return Reader(pipeline_config(card, self.file), scope_of(card, self.file), self.file)
+
+    def _answers(self, sources: list, topk: int) -> list[Prediction | Segmentation]:
+        """Answer for a batch; what has one size runs together."""
+        read, found, reader = {}, [None] * len(sources), self.reader
+        for index, source in enumerate(sources):
+            try:
+                packed = reader(source)
+                read.setdefault(packed['inputs'].shape, {})[index] = packed
+            except InputError as error:
+                found[index] = self._broken(source, error)
+        for group in read.values():
+            try:
+                samples = self._run(list(group.values()))
+                for index, sample in zip(group, samples, strict=True):
+                    found[index] = self._answer(sources[index], sample, topk)
+            except InputError as error:  # a size that the host cannot take
+                for index in group:
+                    found[index] = self._broken(sources[index], error)
+        return found
+
+    @torch.no_grad()
+    def _run(self, group: list[dict]) -> list:
+        training = self.model.training
+        self.model.eval()
+        try:
+            return self.model.test_step({key: [packed[key] for packed in group] for key in ('inputs', 'data_samples')})
+        finally:
+            self.model.train(training)
+
+    def _answer(self, source: Any, sample: Any, topk: int) -> Prediction | Segmentation:
+        if self.classifies:
+            top = sample.pred_score.topk(min(topk, len(sample.pred_score)))
+            names = self.names or [str(i) for i in range(len(sample.pred_score))]
+            return Prediction(_path(source), tuple(Choice(i, names[i], score) for i, score in zip(top.indices.tolist(), top.values.tolist())))
+        label_hw = sample.pred_sem_seg.data[0].numpy(force=True)
+        return Segmentation(_path(source), self.names, label_hw.astype(np.uint8) if len(self.names) <= 256 else label_hw)
+
+    def _broken(self, source: Any, error: InputError) -> Prediction | Segmentation:
+        return Prediction(_path(source), error=str(error)) if self.classifies else Segmentation(_path(source), self.names, error=str(error))
+
+
+def _sources(inputs: Any) -> Iterator:
+    """Give single images; folders are opened up."""
+    if _is_one(inputs):
+        yield Path(inputs) if isinstance(inputs, str) else inputs
+    else:
+        for one in images_at(inputs) if isinstance(inputs, str | Path) else inputs:
+            yield from _sources(one)
+
+
+def _is_one(inputs: Any) -> bool:
+    if isinstance(inputs, str | Path):
+        return not Path(inputs).is_dir()
+    return isinstance(inputs, Image.Image | np.ndarray) or not isinstance(inputs, Iterable)
+
+
+def _path(source: Any) -> Path | None:
+    return Path(source) if isinstance(source, str | Path) else None

@@ -1,0 +1,121 @@
+"""Read a file, a PIL image or an array as the files of a state's test data are read."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import mmcv
+import numpy as np
+from mmcv.transforms import Compose, LoadImageFromFile
+from mmengine.registry import TRANSFORMS, DefaultScope
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from mmsparse.datasets.load_image import LoadImage, as_bgr
+from mmsparse.errors import InputError
+
+STORED = ('1', 'L', 'LA', 'P', 'RGB', 'RGBA', 'I;16')  # modes that a PNG holds
+
+
+class Reader:
+    """The test pipeline of a card, for any source of pictures.
+
+    Args:
+        pipeline: configs of its transforms, one of them a loader, as `mmsparse.state.trust.pipeline_config` gives them.
+        scope: the card's default scope.
+        file: named where a transform cannot be built.
+
+    Raises:
+        InputError: wrong arguments of a transform.
+    """
+
+    def __init__(self, pipeline: list[dict], scope: str, file: str):
+        try:
+            with DefaultScope.overwrite_default_scope(scope):
+                built = [TRANSFORMS.build(step) for step in pipeline]
+        except InputError:
+            raise
+        except Exception as error:  # each class has its own words for a wrong argument
+            raise InputError(f'{file}: the test pipeline on this card cannot be built ({type(error).__name__}: {error}).') from error
+        self.load = next(step for step in built if isinstance(step, LoadImage | LoadImageFromFile))
+        self.steps = Compose([step for step in built if step is not self.load])
+
+    def __call__(self, source: str | Path | Image.Image | np.ndarray) -> dict:
+        """Return inputs (C×H×W, before normalisation) and data sample, as the test data set does.
+
+        Raises:
+            InputError: it cannot be read or prepared; the text names it.
+        """
+        results = self._load(source)
+        try:
+            return self.steps(results)
+        except Exception as error:  # a transform may not suit this one picture, a crop larger than it for instance
+            raise InputError(f'{_name(source)}: the test pipeline fails on it ({type(error).__name__}: {error}).') from error
+
+    def picture(self, source: str | Path | Image.Image | np.ndarray) -> np.ndarray:
+        """Return the picture as it is loaded, in its own size, H×W×3, RGB, uint8.
+
+        Raises:
+            InputError: it cannot be read; the text names it.
+        """
+        loaded = np.atleast_3d(self._load(source)['img']).astype(np.uint8)
+        loaded = loaded.repeat(3, axis=2) if loaded.shape[2] == 1 else loaded[..., :3]
+        return np.ascontiguousarray(loaded if getattr(self.load, 'to_rgb', False) else loaded[..., ::-1])
+
+    def _load(self, source: str | Path | Image.Image | np.ndarray) -> dict:
+        if isinstance(source, np.ndarray):
+            source = _as_image(source)
+        try:
+            if isinstance(source, Image.Image):
+                image = self._stored(source)
+                return self.load(dict(img=image)) if isinstance(self.load, LoadImage) else self._loaded(image)
+            if not isinstance(source, str | Path):
+                raise ValueError(f'received {type(source).__name__}, expected a path, a PIL image, or an array H×W×3 of uint8 in RGB')
+            if not Path(source).is_file():  # a pipe would be waited for
+                raise ValueError('no such file' if not Path(source).exists() else 'no regular file')
+            if not isinstance(self.load, LoadImage):
+                _refuse_truncated(source)
+            results = self.load(dict(img_path=str(source)))
+            if results is None:
+                raise ValueError('its loader gives nothing')
+            return results
+        except InputError:
+            raise
+        except Exception as error:  # whatever a decoder meets in a broken file
+            reason = str(error) or type(error).__name__
+            raise InputError(
+                f'{_name(source)}: cannot be read as an image by {type(self.load).__name__} ({reason}). Replace or leave it out.'
+            ) from error
+
+    def _stored(self, image: Image.Image) -> np.ndarray:
+        """Decode a picture in memory as if it were a file."""
+        if isinstance(self.load, LoadImage):
+            return as_bgr(image)
+        flag, backend = self.load.color_type, self.load.imdecode_backend
+        image = ImageOps.exif_transpose(image) if flag in ('color', 'grayscale') else image
+        content = BytesIO()
+        (image if image.mode in STORED else image.convert('RGB')).save(content, 'PNG', compress_level=0)
+        return mmcv.imfrombytes(content.getvalue(), flag=flag, backend='pillow' if backend == 'pillow' else 'cv2')
+
+    def _loaded(self, image: np.ndarray) -> dict:
+        image = image.astype(np.float32) if self.load.to_float32 else image
+        return dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
+
+
+def _as_image(array: np.ndarray) -> Image.Image:
+    if array.dtype != np.uint8 or not (array.ndim == 2 or array.ndim == 3 and array.shape[2] in (3, 4)):
+        raise InputError(f'received an array of {array.dtype} and shape {array.shape}, expected H×W×3 (RGB), H×W×4 (RGBA) or H×W of uint8.')
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def _refuse_truncated(path: str | Path) -> None:
+    """OpenCV ends a truncated picture in grey without a word."""
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except (UnidentifiedImageError, Image.DecompressionBombError):  # for the loader to judge
+        pass
+
+
+def _name(source: object) -> str:
+    return str(source) if isinstance(source, str | Path) else f'the given {type(source).__name__}'
