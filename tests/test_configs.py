@@ -44,7 +44,7 @@ def light(cfg: Config) -> torch.nn.Module:
 
 def images(path: Path) -> torch.Tensor:
     """What the config's network is fed: crops of a segmentor, else the host's own size."""
-    crop = read(path).data_preprocessor.get('size') if path.is_file() else None
+    crop = read(path).model.get('data_preprocessor', {}).get('size') if path.is_file() else None
     return torch.zeros(1, 3, *crop or [32 if path.stem.startswith(SMALL) else 224] * 2, device='meta')
 
 

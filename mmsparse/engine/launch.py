@@ -75,16 +75,18 @@ def load_config(args: argparse.Namespace, loaders: tuple[str, ...]) -> Config:
         randomness.deterministic = True
         os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # without it deterministic matrix products are refused on a GPU
     for name in loaders:
-        _complete(cfg.get(name), args)
+        _complete(cfg.get(name), args, cfg.get('default_scope'))
     return cfg
 
 
-def _complete(loader: ConfigDict | None, args: argparse.Namespace) -> None:
-    """Fill in mmpretrain's loader defaults; no workers can be kept alive where there are none."""
+def _complete(loader: ConfigDict | None, args: argparse.Namespace, scope: str | None) -> None:
+    """Fill in mmpretrain's loader defaults; mmseg's inferencers want no collate_fn. No workers can be kept alive where there are none."""
     if loader is None:
         return
-    for key, value in dict(pin_memory=torch.cuda.is_available(), persistent_workers=True, collate_fn=dict(type='default_collate')).items():
-        loader.setdefault(key, value)
+    loader.setdefault('pin_memory', torch.cuda.is_available())
+    loader.setdefault('persistent_workers', True)
+    if scope != 'mmseg':
+        loader.setdefault('collate_fn', dict(type='default_collate'))
     if args.no_pin_memory:
         loader.pin_memory = False
     if not loader.get('num_workers') or getattr(args, 'no_persistent_workers', False):

@@ -4,7 +4,6 @@ Scores are taken at the size of the label maps, 480 × 360.
 """
 
 _scale, _crop = (160, 120), (64, 64)
-data_preprocessor = dict(type='SegDataPreProcessor', mean=[127.5] * 3, std=[127.5] * 3, bgr_to_rgb=True, size=_crop, pad_val=0, seg_pad_val=255)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
@@ -19,7 +18,6 @@ test_pipeline = [dict(type='LoadImageFromFile'), _resize, dict(type='LoadAnnotat
 train_dataloader = dict(
     batch_size=8,
     num_workers=0,
-    collate_fn=dict(type='pseudo_collate'),
     dataset=dict(type='mmsparse.CamVid', split='train', pipeline=train_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=True),
     drop_last=True,
@@ -27,7 +25,6 @@ train_dataloader = dict(
 val_dataloader = dict(
     batch_size=4,
     num_workers=0,
-    collate_fn=dict(type='pseudo_collate'),
     dataset=dict(type='mmsparse.CamVid', split='val', test_mode=True, pipeline=test_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=False),
 )

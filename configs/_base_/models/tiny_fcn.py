@@ -2,6 +2,8 @@
 
 model = dict(
     type='EncoderDecoder',
+    # Here and not beside the model: mmseg's init_model and MMSegInferencer look nowhere else.
+    data_preprocessor=dict(type='SegDataPreProcessor', mean=[127.5] * 3, std=[127.5] * 3, bgr_to_rgb=True, size=(64, 64), pad_val=0, seg_pad_val=255),
     backbone=dict(
         type='mmsparse.SparseViT',
         host=dict(

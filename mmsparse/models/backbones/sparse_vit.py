@@ -20,6 +20,7 @@ from ..folding import mergeable
 from ..host_weights import FrozenModel
 from ..hosts import build_view
 from ..losses import has_losses
+from ..mmengine_checkpoint import fill_frozen
 from ..necks.base import BaseSparsifier
 from ..necks.order import check_order
 from ..views.base import View, mean_of_patches
@@ -196,6 +197,11 @@ class SparseViT(BaseModule):
         if not self.host_trains:
             nn.Module.train(self.host, False)
         return self
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, local_metadata: dict, *others) -> None:
+        """Take a state from MMEngine's `load_checkpoint` too: it leaves the frozen weights out."""
+        fill_frozen(self, state_dict, prefix, local_metadata)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *others)
 
     def _freeze(self) -> frozenset[str]:
         """Let train what the adapters name and the output reads, and nothing else of the host."""
