@@ -30,7 +30,7 @@ def load(path: str | Path, device: str | torch.device = 'cpu', host_checkpoint: 
 
     Returns:
         The model (mmpretrain's or mmseg's) in evaluation mode. Its `predict` takes files, PIL images and arrays (`mmsparse.apis.predict.Predictor`,
-        docs/your_own.md); its `card` (`mmsparse.state.card.Card`) has class names, normalisation, config and score.
+        docs/python_api.md); its `card` (`mmsparse.state.card.Card`) has class names, normalisation, config and score.
 
     Raises:
         InputError: damaged files, another host, a device that is not there, or a card that asks for what may not be built.
