@@ -14,6 +14,7 @@ from mmengine.config import Config
 from mmengine.dataset import worker_init_fn
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
+from mmengine.runner import Runner
 from rich.console import Console
 from torch import nn
 
@@ -50,6 +51,14 @@ def test_a_loss_that_is_not_finite_stops_the_run(config):
     with pytest.raises(InputError, match=r'epoch 1, iteration 2: loss = nan.*expected finite numbers.*lower learning rate'):
         train(config, 'infinite', **{'optim_wrapper.optimizer.lr': 1e30, 'param_scheduler': None})
     assert not list((config.parent / 'infinite').glob('epoch_*'))
+
+
+def test_mmengines_own_runner_is_refused_by_name(config):
+    cfg = Config.fromfile(config)
+    cfg.merge_from_dict(dict(work_dir=str(config.parent / 'plain'), experiment_name='plain'))
+    with pytest.raises(InputError, match=r"received MMEngine's Runner.*mmsparse\.SparseRunner\.from_cfg"):
+        Runner.from_cfg(cfg).train()
+    assert not list((config.parent / 'plain').glob('epoch_*'))
 
 
 def test_validation_does_not_shift_what_training_draws(config):

@@ -13,7 +13,6 @@ from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.registry import METRICS
-from mmengine.runner import Runner
 from torch import nn
 
 from hosts import mmpretrain_host, timm_host
@@ -243,7 +242,7 @@ def train(config_file, name, hook, **entries):
     """Three epochs of two steps; the rates under which each step's forward pass and each validation ran."""
     cfg = Config.fromfile(config_file)
     cfg.merge_from_dict(dict(work_dir=str(config_file.parent / name), experiment_name=name, custom_hooks=[hook], **entries))
-    runner, witness = Runner.from_cfg(cfg), Witness()
+    runner, witness = SparseRunner.from_cfg(cfg), Witness()
     runner.register_hook(witness, 'VERY_HIGH')
     part = runner.model.backbone.sparsifiers[0]
     ask = part.plan

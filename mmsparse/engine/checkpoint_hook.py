@@ -14,6 +14,8 @@ from mmsparse.errors import InputError
 from mmsparse.registry import HOOKS
 from mmsparse.state.folder import point, remove
 
+from .runner import SparseRunner
+
 
 @HOOKS.register_module()
 class CheckpointHook(MMEngineCheckpointHook):
@@ -51,6 +53,18 @@ class CheckpointHook(MMEngineCheckpointHook):
                 f"CheckpointHook: received {', '.join(self.args)}, expected arguments of MMEngine's: max_keep_ckpts, save_best, rule, save_begin, …"
             )
         self.superseded: list[str] = []
+
+    def before_run(self, runner) -> None:
+        """Refuse a runner whose checkpoints nothing here reads: pickles of the whole network, under names without suffix.
+
+        Raises:
+            InputError: it is not `mmsparse.SparseRunner`.
+        """
+        if not isinstance(runner, SparseRunner):
+            raise InputError(
+                f"mmsparse.CheckpointHook: received MMEngine's {type(runner).__name__}, which writes no states. Build the runner by "
+                'mmsparse.SparseRunner.from_cfg(cfg), or by RUNNERS.build(cfg) as mim does, which follows runner_type in the config.'
+            )
 
     def before_train(self, runner) -> None:
         hub, resumed = runner.message_hub, runner.iter > 0
