@@ -63,16 +63,8 @@ def build_config(args) -> Config:
     cfg = load_config(args, ('test_dataloader',))
     cfg.load_from, cfg.resume = None if args.checkpoint == 'none' else existing(args.checkpoint), False
     if args.show_dir:
-        hook = cfg.default_hooks.get('visualization')
-        if hook is None:
-            raise InputError("--show-dir: the config has no default_hooks.visualization; set it to dict(type='VisualizationHook').")
-        if hook.type.endswith('SegVisualizationHook'):  # mmseg's draws where the visualizer writes
-            if args.interval:
-                raise InputError(f"--interval {args.interval}: mmseg's {hook.type} draws every image of a test. Leave it out.")
-            hook.update(draw=True)
-            cfg.visualizer.save_dir = args.show_dir
-        else:
-            hook.update(enable=True, out_dir=args.show_dir, interval=args.interval or hook.get('interval', 1))
+        drawing = dict(type='mmsparse.DrawingHook', out_dir=args.show_dir, interval=1 if args.interval is None else args.interval)
+        cfg.default_hooks.visualization = ConfigDict(drawing)
     if args.per_class:
         head = cfg.model.get('head', {}).get('type', '')
         if 'Cls' not in head or 'MultiLabel' in head:

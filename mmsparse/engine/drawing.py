@@ -1,0 +1,56 @@
+"""Drawn predictions of a test: one file for each picture, large enough to read what is written on it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import mmcv
+import torch
+from mmengine.hooks import Hook
+from mmengine.structures import PixelData
+
+from mmsparse.errors import InputError
+from mmsparse.registry import HOOKS
+
+SHORT_SIDE = 256  # pixels; smaller pictures are drawn larger by a whole factor
+
+
+@HOOKS.register_module()
+class DrawingHook(Hook):
+    """Draw labels or label maps beside what was predicted, with mmpretrain's or mmseg's visualizer.
+
+    Their own hooks write pictures of equal names in different folders into one file, and words of three pixels onto one of 32.
+
+    Args:
+        out_dir: folder of the files, called after the picture and its number in the data.
+        interval: every n-th picture is drawn.
+    """
+
+    def __init__(self, out_dir: str, interval: int = 1):
+        if interval < 1:
+            raise InputError(f'DrawingHook: received interval={interval}, expected 1 (every picture) or more.')
+        self.out_dir, self.interval, self.seen = Path(out_dir), interval, 0
+
+    def after_test_iter(self, runner, batch_idx: int, data_batch: dict, outputs: Sequence) -> None:
+        """Draw the pictures of a batch."""
+        for image, sample in zip(data_batch['inputs'], outputs):
+            if self.seen % self.interval == 0:
+                name = Path(sample.get('img_path') or 'picture').name
+                self._draw(runner.visualizer, image, sample, str(self.out_dir / f'{name}_{self.seen}.png'))
+            self.seen += 1
+
+    def _draw(self, visualizer, image: torch.Tensor, sample, file: str) -> None:
+        if 'pred_sem_seg' not in sample:
+            picture = image.permute(1, 2, 0).cpu().numpy().astype('uint8')
+            visualizer.visualize_cls(picture, sample, rescale_factor=_times(picture), out_file=file)
+            return
+        picture = mmcv.imread(sample.img_path, channel_order='rgb')
+        times, larger = _times(picture), type(sample)()
+        for name in ('pred_sem_seg', 'gt_sem_seg'):
+            if name in sample:
+                label_map = sample.get(name).data.repeat_interleave(times, -2).repeat_interleave(times, -1)
+                setattr(larger, name, PixelData(data=label_map))
+        visualizer.add_datasample(file, picture.repeat(times, 0).repeat(times, 1), larger, out_file=file)
+
+
+def _times(picture) -> int:
+    return max(1, -(-SHORT_SIDE // min(picture.shape[:2])))
