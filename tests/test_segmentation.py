@@ -4,14 +4,19 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config, ConfigDict
+from mmengine.runner import TestLoop
+from mmseg.structures import SegDataSample
 
-from hosts import HOSTS, WIDTH, assert_near, draw
+from hosts import HOSTS, WIDTH, assert_near, draw, timm_host
 from mmsparse.config_check import check_config
+from mmsparse.engine.class_count import ClassCountHook
 from mmsparse.errors import InputError
 from mmsparse.models.losses import Run, divergence
 from mmsparse.registry import DATASETS
@@ -134,9 +139,13 @@ def camvid(tmp_path_factory):
     return write_camvid(tmp_path_factory.mktemp('data') / 'camvid')
 
 
-def labels_of(camvid, **options):
+def dataset_of(camvid, **options):
     pipeline = [dict(type='mmseg.LoadAnnotations')]
-    return DATASETS.build(dict(type='mmsparse.CamVid', split='val', data_root=str(camvid), pipeline=pipeline, **options))[0]['gt_seg_map']
+    return DATASETS.build(dict(type='mmsparse.CamVid', split='val', data_root=str(camvid), pipeline=pipeline, **options))
+
+
+def labels_of(camvid, **options):
+    return dataset_of(camvid, **options)[0]['gt_seg_map']
 
 
 def test_void_is_ignored_and_the_other_ids_stay(camvid):
@@ -162,3 +171,39 @@ def test_data_that_is_not_there_is_named(camvid, tmp_path):
 def test_heavy_libraries_are_imported_only_when_they_are_asked_for():
     code = "import sys, mmsparse.models, mmsparse.datasets; assert not {'mmseg', 'timm', 'open_clip'} & sys.modules.keys()"
     subprocess.run([sys.executable, '-c', code], check=True, capture_output=True)
+
+
+def test_an_auxiliary_head_for_other_classes_is_refused(camvid):
+    head = dict(type='mmseg.FCNHead', in_channels=WIDTH, channels=8, num_convs=1, concat_input=False, num_classes=CLASSES)
+    model = segmentor(extra=[head, dict(head, num_classes=CLASSES + 1)])
+    loop = object.__new__(TestLoop)
+    loop.dataloader = SimpleNamespace(dataset=dataset_of(camvid))
+    with pytest.raises(InputError, match=r'model.auxiliary_head\[1\].num_classes is 12, but the test data .* has 11'):
+        ClassCountHook().before_run(SimpleNamespace(model=model, _train_loop=None, _val_loop=None, _test_loop=loop))
+
+
+@pytest.mark.parametrize(('label', 'refused'), [(10, False), (11, True), (254, True), (255, False)])
+def test_a_label_that_is_no_class_is_refused_with_its_file(label, refused):
+    samples = batch(1)[1]
+    samples[0].gt_sem_seg.data[:] = label
+    samples[0].set_metainfo(dict(seg_map_path='maps/a.png'))
+    runner = SimpleNamespace(model=torch.nn.ModuleDict(dict(module=torch.nn.ModuleDict(dict(module=segmentor())))))
+    look = partial(ClassCountHook().before_train_iter, runner, 0, dict(data_samples=samples))
+    if refused:
+        with pytest.raises(InputError, match=f'maps/a.png: received the label {label}, expected 0 to 10 for 11 classes'):
+            look()
+    else:
+        look()
+
+
+@pytest.mark.parametrize('flip', [False, True])
+def test_sides_that_patches_do_not_divide_are_padded_and_predictions_cut_back(flip):
+    pixels = dict(type='mmseg.SegDataPreProcessor', mean=[127.5] * 3, std=[64.0] * 3, pad_val=0)
+    model = draw(segmentor(EVIT, host=timm_host(dynamic_img_size=True), data_preprocessor=pixels)).eval()
+    image = torch.randint(0, 256, (3, 30, 41), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    sample = SegDataSample(metainfo=dict(ori_shape=(30, 41), img_shape=(30, 41), flip=flip, flip_direction='horizontal'))
+    with torch.no_grad():
+        found = model.test_step(dict(inputs=[image], data_samples=[sample]))[0].seg_logits.data
+        padded = torch.nn.functional.pad((image.float() - 127.5) / 64, (0, 7, 0, 2))[None]
+        expected = model.encode_decode(padded, [dict(img_shape=(32, 48))])[0, :, :30, :41]
+    torch.testing.assert_close(found, expected.flip(-1) if flip else expected)

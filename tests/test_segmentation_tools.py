@@ -1,6 +1,7 @@
 """tools/ on a segmentor: trained, kept, tested, drawn and loaded as a classifier is."""
 
 import json
+import pickle
 import runpy
 import sys
 
@@ -40,6 +41,17 @@ def test_what_was_trained_is_tested_with_the_same_score_and_drawn(run):
     tool('test.py', run / 'small.py', state, '--work-dir', run / 'test', '--out', metrics, '--out-item', 'metrics', '--show-dir', shown)
     assert json.loads(metrics.read_text())['mIoU'] == pytest.approx(card['score']['mIoU'])
     assert len(list(shown.rglob('*.png'))) == 3
+
+
+@pytest.mark.parametrize('more', [(), ('--tta',)], ids=['one view', 'tta'])
+def test_sides_that_patches_do_not_divide_are_tested_and_label_maps_alone_are_kept(run, tmp_path, more):
+    where = 'test_dataloader.dataset.pipeline.1' if not more else 'tta_pipeline.1.transforms.0.0'
+    out = tmp_path / 'predictions.pkl'
+    options = ('--cfg-options', f'{where}.scale=(84,62)', 'test_dataloader.batch_size=2')
+    tool('test.py', run / 'small.py', run / 'run/epoch_2', '--work-dir', tmp_path, '--out', out, *more, *options)
+    predictions = pickle.loads(out.read_bytes())
+    assert len(predictions) == 3 and not any('seg_logits' in one for one in predictions)
+    assert all(one['pred_sem_seg']['data'].shape[-2:] == (360, 480) and one['pred_sem_seg']['data'].dtype == torch.uint8 for one in predictions)
 
 
 def test_an_adapter_of_a_segmentor_loads_from_its_card_alone(run):

@@ -1,9 +1,18 @@
-"""mmseg's EncoderDecoder: the small host that ships under a Dense Adapter, no reduction, FCN head. Images of any size that patches of 4 px divide."""
+"""mmseg's EncoderDecoder: the small host that ships under a Dense Adapter, no reduction, FCN head. Images of any size."""
 
 model = dict(
     type='EncoderDecoder',
     # Here and not beside the model: mmseg's init_model and MMSegInferencer look nowhere else.
-    data_preprocessor=dict(type='SegDataPreProcessor', mean=[127.5] * 3, std=[127.5] * 3, bgr_to_rgb=True, size=(64, 64), pad_val=0, seg_pad_val=255),
+    data_preprocessor=dict(
+        type='SegDataPreProcessor',
+        mean=[127.5] * 3,
+        std=[127.5] * 3,
+        bgr_to_rgb=True,
+        size=(64, 64),
+        pad_val=0,
+        seg_pad_val=255,
+        test_cfg=dict(size_divisor=4),  # patches; predictions are cut back to the picture
+    ),
     backbone=dict(
         type='mmsparse.SparseViT',
         host=dict(

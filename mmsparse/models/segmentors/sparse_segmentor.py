@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
@@ -40,6 +41,9 @@ class SparseSegmentor(EncoderDecoder):
                 f'SparseSegmentor: {kind.__name__} has a loss of its own, and distillation needs one logit per class and pixel. '
                 "Use another decode_head, or a sparsifier without losses under type='mmseg.EncoderDecoder'."
             )
+
+        if getattr(self.data_preprocessor, 'test_cfg', 0) is None:  # sides that patches do not divide; mmseg cuts predictions back
+            self.data_preprocessor.test_cfg = dict(size_divisor=math.lcm(*self.backbone.view.patch))
 
     def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
         """Return the heads' losses and those of all parts.

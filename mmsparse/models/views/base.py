@@ -228,7 +228,8 @@ class View(ABC):
         if height % ph or width % pw:
             raise InputError(
                 f'{self.name}: received an image size of {height}×{width} pixels, which its patches of {ph}×{pw} do not divide. '
-                f'Use a multiple, such as {max(1, height // ph) * ph}×{max(1, width // pw) * pw}.'
+                f'Use a multiple, such as {max(1, height // ph) * ph}×{max(1, width // pw) * pw}; to have the pictures of a segmentation test '
+                f'padded, set model.data_preprocessor.test_cfg=dict(size_divisor={math.lcm(ph, pw)}).'
             )
         return height // ph, width // pw
 
