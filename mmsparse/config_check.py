@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from mmengine.utils import get_object_from_string
 
+from mmsparse.config_plain import check_plain
 from mmsparse.config_rules import check_rules
 from mmsparse.config_slots import HOOK, LOOP, RANGES, TOP, Slot, below
 from mmsparse.errors import InputError
@@ -25,6 +26,7 @@ def check_config(cfg: Mapping) -> None:
         InputError: names the place in the config, what it holds, what is expected there and the nearest right spelling.
     """
     scope = cfg.get('default_scope') or 'mmengine'
+    check_plain(cfg)
     for key, slot in TOP.items():  # other entries are variables of the file, or plain values
         _walk(cfg.get(key), key, scope, slot, cfg)
     check_rules(cfg)

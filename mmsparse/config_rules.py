@@ -72,8 +72,8 @@ def check_rules(cfg: Mapping) -> None:
         InputError: names both entries.
     """
     for key in cfg:
-        near = get_close_matches(key, TOP, n=1, cutoff=0.9)
-        if key not in TOP and near and len(key) > 7 and 'pipeline' not in key:  # a file may have variables called models and train_pipeline2
+        near = get_close_matches(key, READ, n=1, cutoff=0.9)
+        if key not in READ and near and len(key) > 7 and 'pipeline' not in key:  # a file may have variables called models and train_pipeline2
             raise InputError(f'{key}: nothing reads this entry of the config. Did you mean {near[0]!r}?')
     for names in TOGETHER:
         missing = [name for name in names if cfg.get(name) is None]
@@ -111,6 +111,11 @@ def _classes(cfg: Mapping) -> None:
         return
     if classes < 1:
         raise InputError(f'{where}: received {classes}, expected the number of classes, at least 1.')
+    loss = head.get('loss') if isinstance(head.get('loss'), Mapping) else {}
+    weights = loss.get('class_weight')
+    for what, number in (('num_classes', loss.get('num_classes')), ('class_weight', len(weights) if isinstance(weights, list | tuple) else None)):
+        if number not in (None, classes):
+            raise InputError(f'model.head.loss.{what}: received {number}, but {where} is {classes}. Give it for {classes} classes.')
     for name in ('val_evaluator', 'test_evaluator'):
         for metric in _listed(cfg.get(name)):
             tops = _listed(metric.get('topk')) if metric.get('type') in ('Accuracy', 'mmpretrain.Accuracy') else []
@@ -131,6 +136,8 @@ def _packs(dataset, where: str) -> None:
         _packs(inner, f'{where}.datasets[{index}]')
     if isinstance((dataset or {}).get('dataset'), Mapping):
         _packs(dataset['dataset'], f'{where}.dataset')
+    elif isinstance(pipeline := (dataset or {}).get('pipeline'), Mapping) or any(isinstance(step, str) for step in pipeline or ()):
+        raise InputError(f'{where}.pipeline: received {pipeline!r}, expected a list of steps: [dict(type=…), …].')
     elif isinstance(pipeline := (dataset or {}).get('pipeline'), list | tuple) and not any('Pack' in str(kind) for kind in _types(pipeline)):
         raise InputError(
             f'{where}.pipeline: received {[str(kind) for kind in _types(pipeline)]}, expected a last step that packs image and label, such as '

@@ -34,6 +34,7 @@ RANGES = {  # kind of number: (words, test of what has been found to be a finite
     'every': ('an integer of at least 1, or -1 for never', lambda value: isinstance(value, int) and (value >= 1 or value == -1)),
     'amount': ('a number of at least 0', lambda value: value >= 0),
 }
+SPANS = dict(T_max='count', step_size='count', total_iters='count', begin='whole', end='count', eta_min='amount')
 MODEL = Slot(('MODELS', 'MODEL_WRAPPERS'), read=('checkpoint', 'pretrained'), added=('view',))
 LOADER = Slot(
     default='torch.utils.data.DataLoader',
@@ -66,7 +67,7 @@ TOP = {  # by key of the config
         read=('constructor', 'paramwise_cfg'),
         numbers=dict(accumulative_counts='count'),
     ),
-    'param_scheduler': Slot(('PARAM_SCHEDULERS',), read=('convert_to_iter_based',), added=('optimizer',), complete=True),
+    'param_scheduler': Slot(('PARAM_SCHEDULERS',), read=('convert_to_iter_based',), added=('optimizer',), complete=True, numbers=SPANS),
     'default_hooks': HOOK,
     'custom_hooks': HOOK,
     'val_evaluator': METRIC,

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 
 from mmengine.registry import Registry
 from mmengine.utils import get_object_from_string
@@ -44,6 +45,10 @@ def find_type(name, scope: str, where: str = 'type', registries: tuple[str, ...]
 
     if 'mmsparse' in (prefix, scope) and register_segmentation():
         return find_type(name, scope, where, registries, only)
+    if prefix and find_spec(prefix) is None:
+        close = get_close_matches(prefix, ('mmsparse', 'mmengine', 'mmpretrain', 'mmseg'), n=1, cutoff=0.8)
+        hint = f' Did you mean {close[0]}.{bare}?' if close else ' Install it, or take a part of another package.'
+        raise InputError(f'{where}: received type {name!r}, but no package {prefix} is installed.{hint}')
     elsewhere = {**_registered('mmengine'), **_registered(scope), **_registered(prefix or scope)} if registries else {}
     if bare in elsewhere and not only:
         return elsewhere[bare]

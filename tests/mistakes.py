@@ -105,6 +105,39 @@ CONFIG = {
         'data_preprocessor.num_classes: received 10, but model.head.num_classes is 3',
         'num_classes=3',
     ),
+    # entries that are read key by key
+    'setting of the machine': ({'env_cfg.cudnn_benchmrk': True}, "env_cfg: nothing reads 'cudnn_benchmrk'", "'cudnn_benchmark'"),
+    'setting of groups': ({'optim_wrapper.paramwise_cfg': dict(bias_lrmult=2)}, "nothing reads 'bias_lrmult'", "'bias_lr_mult'"),
+    'setting of a group': (
+        {'optim_wrapper.paramwise_cfg': dict(custom_keys={'head': dict(lrmult=0.1)})},
+        "custom_keys['head']: nothing reads 'lrmult'",
+        "'lr_mult'",
+    ),
+    'argument of clipping': ({'optim_wrapper.clip_grad': dict(maxnorm=1)}, "argument 'maxnorm'", "'max_norm'"),
+    'limit of clipping': ({'optim_wrapper.clip_grad': dict(max_norm=-1)}, 'the limit -1', 'a number above 0'),
+    'clipping by a number': ({'optim_wrapper.clip_grad': 1.0}, 'clip_grad: received 1.0', 'dict(max_norm=1.0)'),
+    'wrapper without optimiser': ({'optim_wrapper': dict(_delete_=True, type='OptimWrapper')}, 'optim_wrapper: received type', 'optimizer=dict'),
+    'level of the log': ({'log_level': 'LOUD'}, "received 'LOUD'", 'INFO'),
+    'state as resume': ({'resume': 'work_dirs/run/epoch_3'}, "resume: received 'work_dirs/run/epoch_3'", 'load_from=STATE'),
+    'rate without its batch': ({'auto_scale_lr': dict(enable=True)}, 'no base_batch_size', 'auto_scale_lr=dict(base_batch_size=N)'),
+    'default hook of another name': ({'default_hooks.loger': dict(interval=5)}, "loger: received {'interval': 5}", 'dict(type='),
+    'number as hook': ({'default_hooks.logger_interval': 5}, 'logger_interval: received 5', 'dict(type='),
+    'one hook for a list': ({'custom_hooks': dict(type='EMAHook')}, "received {'type': 'EMAHook'}", '[dict(type='),
+    'loader without data': ({'val_dataloader': dict(_delete_=True, batch_size=8)}, 'val_dataloader: received no dataset', 'dataset=dict'),
+    'prefetch without workers': ({'train_dataloader.prefetch_factor': 2}, 'prefetch_factor: received 2', 'num_workers'),
+    'deviation of 0': ({'data_preprocessor.std': [0] * 3}, 'std: received [0, 0, 0]', 'above 0'),
+    'means without as many deviations': ({'data_preprocessor.mean': [1.0]}, '1 means and 3 deviations', 'per channel'),
+    'word as backbone': ({'model.backbone': 'mmsparse.SparseViT'}, "model.backbone: received 'mmsparse.SparseViT'", 'dict(type='),
+    'word as loss': ({'model.head.loss': 'CrossEntropyLoss'}, "model.head.loss: received 'CrossEntropyLoss'", 'dict(type='),
+    'words as pipeline': ({'train_dataloader.dataset.pipeline': ['LoadImageFromFile', 'PackInputs']}, 'received [', 'a list of steps'),
+    'length of a schedule': ({'param_scheduler': [dict(type='CosineAnnealingLR', T_max=0)]}, 'T_max: received 0', 'at least 1'),
+    'step of a schedule': ({'param_scheduler': [dict(type='StepLR', step_size=0)]}, 'step_size: received 0', 'at least 1'),
+    'end of a schedule': ({'param_scheduler': [dict(type='LinearLR', start_factor=0.1, end='2')]}, "end: received '2'", 'an integer'),
+    'misspelt setting of a run': ({'find_unused_parameter': True}, 'find_unused_parameter: nothing reads', "'find_unused_parameters'"),
+    'weights of classes': ({'model.head.loss': dict(type='CrossEntropyLoss', class_weight=[1.0, 2.0])}, 'received 2, but', '3 classes'),
+    'classes of a loss': ({'model.head.loss': dict(type='LabelSmoothLoss', label_smooth_val=0.1, num_classes=5)}, 'received 5, but', '3 classes'),
+    'package that is not there': ({'model.neck': dict(type='mmnope.FPN')}, "received type 'mmnope.FPN'", 'no package mmnope is installed'),
+    'misspelt package': ({'model.backbone.sparsifier.type': 'mmspars.EViT'}, 'no package mmspars', 'Did you mean mmsparse.EViT?'),
 }
 MODEL = {
     'width of a linear head': ({'model.head.in_channels': 31}, 'model.head.in_channels: received 31, but 32', 'Set model.head.in_channels=32'),
@@ -188,6 +221,33 @@ COMMAND = {
     'run for a state': ('test.py {config} {run}', '{run}: the folder of a run', 'epoch_2, epoch_3'),
     'run for an adapter': ('infer.py {run} {folder}/data/test', '{run}: the folder of a run', 'epoch_2, epoch_3'),
     'no such state': ('test.py {config} {run}/epoch_9', '{run}/epoch_9: no such checkpoint', '{run}/epoch_3'),
+    'other classes than the state': (
+        'test.py {config} {run}/epoch_3 --cfg-options test_dataloader.dataset.data_root={folder}/others',
+        'trained for the classes',
+        'the same classes in the same order',
+    ),
+    'another order than the state': (
+        'test.py {config} {run}/epoch_3 --cfg-options test_dataloader.dataset.ann_file={folder}/from_zero.txt '
+        "test_dataloader.dataset.metainfo=dict(classes=['class_1','class_0','class_2'])",
+        'trained for the classes',
+        'the same classes in the same order',
+    ),
+    'labels of a test from 1': (
+        'test.py {config} {run}/epoch_3 --cfg-options test_dataloader.dataset.ann_file={folder}/from_one.txt '
+        "test_dataloader.dataset.metainfo=dict(classes=['class_0','class_1','class_2'])",
+        'labels from 1 to 3',
+        'expected 0 to 2',
+    ),
+    'folders of a test in another order': (
+        "test.py {config} {run}/epoch_3 --cfg-options test_dataloader.dataset.metainfo=dict(classes=['class_1','class_0','class_2'])",
+        "names class 0 'class_1'",
+        "('class_0', 'class_1'",
+    ),
+    'values that a library refuses': (
+        'train.py {config} --cfg-options optim_wrapper.optimizer.betas=[1.5,0.9]',
+        'AdamW: received lr=0.01, betas=[1.5, 0.9]',
+        'Invalid beta parameter at index 0: 1.5',
+    ),
     'no such state to resume': ('train.py {config} --resume {run}/epoch_9', '{run}/epoch_9: no such checkpoint', '{run}/epoch_3'),
     'address offline': (
         'test.py {config} http://127.0.0.1:9/adapter.pth',

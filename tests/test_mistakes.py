@@ -29,6 +29,7 @@ def config(tmp_path_factory):
     write_images(folder / 'others', 6)
     (folder / 'others/class_1').rename(folder / 'others/class_7')
     (folder / 'from_one.txt').write_text('class_0/000.png 1\nclass_1/001.png 2\nclass_2/002.png 3\n')
+    (folder / 'from_zero.txt').write_text('class_0/000.png 0\nclass_1/001.png 1\nclass_2/002.png 2\n')
     (folder / 'beyond.txt').write_text('class_0/000.png 0\nclass_1/001.png 7\n')
     return config
 

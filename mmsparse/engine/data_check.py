@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 
+import cv2
 import numpy as np
 import torch
 
@@ -153,6 +154,8 @@ def check_first_item(dataset, split: str) -> None:
                 "dict(type='mmsparse.LoadImage')."
             ) from error
         raise
+    except cv2.error as error:
+        raise InputError(f'{split}_dataloader.dataset.pipeline: a step fails at the first picture: {" ".join(str(error).split())[:300]}.') from error
     finally:
         set_random_state(drawn)
 

@@ -3,12 +3,15 @@
 import errno
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from mmsparse.dependencies import SOMETIMES, not_installed
 from mmsparse.errors import InputError
+
+LIBRARIES = ('mmcv', 'mmengine', 'mmpretrain', 'mmseg', 'mmsparse', 'torch')
 
 
 @contextmanager
@@ -60,7 +63,30 @@ def _said() -> Iterator[None]:
         if 'EADDRINUSE' in told or 'address already in use' in told.lower():
             port = os.environ.get('MASTER_PORT', 'the port')
             raise InputError(f'MASTER_PORT {port}: another process has it. Set PORT to a free one for tools/dist_*.sh, or leave it out.') from error
+        if part := _refused_part(error):
+            raise part from error
         raise
+    except (AssertionError, AttributeError, ImportError, LookupError, TypeError) as error:
+        if part := _refused_part(error):
+            raise part from error
+        raise
+
+
+def _refused_part(error: Exception) -> InputError | None:
+    """Name the part of a config whose class refused its values in its own words; a class of the user's keeps its traceback."""
+    told = None
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        part = frame.f_locals.get('obj_cls')
+        if frame.f_code.co_name in ('build_from_cfg', 'build_scheduler_from_cfg') and part is not None:
+            package = getattr(part, '__module__', '').split('.')[0]
+            name = getattr(part, '__name__', str(part))
+            given = ', '.join(
+                f'{key}={value!r}' for key, value in frame.f_locals['args'].items() if isinstance(value, str | int | float | tuple | list)
+            )
+            reason = ' '.join(str(error).split()) or type(error).__name__
+            told = f'{name}: received {given[:200] or "no plain values"}, which it refuses: {reason}. Correct this part of the config.'
+            told = told if package in LIBRARIES else None
+    return InputError(told) if told else None
 
 
 def _connected() -> bool:
