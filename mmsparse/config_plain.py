@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from os import PathLike
 
 from torch.nn import utils
 
@@ -21,7 +22,7 @@ KEYS = {  # by place
         *('bypass_duplicate', 'custom_keys', 'layer_decay_rate', 'decay_rate', 'decay_type', 'num_layers'),  # the latter of mmpretrain and mmseg
     ),
 }
-PARTS = ('backbone', 'head', 'decode_head', 'host', 'loss', 'optimizer', 'sampler', 'dataset')
+PARTS = ('backbone', 'head', 'decode_head', 'host', 'adapter', 'sparsifier', 'loss', 'optimizer', 'sampler', 'dataset')
 LEVELS = ('CRITICAL', 'FATAL', 'ERROR', 'WARN', 'WARNING', 'INFO', 'DEBUG', 'NOTSET')
 CLIP = {'norm': utils.clip_grad_norm_, 'value': utils.clip_grad_value_}
 
@@ -42,6 +43,8 @@ def check_plain(cfg: Mapping) -> None:
         raise InputError(f"optim_wrapper: received {', '.join(wrapper) or 'nothing'}, expected optimizer=dict(type='AdamW', lr=…).")
     if (level := cfg.get('log_level')) is not None and isinstance(level, str) and level not in LEVELS:
         raise InputError(f'log_level: received {level!r}, expected one of: {", ".join(LEVELS)}.')
+    if not isinstance(cfg.get('work_dir', ''), str | PathLike | None):
+        raise InputError(f'work_dir: received {cfg["work_dir"]!r}, expected the path of a folder.')
     if not isinstance(cfg.get('resume', False), bool | None):
         raise InputError(f'resume: received {cfg["resume"]!r}, expected True or False. To go on from a state set load_from=STATE resume=True.')
     if _at(cfg, 'auto_scale_lr.enable') and not isinstance(_at(cfg, 'auto_scale_lr.base_batch_size'), int):
@@ -55,7 +58,7 @@ def check_plain(cfg: Mapping) -> None:
         raise InputError(f'custom_hooks: received {dict(cfg["custom_hooks"])}, expected a list of hooks: [dict(type=…)].')
     for split in ('train', 'val', 'test'):
         _loader(cfg.get(f'{split}_dataloader'), f'{split}_dataloader')
-    _deviation(_at(cfg, 'model.data_preprocessor') or cfg.get('data_preprocessor'))
+    _deviation(_at(cfg, 'model.data_preprocessor') or cfg.get('data_preprocessor'), 'host' in (_at(cfg, 'model.backbone') or {}))
     for name in ('model', 'optim_wrapper', 'train_dataloader', 'val_dataloader', 'test_dataloader'):
         _words(cfg.get(name), name)
 
@@ -99,12 +102,14 @@ def _loader(given, where: str) -> None:
         raise InputError(f'{where}.prefetch_factor: received {given["prefetch_factor"]} without workers. Set num_workers, or leave it out.')
 
 
-def _deviation(given) -> None:
+def _deviation(given, coloured: bool) -> None:
     mean, std = (given.get(key) if isinstance(given, Mapping) else None for key in ('mean', 'std'))
     if isinstance(std, list | tuple) and not all(is_number(value) and value > 0 for value in std):
         raise InputError(f'data_preprocessor.std: received {list(std)}, expected numbers above 0: pixels are divided by them.')
     if isinstance(mean, list | tuple) and isinstance(std, list | tuple) and len(mean) != len(std):
         raise InputError(f'data_preprocessor: received {len(mean)} means and {len(std)} deviations, expected one of each per channel.')
+    if coloured and isinstance(mean, list | tuple) and len(mean) not in (1, 3):  # one stands for all channels
+        raise InputError(f'data_preprocessor: received {len(mean)} means, expected 3, one for each channel of the host.')
 
 
 def _words(node, where: str) -> None:

@@ -76,7 +76,7 @@ def check_rules(cfg: Mapping) -> None:
         if key not in READ and near and len(key) > 7 and 'pipeline' not in key:  # a file may have variables called models and train_pipeline2
             raise InputError(f'{key}: nothing reads this entry of the config. Did you mean {near[0]!r}?')
     for names in TOGETHER:
-        missing = [name for name in names if cfg.get(name) is None]
+        missing = [name for name in names if cfg.get(name) is None or cfg.get(name) == []]
         if missing and len(missing) < len(names):
             given = ', '.join(name for name in names if name not in missing)
             raise InputError(f'{given}: received without {", ".join(missing)}, expected {", ".join(names)}: all three, or none (None).')
@@ -107,6 +107,8 @@ def _classes(cfg: Mapping) -> None:
         model = model['module']
     head = model.get('head') if isinstance(model.get('head'), Mapping) else {}
     where, classes = ('model.head.num_classes', head.get('num_classes')) if head else ('model.num_classes', model.get('num_classes'))
+    if cfg.get('train_cfg') and str(model.get('type')).endswith('ImageClassifier') and not head:
+        raise InputError(f"model.head: received {model.get('head')!r}, expected the head that trains: dict(type='LinearClsHead', num_classes=…).")
     if not isinstance(classes, int):
         return
     if classes < 1:
@@ -116,11 +118,12 @@ def _classes(cfg: Mapping) -> None:
     for what, number in (('num_classes', loss.get('num_classes')), ('class_weight', len(weights) if isinstance(weights, list | tuple) else None)):
         if number not in (None, classes):
             raise InputError(f'model.head.loss.{what}: received {number}, but {where} is {classes}. Give it for {classes} classes.')
-    for name in ('val_evaluator', 'test_evaluator'):
-        for metric in _listed(cfg.get(name)):
-            tops = _listed(metric.get('topk')) if metric.get('type') in ('Accuracy', 'mmpretrain.Accuracy') else []
-            if (most := max(tops, default=1)) > classes:
-                raise InputError(f'{name}.topk: received {most}, but {where} is {classes}. Expected numbers of at most {classes}, such as topk=(1,).')
+    counted = [('model.head', head)] if head.get('cal_acc') else []
+    counted += [(name, metric) for name in ('val_evaluator', 'test_evaluator') for metric in _listed(cfg.get(name))]
+    for name, part in counted:
+        tops = _listed(part.get('topk')) if part is head or part.get('type') in ('Accuracy', 'mmpretrain.Accuracy') else []
+        if (most := max(tops, default=1)) > classes:
+            raise InputError(f'{name}.topk: received {most}, but {where} is {classes}. Expected numbers of at most {classes}, such as topk=(1,).')
     preprocessor = model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
     augments = (model.get('train_cfg') or preprocessor.get('batch_augments') or {}).get('augments')
     mixing = [part['type'] for part in _listed(augments) if str(part.get('type')).removeprefix('mmpretrain.') in MIXING]

@@ -77,6 +77,13 @@ CONFIG = {
     'seed': ({'randomness.seed': -1}, 'randomness.seed: received -1', 'at least 0'),
     'no classes': ({'model.head.num_classes': 0}, 'num_classes: received 0', 'at least 1'),
     # entries that contradict each other
+    'topk of a head': ({'model.head.cal_acc': True, 'model.head.topk': (1, 5)}, 'model.head.topk: received 5', 'at most 3'),
+    'head left out': ({'model.head': None}, 'model.head: received None', "type='LinearClsHead'"),
+    'heads in a list': ({'model.head': [CONV, CONV]}, 'model.head: received [', "type='LinearClsHead'"),
+    'no metric': ({'val_evaluator': []}, 'received without val_evaluator', 'all three, or none'),
+    'work folder that is a number': ({'work_dir': 5}, 'work_dir: received 5', 'path of a folder'),
+    'means of four channels': ({'data_preprocessor.mean': [1.0] * 4, 'data_preprocessor.std': [1.0] * 4}, '4 means', 'expected 3'),
+    'words as adapter': ({'model.backbone.adapter': 'LoRA'}, "adapter: received 'LoRA'", "dict(type='LoRA'"),
     'topk': ({'val_evaluator.topk': (1, 5)}, 'val_evaluator.topk: received 5, but model.head.num_classes is 3', 'at most 3'),
     'evaluator without loader': ({'val_dataloader': None}, 'received without val_dataloader', 'all three, or none'),
     'loader without evaluator': ({'test_evaluator': None}, 'received without test_evaluator', 'all three, or none'),
