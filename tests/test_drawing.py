@@ -17,11 +17,13 @@ from mmsparse.engine.drawing import DrawingHook
 from mmsparse.errors import InputError
 
 
-def drawn(folder, visualizer, samples, **options):
+def drawn(folder, visualizer, samples, to_rgb=False, **options):
+    model = torch.nn.Module()
+    model.data_preprocessor = SimpleNamespace(to_rgb=to_rgb)
     hook = DrawingHook(str(folder / 'drawn'), **options)
     for part in (samples[:2], samples[2:]):
-        inputs = [torch.full((3, 32, 32), 40, dtype=torch.uint8) for _ in part]
-        hook.after_test_iter(SimpleNamespace(visualizer=visualizer), 0, dict(inputs=inputs), part)
+        inputs = [torch.tensor([200, 40, 40], dtype=torch.uint8)[:, None, None].expand(3, 32, 32) for _ in part]
+        hook.after_test_iter(SimpleNamespace(visualizer=visualizer, model=model), 0, dict(inputs=inputs), part)
     return {file.name: mmcv.imread(file, channel_order='rgb') for file in (folder / 'drawn').iterdir()}
 
 
@@ -32,6 +34,8 @@ def test_small_pictures_of_equal_names_get_files_of_their_own_that_can_be_read(t
     found = drawn(tmp_path, visualizer, samples)
     assert set(found) == {'0.png_0.png', '0.png_1.png', '0.png_2.png'} and {image.shape for image in found.values()} == {(256, 256, 3)}
     assert len({image.tobytes() for image in found.values()}) == 3
+    assert found['0.png_0.png'][-1, -1].tolist() == [200, 40, 40]
+    assert drawn(tmp_path / 'bgr', visualizer, samples, to_rgb=True)['0.png_0.png'][-1, -1].tolist() == [40, 40, 200]
     assert set(drawn(tmp_path / 'second', visualizer, samples, interval=2)) == {'0.png_0.png', '0.png_2.png'}
 
 

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import mmcv
 import torch
+from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.structures import PixelData
 
 from mmsparse.errors import InputError
 from mmsparse.registry import HOOKS
+from mmsparse.state.kept import unwrapped
 
 SHORT_SIDE = 256  # pixels; smaller pictures are drawn larger by a whole factor
 
@@ -19,6 +21,7 @@ class DrawingHook(Hook):
     """Draw labels or label maps beside what was predicted, with mmpretrain's or mmseg's visualizer.
 
     Their own hooks write pictures of equal names in different folders into one file, and words of three pixels onto one of 32.
+    Of several processes the first draws, as with theirs: the pictures that it tests.
 
     Args:
         out_dir: folder of the files, called after the picture and its number in the data.
@@ -32,10 +35,12 @@ class DrawingHook(Hook):
 
     def after_test_iter(self, runner, batch_idx: int, data_batch: dict, outputs: Sequence) -> None:
         """Draw the pictures of a batch."""
+        bgr = getattr(unwrapped(runner.model).data_preprocessor, 'to_rgb', False)  # what the pipeline hands over
         for image, sample in zip(data_batch['inputs'], outputs):
-            if self.seen % self.interval == 0:
+            number = self.seen * get_world_size() + get_rank()  # as MMEngine deals the data out to processes
+            if number % self.interval == 0:
                 name = Path(sample.get('img_path') or 'picture').name
-                self._draw(runner.visualizer, image, sample, str(self.out_dir / f'{name}_{self.seen}.png'))
+                self._draw(runner.visualizer, image.flip(0) if bgr else image, sample, str(self.out_dir / f'{name}_{number}.png'))
             self.seen += 1
 
     def _draw(self, visualizer, image: torch.Tensor, sample, file: str) -> None:
