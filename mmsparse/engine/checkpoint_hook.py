@@ -63,7 +63,7 @@ class CheckpointHook(MMEngineCheckpointHook):
         if not isinstance(runner, SparseRunner):
             raise InputError(
                 f"mmsparse.CheckpointHook: received MMEngine's {type(runner).__name__}, which writes no states. Build the runner by "
-                'mmsparse.SparseRunner.from_cfg(cfg), or by RUNNERS.build(cfg) as mim does, which follows runner_type in the config.'
+                'mmsparse.SparseRunner.from_cfg(cfg), or by RUNNERS.build(cfg) as tools/train.py does.'
             )
 
     def before_train(self, runner) -> None:
