@@ -22,7 +22,7 @@ NEEDED = {  # what each launcher promises to set
 }
 FORMATS = dict(auto='auto', fp32='float32', bf16='bfloat16', fp16='float16')  # number formats here, and in configs and torch
 # Small data by their names in tools and tables, and the configs that have them.
-SMALL = dict(digits='configs/sparse_tuning/tiny_digits.py', photos='configs/sparse_tuning/tiny_photos.py')
+SMALL = dict(digits='mmsparse::sparse_tuning/tiny_digits.py', photos='mmsparse::sparse_tuning/tiny_photos.py')
 
 
 class Changes(argparse.Action):

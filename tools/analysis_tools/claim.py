@@ -46,14 +46,14 @@ from mmsparse.visualization.tables import Table, write_between
 SOME = list(range(0, 300, 3))  # of 300 photographs in an order of classes, or of the first digits
 OURS = 'Sparse-Tuning: Dense Adapter, EViT'
 ROWS = {  # the config that gives model and optimiser; Table V's letters
-    '(a) frozen host': 'configs/sparsify/tiny_noop_frozen_digits.py',
-    '(b) reduction only, EViT': 'configs/sparsify/tiny_evit_frozen_digits.py',
-    '(c) Dense Adapter only': 'configs/sparsify/tiny_noop_dense_adapter_digits.py',
-    f'(d) {OURS}': 'configs/sparsify/tiny_evit_dense_adapter_digits.py',
-    'AdaptFormer, EViT': 'configs/peft_sparsify/tiny_adaptformer_evit_digits.py',
-    'LoRA, EViT': 'configs/peft_sparsify/tiny_lora_evit_digits.py',
-    'Dense Adapter, ToMe': 'configs/sparsify/tiny_tome_dense_adapter_digits.py',
-    'Dense Adapter, DynamicViT': 'configs/sparsify/tiny_dynamicvit_dense_adapter_digits.py',
+    '(a) frozen host': 'mmsparse::sparsify/tiny_noop_frozen_digits.py',
+    '(b) reduction only, EViT': 'mmsparse::sparsify/tiny_evit_frozen_digits.py',
+    '(c) Dense Adapter only': 'mmsparse::sparsify/tiny_noop_dense_adapter_digits.py',
+    f'(d) {OURS}': 'mmsparse::sparsify/tiny_evit_dense_adapter_digits.py',
+    'AdaptFormer, EViT': 'mmsparse::peft_sparsify/tiny_adaptformer_evit_digits.py',
+    'LoRA, EViT': 'mmsparse::peft_sparsify/tiny_lora_evit_digits.py',
+    'Dense Adapter, ToMe': 'mmsparse::sparsify/tiny_tome_dense_adapter_digits.py',
+    'Dense Adapter, DynamicViT': 'mmsparse::sparsify/tiny_dynamicvit_dense_adapter_digits.py',
 }
 REFERENCE = f'(d) {OURS}'
 RIVAL = 'AdaptFormer, EViT'
