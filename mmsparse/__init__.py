@@ -4,8 +4,8 @@ import sys
 import warnings
 from importlib import import_module
 
-from .imports import CONFIGS, Imports
-from .packaged import open_to
+from mmsparse.utils.imports import CONFIGS, Imports
+from mmsparse.utils.packaged import open_to
 
 __version__ = '0.1.0'
 # Imported when they are asked for: importing the package alone stays cheap.
@@ -19,7 +19,7 @@ if CONFIGS in sys.modules:
 
 def __getattr__(name: str):
     if name in _PUBLIC:
-        import_module('mmsparse.dependencies').check_installed()
+        import_module('mmsparse.utils.dependencies').check_installed()
         return getattr(import_module(_PUBLIC[name]), name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 

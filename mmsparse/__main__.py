@@ -3,7 +3,7 @@
 import runpy
 import sys
 
-from mmsparse.packaged import home
+from mmsparse.utils.packaged import home
 
 
 def main() -> None:

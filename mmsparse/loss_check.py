@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from mmsparse.errors import InputError
-from mmsparse.hints import find_type
+from mmsparse.utils.hints import find_type
 
 
 def refuse_lost_losses(target, cfg: Mapping, scope: str, where: str) -> None:
@@ -24,7 +24,7 @@ def refuse_lost_losses(target, cfg: Mapping, scope: str, where: str) -> None:
     if not isinstance(backbone, Mapping) or 'type' not in backbone or getattr(target, 'collects_losses', False):
         return
     from mmsparse.models.backbones import SparseViT  # not while this package is imported: nothing else is by then
-    from mmsparse.models.losses import has_losses
+    from mmsparse.models.ops.losses import has_losses
 
     kind = find_type(backbone['type'], scope, where, ('MODELS',))
     if not (isinstance(kind, type) and issubclass(kind, SparseViT)):

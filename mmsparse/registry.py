@@ -14,8 +14,8 @@ from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import DefaultScope, Registry
 
 from mmsparse.errors import InputError
-from mmsparse.hints import check_arguments, find_type
 from mmsparse.loss_check import refuse_lost_losses
+from mmsparse.utils.hints import check_arguments, find_type
 
 SEGMENTATION = ['mmsparse.models.segmentors', 'mmsparse.datasets.segmentation']  # packages still to be imported
 

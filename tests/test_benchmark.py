@@ -11,13 +11,13 @@ from mmengine.config import Config
 from torch import nn
 
 from hosts import images_for, open_clip_host
+from mmsparse.analysis import benchmark, table3
+from mmsparse.analysis.benchmark import Row, Setting, measure, read_rows, write_rows
+from mmsparse.analysis.contenders import Contender, build_contenders
+from mmsparse.analysis.fixed_rate import hold_rate
+from mmsparse.analysis.memory import held, nbytes, saved_bytes, transient_peak
+from mmsparse.analysis.timing import Spread, interleave, speedup
 from mmsparse.errors import InputError
-from mmsparse.evaluation import benchmark, table3
-from mmsparse.evaluation.benchmark import Row, Setting, measure, read_rows, write_rows
-from mmsparse.evaluation.contenders import Contender, build_contenders
-from mmsparse.evaluation.fixed_rate import hold_rate
-from mmsparse.evaluation.memory import held, nbytes, saved_bytes, transient_peak
-from mmsparse.evaluation.timing import Spread, interleave, speedup
 from small_classifier import adapter, classifier, config
 from small_run import write_run
 from test_tools import refused, tool

@@ -10,7 +10,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from mmsparse.engine import terminal
+from mmsparse.utils import terminal
 from small_run import ROOT, write_run
 
 

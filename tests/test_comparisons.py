@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import pytest
 from mmengine.config import Config
 
+from mmsparse.analysis import trials
+from mmsparse.analysis.results import Result, read_results
+from mmsparse.analysis.trials import Ledger, key_of, trial, trial_config
 from mmsparse.errors import InputError
-from mmsparse.evaluation import trials
-from mmsparse.evaluation.results import Result, read_results
-from mmsparse.evaluation.trials import Ledger, key_of, trial, trial_config
 from mmsparse.registry import DATASETS
 from mmsparse.visualization.tables import BEGIN, END
 from small_run import ROOT

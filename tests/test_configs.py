@@ -13,7 +13,7 @@ from mmpretrain.registry import DATASETS, MODELS, TRANSFORMS
 from modelindex.load_model_index import load
 from PIL import Image
 
-from mmsparse.config_check import check_config
+from mmsparse.config.check import check_config
 from mmsparse.evaluation import published_macs
 
 ROOT = Path(__file__).parents[1]

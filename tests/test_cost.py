@@ -16,7 +16,7 @@ from hosts import DEPTH, HOSTS, WIDTH, build, images_for, timm_host
 from mmsparse.evaluation import account, published_macs, rows_per_layer
 from mmsparse.evaluation.meter import Meter, Place
 from mmsparse.models import BaseAdapter, BaseSparsifier
-from mmsparse.models.scores import Score
+from mmsparse.models.necks.scores import Score
 from mmsparse.tokens import Plan
 from references import cost as closed
 from small_classifier import config, registered

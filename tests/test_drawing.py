@@ -13,7 +13,7 @@ from mmseg.structures import SegDataSample
 from mmseg.visualization import SegLocalVisualizer
 from PIL import Image
 
-from mmsparse.engine.drawing import DrawingHook
+from mmsparse.engine.hooks.drawing import DrawingHook
 from mmsparse.errors import InputError
 
 

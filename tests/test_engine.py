@@ -19,11 +19,11 @@ from rich.console import Console
 from torch import nn
 
 from hosts import timm_host
-from mmsparse.engine.card import cut_counts, outcome, stages
-from mmsparse.engine.epoch_seed import EpochSeedHook
+from mmsparse.engine.hooks.epoch_seed import EpochSeedHook
+from mmsparse.engine.hooks.start_card import cut_counts, outcome, stages
 from mmsparse.engine.runner import SparseRunner
-from mmsparse.engine.terminal import screens
 from mmsparse.errors import InputError
+from mmsparse.utils.terminal import screens
 from small_classifier import classifier
 from small_run import write_run
 
@@ -99,8 +99,8 @@ def test_without_a_terminal_cards_are_plain_lines_and_nothing_is_drawn(config, c
 def test_on_a_terminal_one_line_lives_and_the_log_goes_to_the_file(config, capsys, monkeypatch):
     monkeypatch.setenv('TERM', 'xterm')
     drawn = io.StringIO()
-    for module in ('progress', 'terminal'):
-        monkeypatch.setattr(f'mmsparse.engine.{module}.Console', lambda: Console(file=drawn, force_terminal=True, width=140))
+    for module in ('engine.hooks.progress', 'utils.terminal'):
+        monkeypatch.setattr(f'mmsparse.{module}.Console', lambda: Console(file=drawn, force_terminal=True, width=140))
     runner = train(config, 'drawn')
     text = drawn.getvalue()
     assert 'To be trained' in text and '╭' in text and 'Trained' in text
@@ -118,8 +118,8 @@ def test_on_a_terminal_one_line_lives_and_the_log_goes_to_the_file(config, capsy
 def test_only_the_first_process_draws(config, monkeypatch):
     monkeypatch.setenv('TERM', 'xterm')
     drawn = io.StringIO()
-    for module in ('progress', 'terminal'):
-        monkeypatch.setattr(f'mmsparse.engine.{module}.Console', lambda: Console(file=drawn, force_terminal=True))
+    for module in ('engine.hooks.progress', 'utils.terminal'):
+        monkeypatch.setattr(f'mmsparse.{module}.Console', lambda: Console(file=drawn, force_terminal=True))
     monkeypatch.setattr('mmengine.runner.Runner.rank', property(lambda self: 1))
     train(config, 'second')
     assert drawn.getvalue() == ''
@@ -205,8 +205,8 @@ def test_a_run_by_iterations_resumes_as_if_nobody_had_stopped_it(config):
 def test_a_validation_amid_iterations_gives_the_line_back(config, monkeypatch):
     monkeypatch.setenv('TERM', 'xterm')
     drawn = io.StringIO()
-    for module in ('progress', 'terminal'):
-        monkeypatch.setattr(f'mmsparse.engine.{module}.Console', lambda: Console(file=drawn, force_terminal=True, width=140))
+    for module in ('engine.hooks.progress', 'utils.terminal'):
+        monkeypatch.setattr(f'mmsparse.{module}.Console', lambda: Console(file=drawn, force_terminal=True, width=140))
     by_iteration(config, 'amid').train()
     text = drawn.getvalue()
     assert 'iterations' in text and '6/6' in text and 'validation, iteration 3' in text.replace('\x1b[2K', '')

@@ -5,8 +5,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from mmsparse.evaluation.results import Result, read_results
-from mmsparse.visualization.figures import draw_results, draw_tokens
+from mmsparse.analysis.figures import draw_results, draw_tokens
+from mmsparse.analysis.results import Result, read_results
 from small_run import write_run
 from test_tools import refused, tool
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from hosts import HOSTS, draw, mmpretrain_host, timm_host
 from mmsparse.errors import InputError
-from mmsparse.models.host_weights import digest, fingerprint
+from mmsparse.models.hosts.host_weights import digest, fingerprint
 from mmsparse.registry import MODELS
 from mmsparse.state.agreement import merged
 from mmsparse.state.card import describe
@@ -83,7 +83,7 @@ def test_what_timm_resizes_of_promised_weights_is_named_as_promised(tmp_path, mo
         return timm.create_model(name, pretrained=True, pretrained_cfg_overlay=dict(file=str(tmp_path / 'hub.safetensors')), **options)
 
     for module in ('hubs', 'views.timm'):
-        monkeypatch.setattr(f'mmsparse.models.{module}.pretrained_timm', downloaded)
+        monkeypatch.setattr(f'mmsparse.models.hosts.{module}.pretrained_timm', downloaded)
     model = model_of(tiny | size)
     assert fingerprints(model)['host']['fingerprint'] == digest(load_file(tmp_path / 'hub.safetensors'))
     assert (fingerprint(model.host) == digest(load_file(tmp_path / 'hub.safetensors'))) == (not size)

@@ -9,7 +9,7 @@ from torch import nn
 import combinations
 from hosts import draw
 from mmsparse.errors import InputError
-from mmsparse.models.losses import LossContext, Run, collect
+from mmsparse.models.ops.losses import LossContext, Run, collect
 from mmsparse.registry import MODELS
 
 CASES, PARTS = 320, 8

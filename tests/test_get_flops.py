@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from mmsparse.engine.launch import read_config
+from mmsparse.analysis.from_config import build, count_config
+from mmsparse.cli.launch import read_config
 from mmsparse.errors import InputError
 from mmsparse.evaluation import published_macs
-from mmsparse.evaluation.from_config import build, count_config
 from mmsparse.visualization.tables import read_csv
 from small_run import ROOT, write_images, write_run
 from small_state import train

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from hosts import HOSTS, draw, open_clip_host, timm_host
 from mmsparse.errors import InputError
-from mmsparse.models.host_weights import fingerprint
-from mmsparse.models.weight_files import read_tensors
+from mmsparse.models.hosts.host_weights import fingerprint
+from mmsparse.models.hosts.weight_files import read_tensors
 from mmsparse.registry import MODELS
 
 LIBRARIES = ('timm', 'mmpretrain', 'open_clip')
@@ -35,7 +35,7 @@ PREFIXES = [
 def told(monkeypatch):
     lines = []
     for module in ('checkpoints', 'host_files'):
-        monkeypatch.setattr(f'mmsparse.models.{module}.print_log', lambda text, logger: lines.append(text))
+        monkeypatch.setattr(f'mmsparse.models.hosts.{module}.print_log', lambda text, logger: lines.append(text))
     return lines
 
 

@@ -10,9 +10,9 @@ from mmpretrain.registry import MODELS as THEIRS
 from torch.nn import functional as F
 
 from hosts import draw, timm_host
-from mmsparse.config_check import check_config
+from mmsparse.config.check import check_config
 from mmsparse.errors import InputError
-from mmsparse.models.losses import divergence, has_losses
+from mmsparse.models.ops.losses import divergence, has_losses
 from mmsparse.registry import METRICS, MODELS
 from small_classifier import adapter, batch, classifier, config, registered, step
 from small_run import ROOT

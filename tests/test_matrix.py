@@ -12,7 +12,7 @@ import combinations
 from combinations import HOSTS, adapters, classifier, images, loss, sparsifiers
 from hosts import draw
 from mmsparse.errors import InputError
-from mmsparse.models.host_weights import digest
+from mmsparse.models.hosts.host_weights import digest
 from mmsparse.state.agreement import merged
 from mmsparse.state.card import describe
 from mmsparse.state.files import read_state, write_state

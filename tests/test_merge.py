@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 from combinations import CLASSES, HOSTS, SIDE, WIDTH, images
 from hosts import assert_near, draw
 from mmsparse.apis.adapted import build
-from mmsparse.apis.merge import merge
+from mmsparse.convert.merge import merge
 from mmsparse.errors import InputError
-from mmsparse.models.host_weights import digest
+from mmsparse.models.hosts.host_weights import digest
 from mmsparse.state.card import describe
 from mmsparse.state.files import write_state
 from mmsparse.state.kept import kept

@@ -11,9 +11,9 @@ import pytest
 from mmengine.config import Config
 
 import mistakes
-from mmsparse.config_check import check_config
-from mmsparse.engine.options import parser
-from mmsparse.engine.reporting import reporting
+from mmsparse.cli.options import parser
+from mmsparse.cli.reporting import reporting
+from mmsparse.config.check import check_config
 from mmsparse.engine.runner import SparseRunner
 from mmsparse.errors import InputError
 from small_run import ROOT, write_images, write_run

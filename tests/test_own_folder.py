@@ -13,12 +13,12 @@ from mmengine.registry import DefaultScope
 from PIL import Image
 from safetensors.torch import save_file
 
-from mmsparse.config_check import check_config
+from mmsparse.config.check import check_config
+from mmsparse.config.own_folder import fill_in
 from mmsparse.datasets.class_folders import read_folder
 from mmsparse.datasets.image_files import extensions, image_files
-from mmsparse.engine.own_folder import fill_in
 from mmsparse.errors import InputError
-from mmsparse.models.named_hosts import named_host
+from mmsparse.models.hosts.named_hosts import named_host
 from mmsparse.registry import DATASETS, MODELS
 from small_run import ROOT, command
 
@@ -175,7 +175,7 @@ def test_classes_made_of_sub_folders_alone_need_a_word(tmp_path):
 def test_batch_rate_and_length_follow_from_the_number_of_pictures(count, batch, epochs, rate, tmp_path, monkeypatch):
     rows = [(f'a/{index}.png', index % 2) for index in range(count)]
     found = Namespace(classes=['a', 'b'], parts=dict(train=rows, val=rows), notes={})
-    monkeypatch.setattr('mmsparse.engine.own_folder.read_folder', lambda root, hold_out, seed, nested: found)
+    monkeypatch.setattr('mmsparse.config.own_folder.read_folder', lambda root, hold_out, seed, nested: found)
     cfg = filled(tmp_path, tmp_path / 'run')
     steps = -(-count // batch)
     assert (cfg.train_dataloader.batch_size, cfg.train_cfg.max_epochs) == (batch, epochs) and steps * epochs >= 160

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from hosts import DEPTH, WIDTH, assert_near, build, draw, images_for, timm_host, watch
-from mmsparse.apis.merge import merge
+from mmsparse.convert.merge import merge
 from mmsparse.errors import InputError
 from mmsparse.models import BaseAdapter
 from mmsparse.registry import MODELS

@@ -7,11 +7,11 @@ import torch
 from safetensors.torch import save_file
 
 from hosts import HOSTS, mmpretrain_host
-from mmsparse.engine.card import describe
+from mmsparse.engine.hooks.start_card import describe
 from mmsparse.errors import InputError
-from mmsparse.models.hosts import build_view, sketch
-from mmsparse.models.hubs import pretrained_open_clip, pretrained_timm
-from mmsparse.models.pixels import refuse_other_timm_activation
+from mmsparse.models.hosts.build import build_view, sketch
+from mmsparse.models.hosts.hubs import pretrained_open_clip, pretrained_timm
+from mmsparse.models.hosts.pixels import refuse_other_timm_activation
 from mmsparse.registry import MODELS
 from test_host_files import openai_clip
 

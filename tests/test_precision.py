@@ -10,12 +10,12 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from torch import nn
 
+from mmsparse.analysis.trials import key_of
 from mmsparse.engine import precision
 from mmsparse.engine.autocast import AutocastOptimWrapper
 from mmsparse.engine.precision import check_wrapper, choose, precision_of, set_precision
 from mmsparse.engine.runner import SparseRunner
 from mmsparse.errors import InputError
-from mmsparse.evaluation.trials import key_of
 from small_run import ROOT, write_run
 
 OURS = dict(type='mmsparse.AutocastOptimWrapper', optimizer=dict(type='SGD', lr=0.1))

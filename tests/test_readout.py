@@ -6,7 +6,7 @@ import torch
 from hosts import DEPTH, HOSTS, assert_near, build, images_for, native, timm_host
 from mmsparse.errors import InputError
 from mmsparse.models import BaseReadout, BaseSparsifier
-from mmsparse.models.attention import attend_affinity
+from mmsparse.models.ops.attention import attend_affinity
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens, restore
 

@@ -5,7 +5,7 @@ import sys
 import pytest
 from mmengine.config import Config
 
-from mmsparse.config_check import check_config
+from mmsparse.config.check import check_config
 from mmsparse.errors import InputError
 from mmsparse.registry import DATASETS, MODELS, import_all
 

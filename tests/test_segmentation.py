@@ -15,10 +15,10 @@ from mmengine.runner import TestLoop
 from mmseg.structures import SegDataSample
 
 from hosts import HOSTS, WIDTH, assert_near, draw, timm_host
-from mmsparse.config_check import check_config
-from mmsparse.engine.class_count import ClassCountHook
+from mmsparse.config.check import check_config
+from mmsparse.engine.hooks.class_count import ClassCountHook
 from mmsparse.errors import InputError
-from mmsparse.models.losses import Run, divergence
+from mmsparse.models.ops.losses import Run, divergence
 from mmsparse.registry import DATASETS
 from small_segmentation import CLASSES, batch, segmentor, write_camvid
 

@@ -16,8 +16,8 @@ from mmengine.registry import METRICS
 from torch import nn
 
 from hosts import mmpretrain_host, timm_host
-from mmsparse.engine.keep_rate_warmup import KeepRateWarmupHook
-from mmsparse.engine.random_keep_rate import RandomKeepRateHook
+from mmsparse.engine.hooks.keep_rate_warmup import KeepRateWarmupHook
+from mmsparse.engine.hooks.random_keep_rate import RandomKeepRateHook
 from mmsparse.engine.runner import SparseRunner
 from mmsparse.errors import InputError
 from mmsparse.registry import HOOKS, MODELS

@@ -48,8 +48,8 @@ def test_a_config_that_is_not_there_is_named_before_anything_slow_is_imported(to
 
 BUILD = """
 import sys
-from mmsparse.engine.launch import build_runner, load_config
-from mmsparse.engine.options import parse, parser
+from mmsparse.cli.launch import build_runner, load_config
+from mmsparse.cli.options import parse, parser
 sys.argv = ['train.py', 'configs/sparse_tuning/tiny_digits.py', '--work-dir', sys.argv[1], '--cfg-options', 'log_level=ERROR']
 build_runner(load_config(parse(parser("")), ()))
 print('imported:', *(name for name in ('transformers', 'peft', 'sklearn', 'open_clip', 'mmseg', 'tensorboard') if name in sys.modules))

@@ -11,7 +11,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmsparse.engine.checkpoint_hook import CheckpointHook
+from mmsparse.engine.hooks.checkpoint_hook import CheckpointHook
 from mmsparse.engine.runner import SparseRunner
 from mmsparse.errors import InputError
 from mmsparse.state import folder

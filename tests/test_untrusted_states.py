@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 import mmsparse
 from mmsparse.apis.adapted import adapted, build
-from mmsparse.apis.peft_format import from_peft, to_peft
+from mmsparse.convert.peft_format import from_peft, to_peft
 from mmsparse.errors import InputError
 from mmsparse.state.files import newest
 from small_run import ROOT, write_run

@@ -10,7 +10,7 @@ from torch import nn
 
 from hosts import HOSTS, assert_near, build, images_for, mmpretrain_host, native, timm_host
 from mmsparse.errors import InputError
-from mmsparse.models.views.base import mean_of_patches, resolve
+from mmsparse.models.hosts.views.base import mean_of_patches, resolve
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens, restore
 

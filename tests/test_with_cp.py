@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from mmsparse.analysis.memory import saved_bytes
 from mmsparse.errors import InputError
-from mmsparse.evaluation.memory import saved_bytes
 from small_classifier import batch, classifier, config, registered, step
 
 ADAPTERS = {

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from PIL import Image
 
-from mmsparse.config_check import check_config
+from mmsparse.config.check import check_config
 from mmsparse.registry import DATASETS, MODELS
 
 ROOT = Path(__file__).parents[1]

@@ -14,8 +14,8 @@ from copy import deepcopy
 from pathlib import Path
 from statistics import mean
 
-from mmsparse.engine.options import SMALL, add_precision
-from mmsparse.engine.reporting import reporting
+from mmsparse.cli.options import SMALL, add_precision
+from mmsparse.cli.reporting import reporting
 
 
 def parse_args() -> argparse.Namespace:
@@ -41,7 +41,7 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 
-from mmsparse.evaluation.trials import Ledger, read, spread, trial, trial_config
+from mmsparse.analysis.trials import Ledger, read, spread, trial, trial_config
 from mmsparse.registry import DATASETS
 
 ROWS = {

@@ -13,7 +13,7 @@ import json
 import sys
 from pathlib import Path
 
-from mmsparse.engine.reporting import reporting
+from mmsparse.cli.reporting import reporting
 
 
 def parse_args():
@@ -88,7 +88,7 @@ def main() -> None:
     with reporting(lambda: 'Answers so far are above.'):
         from mmsparse import load
         from mmsparse.errors import InputError
-        from mmsparse.value_checks import writable_folder
+        from mmsparse.utils.value_checks import writable_folder
 
         out = args.out and writable_folder(args.out, '--out')
         files = images(args.images)

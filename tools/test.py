@@ -6,8 +6,8 @@ python tools/test.py configs/sparse_tuning/tiny_digits.py work_dirs/tiny_digits/
 from copy import deepcopy
 from pathlib import Path
 
-from mmsparse.engine.options import add_precision, parse, parser
-from mmsparse.engine.reporting import reporting
+from mmsparse.cli.options import add_precision, parse, parser
+from mmsparse.cli.reporting import reporting
 from mmsparse.errors import InputError
 
 FORMATS = {'pred': ('.pkl', '.pickle'), 'metrics': ('.json', '.yaml', '.yml', '.pkl', '.pickle')}
@@ -40,7 +40,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 
-from mmsparse.engine.launch import build_runner, existing, load_config
+from mmsparse.cli.launch import build_runner, existing, load_config
 from mmsparse.engine.precision import test_in
 from mmsparse.visualization.tables import writable
 

@@ -7,8 +7,8 @@ import shlex
 import sys
 from pathlib import Path
 
-from mmsparse.engine.options import add_precision, parse, parser
-from mmsparse.engine.reporting import reporting
+from mmsparse.cli.options import add_precision, parse, parser
+from mmsparse.cli.reporting import reporting
 from mmsparse.errors import InputError
 
 
@@ -29,7 +29,7 @@ if __name__ == '__main__':
 
 from mmengine.config import Config
 
-from mmsparse.engine.launch import build_runner, existing, load_config
+from mmsparse.cli.launch import build_runner, existing, load_config
 from mmsparse.engine.precision import set_precision
 from mmsparse.state.folder import states
 

@@ -1,6 +1,6 @@
 """What scripts and notebooks call."""
 
-from .load import load
-from .predict import Choice, Prediction, Segmentation
+from mmsparse.apis.load import load
+from mmsparse.apis.predict import Choice, Prediction, Segmentation
 
 __all__ = ['Choice', 'Prediction', 'Segmentation', 'load']

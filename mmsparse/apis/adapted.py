@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from mmsparse.config_check import check_config
+from mmsparse.config.check import check_config
 from mmsparse.errors import InputError
 from mmsparse.models.backbones import SparseViT
 from mmsparse.state.agreement import merged, other_settings

@@ -9,15 +9,14 @@ from mmengine.config import ConfigDict
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
+from mmsparse.apis.peers import equip
+from mmsparse.apis.predict import Predictor
 from mmsparse.errors import InputError
 from mmsparse.state.agreement import merged
 from mmsparse.state.files import read_state
 from mmsparse.state.folder import CARD
 from mmsparse.state.trust import model_config, scope_of
-from mmsparse.value_checks import check_device
-
-from .peers import equip
-from .predict import Predictor
+from mmsparse.utils.value_checks import check_device
 
 
 def load(path: str | Path, device: str | torch.device = 'cpu', host_checkpoint: str | Path | None = None) -> nn.Module:

@@ -14,12 +14,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from mmsparse.apis.reader import Reader
 from mmsparse.datasets.image_files import images_at
 from mmsparse.errors import InputError
 from mmsparse.state.trust import pipeline_config, scope_of
-from mmsparse.value_checks import check_count
-
-from .reader import Reader
+from mmsparse.utils.value_checks import check_count
 
 BATCH, MAPS = 32, 1  # a segmentor holds the logits of every pixel of a batch
 

@@ -10,10 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mmsparse.datasets.image_files import Found, extensions, image_files
+from mmsparse.datasets.load_image import LoadImage
 from mmsparse.errors import InputError
-
-from .image_files import Found, extensions, image_files
-from .load_image import LoadImage
 
 PARTS = {'train': ('train', 'training'), 'val': ('val', 'valid', 'validation'), 'test': ('test', 'testing')}
 WANTED = 'Expected a folder with one sub-folder of pictures for each class, or train and val (or test) with one for each class in them.'

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mmsparse.datasets.array_dataset import ArrayDataset
 from mmsparse.registry import DATASETS
-
-from .array_dataset import ArrayDataset
 
 TRAIN = 1000
 

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from mmsparse.datasets.array_dataset import ArrayDataset
 from mmsparse.errors import InputError
 from mmsparse.registry import DATASETS
-
-from .array_dataset import ArrayDataset
 
 PAGE = 'http://ufldl.stanford.edu/housenumbers'
 

@@ -6,9 +6,8 @@ from importlib.resources import as_file, files
 import cv2
 import numpy as np
 
+from mmsparse.datasets.array_dataset import ArrayDataset
 from mmsparse.registry import DATASETS
-
-from .array_dataset import ArrayDataset
 
 
 @DATASETS.register_module()

@@ -7,9 +7,8 @@ import torch
 from mmengine.logging import print_log
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 
+from mmsparse.engine.precision import agree
 from mmsparse.registry import OPTIM_WRAPPERS
-
-from .precision import agree
 
 
 @OPTIM_WRAPPERS.register_module()

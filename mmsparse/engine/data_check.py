@@ -12,9 +12,8 @@ import cv2
 import numpy as np
 import torch
 
+from mmsparse.engine.random_state import random_state, set_random_state
 from mmsparse.errors import InputError
-
-from .random_state import random_state, set_random_state
 
 SPLITS = {'train', 'training', 'val', 'valid', 'validation', 'test', 'testing'}
 

@@ -11,11 +11,16 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
-from mmsparse.config_check import check_config
+from mmsparse.config.check import check_config
+from mmsparse.engine.data_check import readable
+from mmsparse.engine.hooks.keep_rate import KeepRateHook
+from mmsparse.engine.precision import check_wrapper
+from mmsparse.engine.random_state import random_state, set_random_state
+from mmsparse.engine.recipe import START_ANEW, compare, load_optimizer, load_schedules
+from mmsparse.engine.shape_check import check_shapes
 from mmsparse.errors import InputError
-from mmsparse.models.host_weights import digest
-from mmsparse.models.shape_check import check_shapes
-from mmsparse.models.weight_files import read_weights
+from mmsparse.models.hosts.host_weights import digest
+from mmsparse.models.hosts.weight_files import read_weights
 from mmsparse.registry import RUNNERS
 from mmsparse.state.agreement import merged, other_settings
 from mmsparse.state.card import describe, plain
@@ -25,13 +30,7 @@ from mmsparse.state.kept import kept, unwrapped
 from mmsparse.state.pack import pack
 from mmsparse.state.plain_weights import whole_model
 from mmsparse.state.trust import refuse_foreign_types
-
-from .data_check import readable
-from .keep_rate import KeepRateHook
-from .precision import check_wrapper
-from .random_state import random_state, set_random_state
-from .recipe import START_ANEW, compare, load_optimizer, load_schedules
-from .terminal import quieten
+from mmsparse.utils.terminal import quieten
 
 
 @RUNNERS.register_module()

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from mmsparse.errors import InputError
 from mmsparse.registry import PARAM_SCHEDULERS
-from mmsparse.value_checks import is_number
+from mmsparse.utils.value_checks import is_number
 
 INF = int(1e9)  # MMEngine's end where it knows of no run
 

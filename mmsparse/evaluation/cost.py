@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from mmsparse.models.watch import tokens_per_layer
-
-from .account import run
-from .scopes import OUTSIDE, PROBE, backbones, counting
+from mmsparse.evaluation.account import run
+from mmsparse.evaluation.scopes import OUTSIDE, PROBE, backbones, counting
+from mmsparse.evaluation.watch import tokens_per_layer
 
 
 def published_macs(model: nn.Module, images: Tensor, dense: bool = False) -> int:

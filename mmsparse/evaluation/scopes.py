@@ -10,13 +10,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mmsparse.evaluation.meter import Meter, Place
 from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.backbones import SparseViT
-from mmsparse.models.encoder import Encoder
-from mmsparse.models.scores import Score
-from mmsparse.tokens import Plan, Tokens
-
-from .meter import Meter, Place
+from mmsparse.models.backbones.encoder import Encoder
+from mmsparse.models.necks.scores import Score
+from mmsparse.structures.tokens import Plan, Tokens
 
 PARTS = ('embed', 'attention', 'ffn', 'adapter', 'sparsifier', 'head')
 OUTSIDE = Place(None, 'head')

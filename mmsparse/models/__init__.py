@@ -1,12 +1,11 @@
 """Backbones, views of hosts, token sparsifiers and adapters; a new file in one of the folders registers itself."""
 
+from mmsparse.models.adapters.base import BaseAdapter
+from mmsparse.models.backbones.readout import BaseReadout
+from mmsparse.models.necks.base import BaseSparsifier, kept
 from mmsparse.registry import import_all
 
-from .adapters.base import BaseAdapter
-from .necks.base import BaseSparsifier, kept
-from .readout import BaseReadout
-
-for _folder in ('adapters', 'backbones', 'classifiers', 'necks', 'views'):
+for _folder in ('adapters', 'backbones', 'classifiers', 'necks', 'hosts.views'):
     import_all(f'{__name__}.{_folder}')
 
 __all__ = ['BaseAdapter', 'BaseReadout', 'BaseSparsifier', 'kept']

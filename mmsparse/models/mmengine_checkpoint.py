@@ -13,8 +13,7 @@ from mmengine.runner.checkpoint import CheckpointLoader, load_from_local
 from torch import nn
 
 from mmsparse.errors import InputError
-
-from .host_weights import fingerprint
+from mmsparse.models.hosts.host_weights import fingerprint
 
 KEY = 'mmsparse_frozen'
 

@@ -10,9 +10,8 @@ from typing import Any
 from torch import nn
 
 from mmsparse.errors import InputError
-
-from .files import State
-from .kept import fingerprints, kept, normalisation, old_fingerprint
+from mmsparse.state.files import State
+from mmsparse.state.kept import fingerprints, kept, normalisation, old_fingerprint
 
 ABSENT = 'absent'
 HEADS = ('head.', 'decode_head.', 'auxiliary_head.')

@@ -13,8 +13,7 @@ from typing import Any
 from torch import nn
 
 from mmsparse.errors import InputError
-
-from .kept import fingerprints, normalisation
+from mmsparse.state.kept import fingerprints, normalisation
 
 SCHEMA = 1
 DEEP = 60  # whoever walks a config may do so by recursion

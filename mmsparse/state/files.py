@@ -12,12 +12,11 @@ from safetensors.torch import save
 from torch import Tensor
 
 from mmsparse.errors import InputError
-from mmsparse.models.host_weights import digest
-from mmsparse.models.weight_files import read_tensors
-
-from .card import SCHEMA, Card, read_card
-from .folder import CARD, RESUME, RESUME_TENSORS, TENSORS, states, whole
-from .pack import pack, unpack
+from mmsparse.models.hosts.host_weights import digest
+from mmsparse.models.hosts.weight_files import read_tensors
+from mmsparse.state.card import SCHEMA, Card, read_card
+from mmsparse.state.folder import CARD, RESUME, RESUME_TENSORS, TENSORS, states, whole
+from mmsparse.state.pack import pack, unpack
 
 
 @dataclass(frozen=True)

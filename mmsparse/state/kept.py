@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from mmsparse.models.host_weights import FrozenModel, fingerprint
+from mmsparse.models.hosts.host_weights import FrozenModel, fingerprint
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

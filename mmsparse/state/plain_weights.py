@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
-
-from .kept import kept
+from mmsparse.state.kept import kept
 
 PREFIXES = ('module.', '_orig_mod.', 'model.', 'state_dict.')  # wrappers for several processes, compiled models, Lightning's modules
 HOST = 'perhaps with an adapter merged into it (merge_adapter.py). Its own library loads it; here it can be model.backbone.host.checkpoint'

@@ -18,8 +18,7 @@ from torch import nn
 
 from mmsparse.errors import InputError
 from mmsparse.registry import register_segmentation
-
-from .card import PACKAGES, Card
+from mmsparse.state.card import PACKAGES, Card
 
 TYPE = re.compile(rf'(?:({"|".join(PACKAGES)})\.)?([A-Za-z]\w*)')
 # Modules whose registered types only compute. Not among them: what reads files, fetches models by name (multimodal, Hugging Face, VPD) or

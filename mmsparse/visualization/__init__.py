@@ -1,5 +1,5 @@
 """Pictures of what a model does with an image."""
 
-from .token_map import TokenStage, draw_stages, token_stages
+from mmsparse.visualization.token_map import TokenStage, draw_stages, token_stages
 
 __all__ = ['TokenStage', 'draw_stages', 'token_stages']

@@ -10,9 +10,9 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from mmsparse.evaluation.watch import tokens_per_layer
 from mmsparse.models.backbones import SparseViT
-from mmsparse.models.watch import tokens_per_layer
-from mmsparse.tokens import Tokens
+from mmsparse.structures.tokens import Tokens
 
 KEPT, FUSED, DROPPED = 0, 1, 2
 TINT = {FUSED: (66, 133, 244), DROPPED: (20, 20, 20)}

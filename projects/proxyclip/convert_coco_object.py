@@ -19,7 +19,7 @@ from rich.progress import track
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmsparse.engine.reporting import reporting
+from mmsparse.cli.reporting import reporting
 from mmsparse.errors import InputError
 
 SUFFIX = '_instanceTrainIds.png'

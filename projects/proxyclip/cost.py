@@ -14,8 +14,8 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the configs import this project by its path from the root
 
-from mmsparse.engine.launch import load_config
-from mmsparse.engine.reporting import reporting
+from mmsparse.cli.launch import load_config
+from mmsparse.cli.reporting import reporting
 from projects.proxyclip.proxyclip.cost import window_cost
 
 

@@ -26,14 +26,14 @@ from rich.progress import track
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the configs import this project by its path from the root
 
-from mmsparse.config_check import check_config
+from mmsparse.cli.launch import load_config
+from mmsparse.cli.options import Changes
+from mmsparse.cli.reporting import reporting
+from mmsparse.config.check import check_config
 from mmsparse.datasets.image_files import images_at
 from mmsparse.datasets.load_image import LoadImage
-from mmsparse.engine.launch import load_config
-from mmsparse.engine.options import Changes
-from mmsparse.engine.reporting import reporting
 from mmsparse.errors import InputError
-from mmsparse.value_checks import check_device, writable_folder
+from mmsparse.utils.value_checks import check_device, writable_folder
 from mmsparse.visualization.label_map import draw, overlay, shares
 from projects.proxyclip.proxyclip.segmenter import Segmenter
 

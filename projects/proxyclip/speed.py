@@ -26,11 +26,11 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the configs import this project by its path from the root
 
-from mmsparse.engine.reporting import reporting
+from mmsparse.cli.reporting import reporting
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens
-from mmsparse.value_checks import check_device
+from mmsparse.utils.value_checks import check_device
 
 CONFIGS = Path(__file__).parent / 'configs'
 DEFAULT = [str(CONFIGS / f'voc20_{form}.py') for form in ('dense', 'evit', 'tome')]

@@ -16,8 +16,8 @@ weights decide. For trained weights write a function that returns mmsparse.load(
 import argparse
 from pathlib import Path
 
-from mmsparse.engine.options import FORMATS, Changes, add_precision, parse
-from mmsparse.engine.reporting import reporting
+from mmsparse.cli.options import FORMATS, Changes, add_precision, parse
+from mmsparse.cli.reporting import reporting
 from mmsparse.errors import InputError
 
 
@@ -48,12 +48,12 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from mmsparse.engine.launch import read_config
+from mmsparse.analysis.benchmark import Row, Setting, measure, write_rows
+from mmsparse.analysis.contenders import Contender, build_contenders
+from mmsparse.analysis.figures import draw_speed
+from mmsparse.analysis.table3 import Cost, check_full, our_costs, paper_costs
+from mmsparse.cli.launch import read_config
 from mmsparse.engine.precision import choose
-from mmsparse.evaluation.benchmark import Row, Setting, measure, write_rows
-from mmsparse.evaluation.contenders import Contender, build_contenders
-from mmsparse.evaluation.table3 import Cost, check_full, our_costs, paper_costs
-from mmsparse.visualization.figures import draw_speed
 
 
 def contenders_of(args) -> list[Contender]:

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean
 
-from mmsparse.engine.options import SMALL, add_precision
-from mmsparse.engine.reporting import reporting
+from mmsparse.cli.options import SMALL, add_precision
+from mmsparse.cli.reporting import reporting
 
 KEEP = (0.7, 0.5)
 
@@ -40,7 +40,7 @@ if __name__ == '__main__':
 from mmengine.config import Config
 from scipy.stats import ttest_rel
 
-from mmsparse.evaluation.trials import Ledger, read, trial_config
+from mmsparse.analysis.trials import Ledger, read, trial_config
 from mmsparse.visualization.tables import Table, write_between
 
 SOME = list(range(0, 300, 3))  # of 300 photographs in an order of classes, or of the first digits

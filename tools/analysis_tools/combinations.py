@@ -21,7 +21,7 @@ if __name__ == '__main__':
     parse_args()  # --help and mistakes are answered here, before seconds of imports
 
 from mmsparse.models import BaseAdapter, BaseSparsifier
-from mmsparse.models.scores import SCORES
+from mmsparse.models.necks.scores import SCORES
 from mmsparse.registry import MODELS
 
 TINY = dict(img_size=32, patch_size=4, embed_dim=48, depth=2, num_heads=3)

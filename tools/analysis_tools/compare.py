@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from statistics import mean
 
-from mmsparse.engine.options import SMALL, add_precision, parse
-from mmsparse.engine.reporting import reporting
+from mmsparse.cli.options import SMALL, add_precision, parse
+from mmsparse.cli.reporting import reporting
 
 
 def parse_args() -> argparse.Namespace:
@@ -36,9 +36,9 @@ def parse_args() -> argparse.Namespace:
 if __name__ == '__main__':
     parse_args()  # --help and mistakes are answered here, before seconds of imports
 
-from mmsparse.engine.card import stages
-from mmsparse.evaluation.results import Result, write_results
-from mmsparse.evaluation.trials import Ledger, read, spread, trial_config
+from mmsparse.analysis.results import Result, write_results
+from mmsparse.analysis.trials import Ledger, read, spread, trial_config
+from mmsparse.engine.hooks.start_card import stages
 from mmsparse.visualization.tables import Table, write_between
 
 HEAD = ('config', 'top-1 in %', 'trainable', 'KiB', 'GFLOPs', 'tokens', 'training img/s', 'test img/s', 'test speed, host = 1', 'KiB for backward')

@@ -11,8 +11,8 @@ import argparse
 import json
 from pathlib import Path
 
-from mmsparse.engine.options import Changes, parse
-from mmsparse.engine.reporting import reporting
+from mmsparse.cli.options import Changes, parse
+from mmsparse.cli.reporting import reporting
 
 
 def parse_args() -> argparse.Namespace:
@@ -31,10 +31,10 @@ def parse_args() -> argparse.Namespace:
 if __name__ == '__main__':
     parse_args()  # --help and mistakes are answered here, before seconds of imports
 
-from mmsparse.config_check import check_config
-from mmsparse.engine.launch import read_config
+from mmsparse.analysis.from_config import Counted, count_config
+from mmsparse.cli.launch import read_config
+from mmsparse.config.check import check_config
 from mmsparse.evaluation.account import Account, Cost
-from mmsparse.evaluation.from_config import Counted, count_config
 from mmsparse.evaluation.scopes import PARTS
 from mmsparse.visualization.tables import Table, show, writable
 

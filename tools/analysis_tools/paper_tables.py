@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
 
-from mmsparse.engine.reporting import reporting
+from mmsparse.cli.reporting import reporting
 from mmsparse.errors import InputError
 
 
@@ -40,13 +40,13 @@ import torch
 import yaml
 from mmengine.config import Config
 
-from mmsparse.engine.launch import read_config
+from mmsparse.analysis.fixed_rate import hold_rate
+from mmsparse.analysis.from_config import build
+from mmsparse.analysis.memory import held, nbytes, transient_peak
+from mmsparse.analysis.timing import interleave, speedup
+from mmsparse.cli.launch import read_config
 from mmsparse.evaluation.account import Account, account
-from mmsparse.evaluation.fixed_rate import hold_rate
-from mmsparse.evaluation.from_config import build
-from mmsparse.evaluation.memory import held, nbytes, transient_peak
 from mmsparse.evaluation.scopes import backbones
-from mmsparse.evaluation.timing import interleave, speedup
 from mmsparse.models.necks.dyt import DyTDispatcher
 from mmsparse.visualization.tables import Table, read_csv, show, writable
 

@@ -18,8 +18,8 @@ on one random image with random host weights.
 import argparse
 from pathlib import Path
 
-from mmsparse.engine.options import parse
-from mmsparse.engine.reporting import reporting
+from mmsparse.cli.options import parse
+from mmsparse.cli.reporting import reporting
 from mmsparse.errors import InputError
 
 
@@ -39,12 +39,12 @@ if __name__ == '__main__':
 
 import torch
 
-from mmsparse.engine.launch import read_config
+from mmsparse.analysis.contenders import build_contenders
+from mmsparse.analysis.figures import AXES, draw_results, draw_tokens
+from mmsparse.analysis.results import read_results
+from mmsparse.cli.launch import read_config
 from mmsparse.evaluation import rows_per_layer
-from mmsparse.evaluation.contenders import build_contenders
-from mmsparse.evaluation.results import read_results
 from mmsparse.models.backbones import SparseViT
-from mmsparse.visualization.figures import AXES, draw_results, draw_tokens
 
 
 def tokens_of(path: str) -> list[int]:

@@ -9,7 +9,7 @@ its own forward pass is tested kind by kind (tests/test_views.py, tests/test_mod
 import argparse
 from collections import defaultdict
 
-from mmsparse.engine.reporting import reporting
+from mmsparse.cli.reporting import reporting
 from mmsparse.errors import InputError
 
 
@@ -23,7 +23,7 @@ if __name__ == '__main__':
 import timm
 import torch
 
-from mmsparse.models.views.base import resolve
+from mmsparse.models.hosts.views.base import resolve
 from mmsparse.registry import MODELS
 
 MODULES = tuple(f'timm.models.{name}' for name in ('vision_transformer', 'vision_transformer_hybrid', 'eva', 'deit', 'naflexvit'))

@@ -12,8 +12,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from mmsparse.engine.options import parse
-from mmsparse.engine.reporting import reporting
+from mmsparse.cli.options import parse
+from mmsparse.cli.reporting import reporting
 
 
 def parse_args() -> argparse.Namespace:
@@ -32,8 +32,8 @@ import torch
 from mmengine.config import Config
 from safetensors.torch import save_file
 
-from mmsparse.engine.launch import read_config
-from mmsparse.models.weight_files import read_tensors
+from mmsparse.cli.launch import read_config
+from mmsparse.models.hosts.weight_files import read_tensors
 
 
 def card(cfg: Config, config: str, weights: Path, accuracy: float | None) -> dict:

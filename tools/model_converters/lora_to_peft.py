@@ -9,8 +9,8 @@ import argparse
 import json
 from pathlib import Path
 
-from mmsparse.engine.options import Changes, parse
-from mmsparse.engine.reporting import reporting
+from mmsparse.cli.options import Changes, parse
+from mmsparse.cli.reporting import reporting
 from mmsparse.errors import InputError
 
 
@@ -29,8 +29,8 @@ if __name__ == '__main__':
 from safetensors.torch import save_file
 
 from mmsparse.apis.adapted import adapted
-from mmsparse.apis.peft_format import to_peft
-from mmsparse.engine.launch import read_config
+from mmsparse.cli.launch import read_config
+from mmsparse.convert.peft_format import to_peft
 
 
 def main() -> None:

@@ -8,8 +8,8 @@ timm: the host's keys, and the trained head as head.*. mmpretrain: those of an I
 import argparse
 from pathlib import Path
 
-from mmsparse.engine.options import Changes, parse
-from mmsparse.engine.reporting import reporting
+from mmsparse.cli.options import Changes, parse
+from mmsparse.cli.reporting import reporting
 from mmsparse.errors import InputError
 
 
@@ -29,8 +29,8 @@ import torch
 from safetensors.torch import save_file
 
 from mmsparse.apis.adapted import adapted
-from mmsparse.apis.merge import merge
-from mmsparse.engine.launch import read_config
+from mmsparse.cli.launch import read_config
+from mmsparse.convert.merge import merge
 from mmsparse.state.kept import normalisation
 
 SUFFIXES = ('.safetensors', '.pth')

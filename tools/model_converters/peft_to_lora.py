@@ -9,8 +9,8 @@ import argparse
 import json
 from pathlib import Path
 
-from mmsparse.engine.options import Changes, parse
-from mmsparse.engine.reporting import reporting
+from mmsparse.cli.options import Changes, parse
+from mmsparse.cli.reporting import reporting
 from mmsparse.errors import InputError
 
 
@@ -27,10 +27,10 @@ if __name__ == '__main__':
     parse_args()  # --help and mistakes are answered here, before seconds of imports
 
 from mmsparse.apis.adapted import build
-from mmsparse.apis.peft_format import from_peft
-from mmsparse.engine.launch import read_config
-from mmsparse.models.host_weights import digest
-from mmsparse.models.weight_files import read_tensors
+from mmsparse.cli.launch import read_config
+from mmsparse.convert.peft_format import from_peft
+from mmsparse.models.hosts.host_weights import digest
+from mmsparse.models.hosts.weight_files import read_tensors
 from mmsparse.state.card import describe
 from mmsparse.state.files import write_state
 from mmsparse.state.kept import kept

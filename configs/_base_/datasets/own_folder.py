@@ -1,4 +1,4 @@
-"""One's own pictures, a folder of them for each class (--data); mmsparse/engine/own_folder.py fills in what is open here.
+"""One's own pictures, a folder of them for each class (--data); mmsparse/config/own_folder.py fills in what is open here.
 
 That is the lists of pictures, the number of classes, the size of the images (32 px is the small host's), mean and std, and the batch size.
 """

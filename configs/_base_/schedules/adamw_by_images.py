@@ -1,4 +1,4 @@
-"""AdamW for one's own pictures: length and learning rate follow from their number (mmsparse/engine/own_folder.py); bfloat16."""
+"""AdamW for one's own pictures: length and learning rate follow from their number (mmsparse/config/own_folder.py); bfloat16."""
 
 optim_wrapper = dict(type='mmsparse.AutocastOptimWrapper', optimizer=dict(type='AdamW', weight_decay=0.01))
 param_scheduler = [

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from mmsparse.models.adapters.base import BaseAdapter
+from mmsparse.models.adapters.bottleneck import Bottleneck
+from mmsparse.models.hosts.views.base import View
 from mmsparse.registry import MODELS
-from mmsparse.tokens import Tokens
-from mmsparse.value_checks import check_choices
-
-from ..views.base import View
-from .base import BaseAdapter
-from .bottleneck import Bottleneck
+from mmsparse.structures.tokens import Tokens
+from mmsparse.utils.value_checks import check_choices
 
 PLACES = ('attn', 'mlp')
 STD = 1e-3

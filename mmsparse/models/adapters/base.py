@@ -7,10 +7,9 @@ from difflib import get_close_matches
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
-from mmsparse.tokens import Tokens
-
-from ..losses import LossContext
-from ..views.base import View
+from mmsparse.models.hosts.views.base import View
+from mmsparse.models.ops.losses import LossContext
+from mmsparse.structures.tokens import Tokens
 
 SITES = ('embed', 'norm1', 'q', 'k', 'v', 'proj', 'attn', 'norm2', 'fc1', 'fc2', 'mlp', 'block', 'norm')
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from mmsparse.value_checks import check_count, check_dropout
+from mmsparse.utils.value_checks import check_count, check_dropout
 
 
 class Bottleneck(nn.Module):

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
+from mmsparse.models.adapters.base import BaseAdapter
+from mmsparse.models.hosts.views.base import View
 from mmsparse.registry import MODELS
-from mmsparse.tokens import Tokens
-from mmsparse.value_checks import check_choices, check_count, check_dropout, check_flag, check_positive
-
-from ..views.base import View
-from .base import BaseAdapter
+from mmsparse.structures.tokens import Tokens
+from mmsparse.utils.value_checks import check_choices, check_count, check_dropout, check_flag, check_positive
 
 INPUTS = ('x', 'prev', 'skip')
 FUSIONS = ('inner', 'early', 'late')

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from mmsparse.models.adapters.adaptformer import AdaptFormer
 from mmsparse.registry import MODELS
-
-from .adaptformer import AdaptFormer
 
 
 @MODELS.register_module()

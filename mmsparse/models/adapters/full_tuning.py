@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from mmsparse.models.adapters.base import BaseAdapter
+from mmsparse.models.hosts.views.base import View
 from mmsparse.registry import MODELS
-
-from ..views.base import View
-from .base import BaseAdapter
 
 
 @MODELS.register_module()

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
+from mmsparse.models.adapters.base import BaseAdapter
+from mmsparse.models.hosts.views.base import View
 from mmsparse.registry import MODELS
-from mmsparse.tokens import Tokens
-from mmsparse.value_checks import check_choices, check_count, check_dropout, check_positive
-
-from ..views.base import View
-from .base import BaseAdapter
+from mmsparse.structures.tokens import Tokens
+from mmsparse.utils.value_checks import check_choices, check_count, check_dropout, check_positive
 
 TARGETS = ('q', 'k', 'v', 'proj', 'fc1', 'fc2')
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mmsparse.models.adapters.base import BaseAdapter
+from mmsparse.models.hosts.views.base import View
 from mmsparse.registry import MODELS
-from mmsparse.tokens import Tokens
-
-from ..views.base import View
-from .base import BaseAdapter
+from mmsparse.structures.tokens import Tokens
 
 IN_BLOCKS = ('norm1', 'q', 'k', 'v', 'proj', 'norm2', 'fc1', 'fc2')
 

@@ -7,12 +7,11 @@ import math
 import torch
 from torch import Tensor, nn
 
+from mmsparse.models.adapters.base import BaseAdapter
+from mmsparse.models.hosts.views.base import View
 from mmsparse.registry import MODELS
-from mmsparse.tokens import Tokens, drop_prefix, insert_prefix
-from mmsparse.value_checks import check_count, check_flag
-
-from ..views.base import View
-from .base import BaseAdapter
+from mmsparse.structures.tokens import Tokens, drop_prefix, insert_prefix
+from mmsparse.utils.value_checks import check_count, check_flag
 
 
 @MODELS.register_module()

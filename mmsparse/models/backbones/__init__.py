@@ -1,5 +1,5 @@
 """MMEngine backbones."""
 
-from .sparse_vit import SparseViT
+from mmsparse.models.backbones.sparse_vit import SparseViT
 
 __all__ = ['SparseViT']

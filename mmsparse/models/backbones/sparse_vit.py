@@ -9,21 +9,20 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
+from mmsparse.models.adapters.base import BaseAdapter, check_sites
+from mmsparse.models.adapters.folding import mergeable
+from mmsparse.models.backbones.encoder import Encoder
+from mmsparse.models.hosts.build import build_view
+from mmsparse.models.hosts.host_weights import FrozenModel
+from mmsparse.models.hosts.views.base import View, mean_of_patches
+from mmsparse.models.mmengine_checkpoint import fill_frozen
+from mmsparse.models.necks.base import BaseSparsifier
+from mmsparse.models.necks.order import check_order
+from mmsparse.models.ops.attention import without_autocast
+from mmsparse.models.ops.losses import has_losses
 from mmsparse.registry import MODELS
-from mmsparse.tokens import Tokens, restore
-from mmsparse.value_checks import check_flag, is_list, is_whole
-
-from ..adapters.base import BaseAdapter, check_sites
-from ..attention import without_autocast
-from ..encoder import Encoder
-from ..folding import mergeable
-from ..host_weights import FrozenModel
-from ..hosts import build_view
-from ..losses import has_losses
-from ..mmengine_checkpoint import fill_frozen
-from ..necks.base import BaseSparsifier
-from ..necks.order import check_order
-from ..views.base import View, mean_of_patches
+from mmsparse.structures.tokens import Tokens, restore
+from mmsparse.utils.value_checks import check_flag, is_list, is_whole
 
 PARTS = {'adapter': (BaseAdapter, 'mmsparse.LoRA'), 'sparsifier': (BaseSparsifier, 'mmsparse.EViT')}  # what stands there, and one of them
 OUT_TYPES = ('cls_token', 'pooled', 'raw', 'featmap', 'avg_featmap', 'tokens')
@@ -38,7 +37,7 @@ class SparseViT(BaseModule):
         adapter: config of a PEFT method, a list of them (composed in order), or None.
         sparsifier: config of a token sparsifier, a list of them (asked in order), or None.
         out_type: 'cls_token' B×C; 'pooled' B×C, the host's own pooling; 'raw' B×N×C; 'featmap' B×C×h×w, restored by gather;
-            'avg_featmap' B×C, mean over patches; 'tokens': `mmsparse.tokens.Tokens`.
+            'avg_featmap' B×C, mean over patches; 'tokens': `mmsparse.structures.tokens.Tokens`.
         out_indices: blocks whose output is returned, counted from 0 as in mmpretrain, negative from the end.
         stash: keep the rows that leave, for the modes stale and delta of `mmsparse.Restore`.
         readout: config of what runs in the place of the last block (`mmsparse.models.BaseReadout`), or None. Adapters and sparsifiers then
@@ -113,7 +112,7 @@ class SparseViT(BaseModule):
             raise InputError(
                 f'SparseViT: {" and ".join(lost)} has losses of its own, and a model that calls the backbone does not collect them, so it would not '
                 "learn. Use type='mmsparse.SparseClassifier' (mmsparse.SparseSegmentor) for the model; in a loop of your own call encode(images) and "
-                'mmsparse.models.losses.collect.'
+                'mmsparse.models.ops.losses.collect.'
             )
         return self.outputs(self.encode(images))
 

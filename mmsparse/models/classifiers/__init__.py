@@ -1,5 +1,5 @@
 """Classifiers that collect what mmpretrain's does not."""
 
-from .sparse_classifier import SparseClassifier
+from mmsparse.models.classifiers.sparse_classifier import SparseClassifier
 
 __all__ = ['SparseClassifier']

@@ -8,11 +8,10 @@ from mmpretrain.models import ImageClassifier
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
+from mmsparse.models.necks.reports import reported, write_reports
+from mmsparse.models.ops.losses import LossContext, Run, asks_each_class, collect, still_statistics
 from mmsparse.registry import MODELS
-from mmsparse.tokens import Tokens
-
-from ..losses import LossContext, Run, asks_each_class, collect, still_statistics
-from ..reports import reported, write_reports
+from mmsparse.structures.tokens import Tokens
 
 
 @MODELS.register_module()

@@ -8,13 +8,12 @@ import torch
 from torch import Tensor
 
 from mmsparse.errors import InputError
+from mmsparse.models.hosts.views.base import View
+from mmsparse.models.necks.base import BaseSparsifier, asked, kept, order
+from mmsparse.models.necks.scores import AttentionReceived, Score
+from mmsparse.models.ops.attention import Probe
 from mmsparse.registry import MODELS
-from mmsparse.tokens import Plan, Tokens
-
-from ..attention import Probe
-from ..scores import AttentionReceived, Score
-from ..views.base import View
-from .base import BaseSparsifier, asked, kept, order
+from mmsparse.structures.tokens import Plan, Tokens
 
 
 class ValueWeightedAttention(Score):

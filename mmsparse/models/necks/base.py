@@ -1,4 +1,4 @@
-"""The contract of a token sparsifier: it decides which rows stay, `mmsparse.tokens.reduce` executes."""
+"""The contract of a token sparsifier: it decides which rows stay, `mmsparse.structures.tokens.reduce` executes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
-from mmsparse.tokens import Plan, Tokens
-from mmsparse.value_checks import check_rate, is_list, is_whole
-
-from ..attention import Probe
-from ..losses import LossContext
-from ..views.base import View
+from mmsparse.models.hosts.views.base import View
+from mmsparse.models.ops.attention import Probe
+from mmsparse.models.ops.losses import LossContext
+from mmsparse.structures.tokens import Plan, Tokens
+from mmsparse.utils.value_checks import check_rate, is_list, is_whole
 
 
 def kept(patches: int, keep_rate: float) -> int:

@@ -9,14 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmsparse.errors import InputError
+from mmsparse.models.hosts.views.base import View
+from mmsparse.models.necks.base import BaseSparsifier, check_layers, strongest
+from mmsparse.models.ops.attention import Probe
+from mmsparse.models.ops.losses import LossContext, divergence
 from mmsparse.registry import MODELS
-from mmsparse.tokens import Plan, Tokens, present, rows_of
-from mmsparse.value_checks import check_rate, check_weight, is_list
-
-from ..attention import Probe
-from ..losses import LossContext, divergence
-from ..views.base import View
-from .base import BaseSparsifier, check_layers, strongest
+from mmsparse.structures.tokens import Plan, Tokens, present, rows_of
+from mmsparse.utils.value_checks import check_rate, check_weight, is_list
 
 
 class Predictor(nn.Module):

@@ -6,14 +6,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmsparse.models.hosts.views.base import View
+from mmsparse.models.necks.base import BaseSparsifier
+from mmsparse.models.ops.attention import Probe
+from mmsparse.models.ops.losses import LossContext, divergence
 from mmsparse.registry import MODELS
-from mmsparse.tokens import Plan, Tokens
-from mmsparse.value_checks import check_rate, check_weight
-
-from ..attention import Probe
-from ..losses import LossContext, divergence
-from ..views.base import View
-from .base import BaseSparsifier
+from mmsparse.structures.tokens import Plan, Tokens
+from mmsparse.utils.value_checks import check_rate, check_weight
 
 TEMPERATURE = 5.0
 

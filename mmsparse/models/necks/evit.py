@@ -8,14 +8,13 @@ import torch
 from torch import Tensor
 
 from mmsparse.errors import InputError
+from mmsparse.models.hosts.views.base import View
+from mmsparse.models.necks.base import BaseSparsifier, asked, kept, strongest
+from mmsparse.models.necks.scores import SCORES
+from mmsparse.models.ops.attention import Probe
 from mmsparse.registry import MODELS
-from mmsparse.tokens import Plan, Tokens
-from mmsparse.value_checks import check_flag
-
-from ..attention import Probe
-from ..scores import SCORES
-from ..views.base import View
-from .base import BaseSparsifier, asked, kept, strongest
+from mmsparse.structures.tokens import Plan, Tokens
+from mmsparse.utils.value_checks import check_flag
 
 FUSE = ('merge', 'drop', 'argmax')
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from torch import nn
 
+from mmsparse.models.hosts.views.base import View
+from mmsparse.models.necks.base import BaseSparsifier
+from mmsparse.models.ops.attention import Probe
 from mmsparse.registry import MODELS
-from mmsparse.tokens import Plan, Tokens
-
-from ..attention import Probe
-from ..views.base import View
-from .base import BaseSparsifier
+from mmsparse.structures.tokens import Plan, Tokens
 
 
 @MODELS.register_module()

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from itertools import permutations
 
 from mmsparse.errors import InputError
-
-from ..losses import has_losses
-from .base import BaseSparsifier
+from mmsparse.models.necks.base import BaseSparsifier
+from mmsparse.models.ops.losses import has_losses
 
 
 def check_order(sparsifiers: Sequence[BaseSparsifier]) -> None:

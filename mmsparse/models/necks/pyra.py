@@ -8,12 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmsparse.models.hosts.views.base import View
+from mmsparse.models.necks.tome import Edges, ToMe, merging
+from mmsparse.models.ops.attention import Probe
 from mmsparse.registry import MODELS
-from mmsparse.tokens import Plan, Tokens
-
-from ..attention import Probe
-from ..views.base import View
-from .tome import Edges, ToMe, merging
+from mmsparse.structures.tokens import Plan, Tokens
 
 
 class Reactivation(nn.Module):

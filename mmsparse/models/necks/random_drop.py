@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from mmsparse.models.necks.base import BaseSparsifier, kept
+from mmsparse.models.ops.attention import Probe
 from mmsparse.registry import MODELS
-from mmsparse.tokens import Plan, Tokens
-
-from ..attention import Probe
-from .base import BaseSparsifier, kept
+from mmsparse.structures.tokens import Plan, Tokens
 
 
 @MODELS.register_module()

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
-from mmsparse.tokens import RESTORE, Tokens, restore
+from mmsparse.structures.tokens import RESTORE, Tokens, restore
 
 
 @MODELS.register_module()
@@ -15,7 +15,7 @@ class Restore(BaseModule):
     """Turn the Tokens of a SparseViT with ``out_type='tokens'`` into feature maps.
 
     Args:
-        mode: 'gather', 'stale' or 'delta'; see `mmsparse.tokens.restore`. The last two need ``SparseViT(stash=True)``.
+        mode: 'gather', 'stale' or 'delta'; see `mmsparse.structures.tokens.restore`. The last two need ``SparseViT(stash=True)``.
         then: config of a neck that goes on with the maps, such as mmseg's MultiLevelNeck.
     """
 

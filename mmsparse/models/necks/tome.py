@@ -10,13 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmsparse.errors import InputError
+from mmsparse.models.hosts.views.base import View
+from mmsparse.models.necks.base import BaseSparsifier, asked, highest
+from mmsparse.models.ops.attention import Probe, without_autocast
 from mmsparse.registry import MODELS
-from mmsparse.tokens import Plan, Tokens, present
-from mmsparse.value_checks import is_list, is_number, is_whole
-
-from ..attention import Probe, without_autocast
-from ..views.base import View
-from .base import BaseSparsifier, asked, highest
+from mmsparse.structures.tokens import Plan, Tokens, present
+from mmsparse.utils.value_checks import is_list, is_number, is_whole
 
 METRICS = ('key', 'context')
 

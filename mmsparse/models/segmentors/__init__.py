@@ -1,5 +1,5 @@
 """Segmentors that collect what mmseg's does not; imported when one is asked for, because mmseg is (`mmsparse.registry.register_segmentation`)."""
 
-from .sparse_segmentor import SparseSegmentor
+from mmsparse.models.segmentors.sparse_segmentor import SparseSegmentor
 
 __all__ = ['SparseSegmentor']

@@ -12,11 +12,10 @@ from mmseg.utils import add_prefix
 from torch import Tensor
 
 from mmsparse.errors import InputError
+from mmsparse.models.necks.reports import reported, write_reports
+from mmsparse.models.ops.losses import LossContext, Run, asks_each_class, collect
 from mmsparse.registry import MODELS
-from mmsparse.tokens import Tokens
-
-from ..losses import LossContext, Run, asks_each_class, collect
-from ..reports import reported, write_reports
+from mmsparse.structures.tokens import Tokens
 
 
 @MODELS.register_module()

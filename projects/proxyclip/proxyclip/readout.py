@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from mmsparse.errors import InputError
 from mmsparse.models import BaseReadout
-from mmsparse.models.attention import attend_affinity, without_autocast
-from mmsparse.models.views.base import View
+from mmsparse.models.hosts.views.base import View
+from mmsparse.models.ops.attention import attend_affinity, without_autocast
 from mmsparse.registry import MODELS
 from mmsparse.tokens import RESTORE, Tokens, present, restore, settle
 

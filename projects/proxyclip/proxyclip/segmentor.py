@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmsparse.errors import InputError
-from mmsparse.models.losses import LossContext, Run, collect
-from mmsparse.models.pixels import Pixels, applied, warning
+from mmsparse.models.hosts.pixels import Pixels, applied, warning
+from mmsparse.models.ops.losses import LossContext, Run, collect
 from mmsparse.registry import MODELS
 
 from .text_bank import text_bank

@@ -18,10 +18,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmsparse.errors import InputError
-from mmsparse.models.checkpoints import rooted
-from mmsparse.models.host_weights import seeded
-from mmsparse.models.hubs import pretrained_open_clip
-from mmsparse.models.weight_files import checked, read_weights
+from mmsparse.models.hosts.checkpoints import rooted
+from mmsparse.models.hosts.host_weights import seeded
+from mmsparse.models.hosts.hubs import pretrained_open_clip
+from mmsparse.models.hosts.weight_files import checked, read_weights
 
 # What CLIP needs besides the text tower, as small as it gets: it is thrown away.
 NO_VISION = dict(image_size=1, patch_size=1, width=64, layers=1)

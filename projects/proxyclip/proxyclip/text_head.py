@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmsparse.models.attention import without_autocast
+from mmsparse.models.ops.attention import without_autocast
 
 
 class TextHead(nn.Module):

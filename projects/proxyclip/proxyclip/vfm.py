@@ -7,12 +7,12 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
-from mmsparse.models.host_files import load_timm
-from mmsparse.models.host_weights import FrozenModel, seeded
-from mmsparse.models.hubs import as_promised, pretrained_timm
-from mmsparse.models.pixels import timm_pixels
-from mmsparse.models.position_tables import checked_grid
-from mmsparse.models.weight_files import checked
+from mmsparse.models.hosts.host_files import load_timm
+from mmsparse.models.hosts.host_weights import FrozenModel, seeded
+from mmsparse.models.hosts.hubs import as_promised, pretrained_timm
+from mmsparse.models.hosts.pixels import timm_pixels
+from mmsparse.models.hosts.position_tables import checked_grid
+from mmsparse.models.hosts.weight_files import checked
 from mmsparse.registry import MODELS
 
 

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.structures import PixelData
 from PIL import Image
 
-from mmsparse.engine.launch import build_runner
+from mmsparse.cli.launch import build_runner
 from mmsparse.errors import InputError
 from projects.proxyclip import convert_coco_object
 from projects.proxyclip.proxyclip.datasets import PascalVOC20Dataset

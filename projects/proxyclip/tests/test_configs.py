@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from mmsparse.config_check import check_config
+from mmsparse.config.check import check_config
 from mmsparse.registry import MODELS
 from mmsparse.state.kept import frozen_models
 from projects.proxyclip.proxyclip.cost import traced, window_cost

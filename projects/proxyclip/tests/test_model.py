@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 import plain
 from mmsparse.errors import InputError
-from mmsparse.models.watch import tokens_per_layer
+from mmsparse.evaluation.watch import tokens_per_layer
 from mmsparse.registry import MODELS
 from small_proxyclip import build, dino_host, images
 

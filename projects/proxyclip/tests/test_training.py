@@ -7,7 +7,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from safetensors.torch import load_file
 
-from mmsparse.engine.launch import build_runner
+from mmsparse.cli.launch import build_runner
 from mmsparse.state.kept import kept
 from small_proxyclip import build, config, images
 from test_benchmarks import CONFIGS, stand_in

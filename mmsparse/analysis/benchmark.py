@@ -1,0 +1,202 @@
+"""Time and memory of several networks side by side: rows that say under which conditions they were measured."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from statistics import mean
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from mmsparse.analysis.contenders import Contender
+from mmsparse.analysis.fixed_rate import hold_rate
+from mmsparse.analysis.memory import held, nbytes, saved_bytes, transient_peak
+from mmsparse.analysis.timing import Spread, interleave, speedup
+from mmsparse.engine.precision import Precision, check
+from mmsparse.errors import InputError
+
+DEFAULT_SIZE = (224, 224)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is measured, and how.
+
+    Args:
+        phase: 'test', the logits in evaluation mode; 'train', one step: forward, backward, AdamW.
+        batch: images per call.
+        device: 'cpu' or 'cuda'.
+        precision: 'fp32'; 'bf16' or, on a GPU, 'fp16': autocast, as the recipes train where it is faster.
+        mode: 'eager' or 'compiled' (`torch.compile` of the whole network for this one shape).
+        rounds: samples of each contender, at least 5.
+    """
+
+    phase: Literal['test', 'train']
+    batch: int
+    device: str = 'cpu'
+    precision: Literal['fp32', 'bf16', 'fp16'] = 'fp32'
+    mode: Literal['eager', 'compiled'] = 'eager'
+    rounds: int = 5
+
+    def __str__(self) -> str:
+        return f'{self.phase}, batch {self.batch}, {self.device}, {self.precision}, {self.mode}'
+
+    def cast(self) -> AbstractContextManager:
+        return Precision(check(self.precision, self.device), self.device).cast()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One contender in one setting.
+
+    `ratio` is how many times as fast as the first contender, round by round. `saved_bytes` (training only) are kept for the backward pass, without
+    parameters. `peak_bytes` are parameters, buffers and optimiser state plus the most that one call has allocated at one time; the images are not
+    counted. `clock_mhz` is the processor's clock after the last round, the device's on CUDA; None: it does not say.
+    """
+
+    contender: str
+    phase: str
+    batch: int
+    device: str
+    precision: str
+    mode: str
+    threads: int
+    clock_mhz: int | None
+    rounds: int
+    milliseconds: float
+    milliseconds_min: float
+    milliseconds_max: float
+    images_per_second: float
+    ratio: float
+    ratio_min: float
+    ratio_max: float
+    saved_bytes: int | None
+    peak_bytes: int
+    parameters: int
+    trainable: int
+    ffn_rate: float | None = None
+
+
+def measure(contenders: Sequence[Contender], setting: Setting) -> list[Row]:
+    """Measure contenders in one setting, in turn; the first one is the reference of the ratios.
+
+    Raises:
+        InputError: a batch of 0, too few rounds, no CUDA device, a name given twice.
+    """
+    _check(contenders, setting)
+    images = _images(contenders, setting)
+    torch.compiler.reset()  # each shape is compiled for itself
+    runs = [_Run(contender, setting, images) for contender in contenders]
+    finish = torch.cuda.synchronize if setting.device == 'cuda' else (lambda: None)
+    times = interleave({run.contender.name: run.call for run in runs}, setting.rounds, finish=finish)
+    conditions = dict(threads=torch.get_num_threads(), clock_mhz=clock_mhz(setting.device))
+    reference = times[contenders[0].name]
+    return [run.row(times[run.contender.name], reference, conditions) for run in runs]
+
+
+def _check(contenders: Sequence[Contender], setting: Setting) -> None:
+    if setting.batch < 1:
+        raise InputError(f'benchmark: received a batch of {setting.batch}, expected at least 1 image.')
+    if setting.device == 'cuda' and not torch.cuda.is_available():
+        raise InputError('benchmark: received device cuda, but torch finds no such device here. Use --device cpu.')
+    names = [contender.name for contender in contenders]
+    if len(set(names)) < len(names):
+        raise InputError(f'benchmark: received the contenders {", ".join(names)}, expected each one once.')
+
+
+def _images(contenders: Sequence[Contender], setting: Setting) -> Tensor:
+    size = next((contender.image_size for contender in contenders if contender.image_size), DEFAULT_SIZE)
+    return torch.randn(setting.batch, 3, *size, generator=torch.Generator().manual_seed(0)).to(setting.device)
+
+
+class _Run:
+    """A contender, ready to be called again and again."""
+
+    def __init__(self, contender: Contender, setting: Setting, images: Tensor):
+        self.contender, self.setting, self.images = contender, setting, images
+        module = contender.module.to(setting.device)
+        module.train(setting.phase == 'train')
+        self.forward = torch.compile(module, dynamic=False) if setting.mode == 'compiled' else module
+        self.optimiser, self.ffn_rate = None, None
+        if setting.phase == 'train':
+            trains = [parameter for parameter in module.parameters() if parameter.requires_grad]
+            if not trains:
+                raise InputError(f'{contender.name}: nothing in it trains. Measure it with --phase test.')
+            self.optimiser = torch.optim.AdamW(trains, lr=1e-5)
+            self.scaler = torch.amp.GradScaler(setting.device, enabled=setting.precision == 'fp16')
+        else:
+            with setting.cast():
+                self.ffn_rate = hold_rate(module, images)
+
+    def call(self) -> None:
+        """Classify the images, or train on them once."""
+        if self.optimiser is None:
+            with torch.no_grad(), self.setting.cast():
+                self.contender.predict(self.forward, self.images)
+        else:
+            self.scaler.scale(self.loss()).backward()
+            self.scaler.step(self.optimiser)
+            self.scaler.update()
+            self.optimiser.zero_grad()
+
+    def loss(self) -> Tensor:
+        with self.setting.cast():
+            return self.contender.loss(self.forward, self.images)
+
+    def row(self, seconds: Sequence[float], reference: Sequence[float], conditions: dict) -> Row:
+        """Count the memory, which no clock disturbs, and put everything together."""
+        module, setting = self.contender.module, self.setting
+        time, ratio = Spread.of(seconds), speedup(reference, seconds)
+        return Row(
+            contender=self.contender.name,
+            **asdict(setting),
+            **conditions,
+            milliseconds=1e3 * time.median,
+            milliseconds_min=1e3 * time.low,
+            milliseconds_max=1e3 * time.high,
+            images_per_second=setting.batch / time.median,
+            ratio=ratio.median,
+            ratio_min=ratio.low,
+            ratio_max=ratio.high,
+            saved_bytes=saved_bytes(module, self.loss) if self.optimiser else None,
+            peak_bytes=nbytes(held(module, self.optimiser)) + transient_peak(self.call, self.images.device),
+            parameters=sum(parameter.numel() for parameter in module.parameters()),
+            trainable=sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad),
+            ffn_rate=self.ffn_rate,
+        )
+
+
+def clock_mhz(device: str) -> int | None:
+    """Return the present clock: mean over the processor's cores, or the GPU's; None where the system does not say."""
+    if device == 'cuda':
+        try:
+            return torch.cuda.clock_rate()
+        except Exception:  # needs NVIDIA's management library, whose errors are its own
+            return None
+    try:
+        lines = Path('/proc/cpuinfo').read_text().splitlines()
+    except OSError:
+        return None
+    clocks = [float(line.split(':')[1]) for line in lines if line.startswith('cpu MHz')]
+    return round(mean(clocks)) if clocks else None
+
+
+def write_rows(rows: Sequence[Row], path: Path) -> None:
+    """Write rows as CSV, one column per field; None is empty."""
+    with path.open('w', newline='') as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Row)])
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read what `write_rows` wrote; the rows are equal to those written."""
+    kinds = {field.name: field.type.split(' |')[0] for field in fields(Row)}
+    parse = dict(int=int, float=float, str=str)
+    with path.open(newline='') as file:
+        return [Row(**{name: parse[kinds[name]](text) if text else None for name, text in line.items()}) for line in csv.DictReader(file)]

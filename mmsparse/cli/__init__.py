@@ -1,0 +1,1 @@
+"""What the commands below tools/ share: options, configs, how they end."""

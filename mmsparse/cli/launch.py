@@ -1,0 +1,142 @@
+"""What tools/train.py and tools/test.py share: config and processes."""
+
+import argparse
+import os
+import traceback
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+from torch import distributed
+
+from mmsparse.cli.options import NEEDED, config_file
+from mmsparse.config.check import check_config
+from mmsparse.config.rules import check_changes
+from mmsparse.errors import InputError
+from mmsparse.models.hosts.weight_files import read_weights
+from mmsparse.state.files import is_state, read_state
+from mmsparse.state.folder import CARD
+from mmsparse.utils.value_checks import writable_folder
+
+MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
+
+
+def read_config(path: str | Path, changes: dict | None = None) -> Config:
+    """Read a config file.
+
+    Args:
+        path: the file.
+        changes: what ``--cfg-options`` gave.
+
+    Raises:
+        InputError: no such file, or it cannot be read; the text gives file and line.
+    """
+    path = config_file(path)
+    try:
+        cfg = Config.fromfile(path)
+        check_changes(cfg, changes or {})
+        cfg.merge_from_dict(changes or {})
+        return cfg
+    except InputError:
+        raise
+    except Exception as error:  # a config is a program: anything can come out of it
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f'{last.filename}, line {last.lineno}' if last.name == '<module>' else path
+        raise InputError(f'{place}: this config cannot be used. {type(error).__name__}: {error}. Correct the file or --cfg-options.') from error
+
+
+def load_config(args: argparse.Namespace, loaders: tuple[str, ...]) -> Config:
+    """Read the config and apply the shared options. ``--cfg-options`` come first, so that the named options act on the result.
+    ``args.work_dir`` is then the folder that the run uses.
+
+    Args:
+        args: the parsed options.
+        loaders: names of the data loaders that the tool uses.
+
+    Raises:
+        InputError: no such file, or it cannot be read; the text gives file and line.
+    """
+    cfg = read_config(args.config, args.cfg_options)
+    cfg.launcher = args.launcher
+    own = getattr(args, 'data', None)
+    name = Path(args.config).stem + (f'_{Path(own).resolve().name}' if own else '')
+    args.work_dir = cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'./work_dirs/{name}'
+    if own or 'own_folder' in cfg or getattr(args, 'host', None):
+        from mmsparse.config.own_folder import fill_in
+
+        fill_in(cfg, args)
+    randomness = cfg.setdefault('randomness', ConfigDict())
+    if args.seed is not None:
+        randomness.seed = args.seed
+    if args.deterministic:
+        randomness.deterministic = True
+        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # without it deterministic matrix products are refused on a GPU
+    for name in loaders:
+        _complete(cfg.get(name), args, cfg.get('default_scope'))
+    return cfg
+
+
+def _complete(loader: ConfigDict | None, args: argparse.Namespace, scope: str | None) -> None:
+    """Fill in mmpretrain's loader defaults; mmseg's inferencers want no collate_fn. No workers can be kept alive where there are none."""
+    if loader is None:
+        return
+    loader.setdefault('pin_memory', torch.cuda.is_available())
+    loader.setdefault('persistent_workers', True)
+    if scope != 'mmseg':
+        loader.setdefault('collate_fn', dict(type='default_collate'))
+    if args.no_pin_memory:
+        loader.pin_memory = False
+    if not loader.get('num_workers') or getattr(args, 'no_persistent_workers', False):
+        loader.persistent_workers = False
+
+
+def existing(path: str) -> str:
+    """Return the path of a state or of a file of weights after a cheap look at it; an address (with ``://``) is downloaded.
+
+    Raises:
+        InputError: nothing there, or a damaged state.
+    """
+    if '://' in path:
+        read_weights(path)  # downloads it, or says that it cannot be reached, before data is loaded
+        return path
+    if Path(path).suffix == '.py':
+        raise InputError(
+            f'{path}: a config, expected a checkpoint: the folder of a state such as work_dirs/tiny_digits/epoch_10, or a file of weights.'
+        )
+    if not Path(path).exists():
+        others = sorted(str(card.parent) for card in Path(path).parent.glob(f'*/{CARD}'))
+        raise InputError(f'{path}: no such checkpoint. Checkpoints in this folder: {", ".join(others) or "none"}.')
+    if is_state(path):
+        read_state(path).verify()
+    return path
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Set the processes up and build the runner.
+
+    Raises:
+        InputError: a misspelt config; the launcher did not start this process, or needs a GPU that is not there.
+    """
+    # MMEngine lets a config drop only those hooks by None that it would have added itself.
+    for name in [name for name, hook in cfg.get('default_hooks', {}).items() if hook is None and name not in MMENGINE_HOOKS]:
+        cfg.default_hooks.pop(name)
+    check_config(cfg)
+    writable_folder(cfg.work_dir, '--work-dir')
+    missing = [name for name in NEEDED[cfg.launcher] if name not in os.environ]
+    if missing:
+        raise InputError(
+            f'--launcher {cfg.launcher}: {", ".join(missing)} not set, so this process was not started by it. '
+            'Use tools/dist_train.sh, tools/dist_test.sh or the slurm scripts, or leave out --launcher for one process.'
+        )
+    if cfg.launcher != 'none' and not torch.cuda.is_available():
+        if cfg.launcher != 'pytorch':
+            raise InputError(
+                f'--launcher {cfg.launcher}: no GPU found. Several processes on a CPU go through torchrun: tools/dist_train.sh, tools/dist_test.sh.'
+            )
+        # MMEngine would choose a GPU first and hand its number to DistributedDataParallel.
+        distributed.init_process_group('gloo')
+        given = cfg.get('model_wrapper_cfg') or dict(find_unused_parameters=cfg.get('find_unused_parameters', False))
+        cfg.model_wrapper_cfg = dict(dict(type='MMDistributedDataParallel', broadcast_buffers=False), **given, device_ids=None)
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

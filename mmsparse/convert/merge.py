@@ -1,0 +1,122 @@
+"""Merge an adapter into its host: one plain checkpoint that the host's own library loads strictly, proved by loading it there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import torch
+from mmengine.registry import MODELS, DefaultScope
+from torch import Tensor, nn
+
+from mmsparse.errors import InputError
+from mmsparse.models.adapters.folding import mergeable
+
+TOLERANCE = 1e-4  # of the largest output; another order of sums gives 1e-6
+
+
+class Library(NamedTuple):
+    """A host library's counterpart of a model: its checkpoint, its model, what that is to answer, what it is built with beyond the host's config."""
+
+    tensors: dict[str, Tensor]
+    model: nn.Module
+    answer: Callable[[], Tensor]
+    options: dict[str, str] = {}
+
+
+def merge(model: nn.Module, cfg: Mapping) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Fold the adapters of a classifier into its host, for good; return the host library's checkpoint and the arguments that its model needs for it.
+
+    timm: the host's keys, and the trained head as ``head.*``. mmpretrain: an ImageClassifier's. open_clip: the visual tower's alone; it has no
+    place for a head. Sparsifiers are no weights of the host: the library computes all rows.
+
+    Args:
+        model: the classifier, its adapter loaded.
+        cfg: the config of the model.
+
+    Returns:
+        The tensors, and the arguments of the library's model, beyond those of the host in `cfg`, with which it pools as this model does.
+
+    Raises:
+        InputError: an adapter that cannot merge; a head, neck or output that the library has no counterpart of.
+    """
+    backbone = model.backbone
+    apart = {type(adapter).__name__: adapter.apart for adapter in backbone.adapters if not adapter.folds}
+    if apart:
+        reasons = '; '.join(f'{name} {reason}' for name, reason in sorted(apart.items()))
+        raise InputError(
+            f'{", ".join(sorted(apart))} cannot merge into {backbone.view.name}: {reasons}. Keep the adapter as it is: mmsparse.load and '
+            'tools/test.py run it. LoRA merges into every host.'
+        )
+    merging = len(mergeable(backbone.adapters, backbone.view))
+    if left := [type(adapter).__name__ for adapter in backbone.adapters[merging:]]:
+        raise InputError(
+            f'{left[0]} merges into more than what its sites have, and {", ".join(left[1:])}, listed behind it, acts in between. List it last.'
+        )
+    if getattr(model, 'neck', None) is not None:
+        raise InputError('received a model with a neck, which a plain checkpoint has no place for. Merge a model without one.')
+    package = type(backbone.host).__module__.split('.')[0]
+    if package not in _LIBRARIES:
+        raise InputError(f'{backbone.view.name} comes from the package {package}. Known libraries to merge for: {", ".join(_LIBRARIES)}.')
+    images = torch.randn(2, 3, *backbone.view.image_size, generator=torch.Generator().manual_seed(0))
+    library = _LIBRARIES[package](model, cfg, images)  # refuses while the model is still whole; its tensors are the host's own
+    backbone.fold()
+    if not _answers_alike(library, images):
+        raise InputError(
+            f'{type(library.model).__name__} would not answer as this model does: its pooling before the head is another than '
+            f"out_type={backbone.out_type!r}. Train with out_type='pooled', the host's own."
+        )
+    return {name: value.contiguous() for name, value in library.tensors.items()}, library.options
+
+
+def _answers_alike(library: Library, images: Tensor) -> bool:
+    if library.model.state_dict().keys() != library.tensors.keys():  # a norm that only one way of pooling has
+        return False
+    library.model.load_state_dict(library.tensors)
+    library.model.eval()
+    with torch.no_grad():
+        expected, found = library.answer(), library.model(images)
+    return found.shape == expected.shape and bool((found - expected).abs().max() <= TOLERANCE * expected.abs().max())
+
+
+def _logits(model: nn.Module, images: Tensor) -> Tensor:
+    return model.head(model.backbone.outputs(model.backbone.encode(images, sparsify=False)))
+
+
+def _timm(model: nn.Module, cfg: Mapping, images: Tensor) -> Library:
+    import timm
+
+    fc = getattr(model.head, 'fc', None)
+    if not isinstance(fc, nn.Linear):
+        raise InputError(f'received the head {type(model.head).__name__}, but a timm model ends in one linear layer. Use LinearClsHead.')
+    host = {key: value for key, value in cfg['backbone']['host'].items() if key not in ('type', 'name', 'checkpoint')}
+    tensors = {**model.backbone.host.state_dict(), **{f'head.{name}': value for name, value in fc.state_dict().items()}}
+    # Where timm pools another way by default, its norms may stand elsewhere: only a model of the same parts can read the class token instead.
+    pools = model.backbone.out_type == 'cls_token' and model.backbone.host.global_pool != 'token'
+    for options in [dict(global_pool='token'), {}] if pools else [{}]:
+        name = cfg['backbone']['host']['name'].split('.')[0]
+        library = timm.create_model(name, pretrained=False, num_classes=fc.out_features, **{**host, **options})
+        if library.state_dict().keys() == tensors.keys():
+            break
+    return Library(tensors, library, lambda: _logits(model, images), options)
+
+
+def _mmpretrain(model: nn.Module, cfg: Mapping, images: Tensor) -> Library:
+    host = {key: value for key, value in cfg['backbone']['host'].items() if key not in ('checkpoint', 'init_cfg')}
+    out_type = model.backbone.out_type
+    options = {} if out_type in ('pooled', model.backbone.host.out_type) else dict(out_type=out_type)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        library = MODELS.build(dict(type='mmpretrain.ImageClassifier', backbone={**host, **options}, head=dict(cfg['head'])))
+    parts = {'backbone': model.backbone.host, 'head': model.head}
+    tensors = {f'{path}.{name}': value for path, part in parts.items() for name, value in part.state_dict().items()}
+    return Library(tensors, library, lambda: _logits(model, images), options)
+
+
+def _open_clip(model: nn.Module, cfg: Mapping, images: Tensor) -> Library:
+    backbone = model.backbone
+    library = MODELS.build({**cfg['backbone']['host'], 'checkpoint': False}).host
+    return Library(backbone.host.state_dict(), library, lambda: backbone.view.pooled(backbone.forward_tokens(images, sparsify=False)))
+
+
+# By the package that a host comes from: timm has several views.
+_LIBRARIES = {'timm': _timm, 'mmpretrain': _mmpretrain, 'open_clip': _open_clip}

@@ -1,0 +1,1 @@
+"""What a run calls between its steps."""

@@ -1,0 +1,72 @@
+"""A head and data that disagree on the classes are found before the first batch."""
+
+from mmengine.hooks import Hook
+from mmengine.runner import BaseLoop
+from torch.nn import ModuleList
+
+from mmsparse.engine.data_check import check_first_item, check_label_maps, check_labels, check_names, check_score_names
+from mmsparse.errors import InputError
+from mmsparse.registry import HOOKS
+from mmsparse.state.kept import unwrapped
+
+
+@HOOKS.register_module()
+class ClassCountHook(Hook):
+    """Compare the heads with names and labels of the classes in every data set that the run will use, and try pipelines and scores on one item.
+
+    mmpretrain's own check reads an attribute that its datasets no longer have, and asks about the validation data only after an epoch.
+
+    Raises:
+        InputError: numbers, names or labels differ, a pipeline does not load the picture, or no score has the name that the best state is chosen by.
+    """
+
+    def before_run(self, runner) -> None:
+        """The loops are built by now and no weights are loaded yet, so a checkpoint for other classes does not hide the cause."""
+        model = unwrapped(runner.model)
+        heads, known = _heads(model), {}
+        loops = {'train': runner._train_loop, 'val': runner._val_loop, 'test': runner._test_loop}
+        for split, loop in loops.items():
+            if not isinstance(loop, BaseLoop):
+                continue
+            dataset = loop.dataloader.dataset
+            classes = getattr(dataset, 'metainfo', {}).get('classes')
+            if classes is None and heads:
+                runner.logger.warning(f'The {split} data ({type(dataset).__name__}) names no classes, so their number is not checked.')
+            for where, expected in heads.items() if not getattr(model, 'open_vocabulary', False) else ():
+                _compare(where, expected, split, dataset, classes)
+            known |= {} if classes is None else {split: tuple(classes)}
+            check_first_item(dataset, split)
+        if not getattr(model, 'open_vocabulary', False):
+            check_names(known)
+        if isinstance(runner._val_loop, BaseLoop):
+            check_score_names(runner)
+
+    def _before_iter(self, runner, batch_idx: int, data_batch=None, mode: str = 'train') -> None:
+        """Look at the label maps of a batch, if it has any."""
+        classes = getattr(getattr(unwrapped(runner.model), 'decode_head', None), 'num_classes', None)
+        if classes:
+            check_label_maps(data_batch, classes)
+
+
+def _heads(model) -> dict[str, int]:
+    """Classes of the head, and of mmseg's auxiliary heads where they learn from the same labels."""
+    found = {name: getattr(model, name) for name in ('head', 'decode_head') if hasattr(model, name)}
+    extra = getattr(model, 'auxiliary_head', None)
+    for index, head in enumerate(extra if isinstance(extra, ModuleList) else [extra] if extra is not None else []):
+        if type(head).loss_by_feat.__qualname__.startswith('BaseDecodeHead'):
+            found['auxiliary_head' + (f'[{index}]' if isinstance(extra, ModuleList) else '')] = head
+    return {name: head.num_classes for name, head in found.items() if isinstance(getattr(head, 'num_classes', None), int)}
+
+
+def _compare(where: str, expected: int, split: str, dataset, classes) -> None:
+    if classes is not None and len(classes) != expected:
+        raise InputError(
+            f'model.{where}.num_classes is {expected}, but the {split} data ({type(dataset).__name__}) has {len(classes)} classes: {_some(classes)}. '
+            f'Set model.{where}.num_classes={len(classes)}, or use data with {expected} classes.'
+        )
+    check_labels(dataset, split, expected)
+
+
+def _some(names) -> str:
+    """Four names are enough to recognise a data set."""
+    return ', '.join(map(str, names[:4])) + (' ...' if len(names) > 4 else '')

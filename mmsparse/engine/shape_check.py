@@ -1,0 +1,79 @@
+"""What a head or neck is built for and what it receives, compared before there is data: one black image goes through the model."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import nn
+
+from mmsparse.errors import InputError
+from mmsparse.models.backbones import SparseViT
+from mmsparse.state.kept import unwrapped
+
+
+def check_shapes(model: nn.Module) -> None:
+    """Refuse a model on a SparseViT whose neck or head is built for another width, or for another kind of output; other models pass.
+
+    Raises:
+        InputError: names the entry of the config to be changed.
+    """
+    model = unwrapped(model)
+    if not isinstance(backbone := getattr(model, 'backbone', None), SparseViT) or not hasattr(model, 'extract_feat'):
+        return
+    parts = {name: module for name, module in model.named_modules() if not name.startswith('backbone.')}
+    hooks = [module.register_forward_pre_hook(partial(_check, model, name)) for name, module in parts.items()]
+    training, image = model.training, next(model.parameters()).new_zeros(1, 3, *backbone.view.image_size)
+    drawn = torch.get_rng_state()
+    try:
+        with torch.no_grad():
+            feats = model.eval().extract_feat(image)
+            for name in ('head', 'decode_head', 'auxiliary_head'):
+                part = getattr(model, name, None)
+                for each in part if isinstance(part, nn.ModuleList) else [part]:
+                    answer = each(feats) if isinstance(each, nn.Module) else None
+                    if name == 'head' and isinstance(answer, torch.Tensor) and answer.dim() != 2:
+                        raise InputError(f'model.backbone.out_type: {_received(backbone, feats[-1])}, expected B×C for a head. {_way(2)}')
+    except InputError:
+        raise
+    except Exception:  # a model that needs more than an image here says so itself, where it gets it
+        pass
+    finally:
+        for hook in hooks:
+            hook.remove()
+        model.train(training)
+        torch.set_rng_state(drawn)
+
+
+def _check(model: nn.Module, name: str, module: nn.Module, inputs: tuple) -> None:
+    """Compare what a layer receives first with what it is built for; the part around it that has an `in_channels` is the one to be changed."""
+    built = getattr(module, 'in_features', None) if isinstance(module, nn.Linear) else None
+    built = module.in_channels if isinstance(module, nn.Conv2d) else built
+    pools = isinstance(module, nn.AdaptiveAvgPool2d)
+    if built is None and not pools:
+        return
+    x = inputs[0]
+    if not isinstance(x, torch.Tensor) or x.dim() != 4 and not isinstance(module, nn.Linear):
+        expected = 2 if isinstance(module, nn.Linear) else 4
+        raise InputError(f'model.{name}: {_received(model.backbone, x)}, expected {"B×C" if expected == 2 else "maps B×C×h×w"}. {_way(expected)}')
+    width = x.shape[-1] if isinstance(module, nn.Linear) else x.shape[1]
+    if built is None or width == built:
+        return
+    if isinstance(module, nn.Linear) and x.dim() > 2 and model.backbone.out_type in ('raw', 'featmap'):
+        raise InputError(f'model.{name}: {_received(model.backbone, x)}, expected B×{built}. {_way(2)}')
+    owners = [name.rsplit('.', cut)[0] for cut in range(name.count('.') + 1)]
+    owner = next((owner for owner in owners[1:] if hasattr(model.get_submodule(owner), 'in_channels')), owners[-1])
+    raise InputError(
+        f'model.{owner}.in_channels: received {built}, but {width} channels arrive from the host {model.backbone.view.name}. '
+        f'Set model.{owner}.in_channels={width}.'
+    )
+
+
+def _received(backbone: SparseViT, x) -> str:
+    shape = 'B×' + '×'.join(map(str, x.shape[1:])) if isinstance(x, torch.Tensor) else type(x).__name__
+    return f'received {shape} from a backbone with out_type={backbone.out_type!r}'
+
+
+def _way(dims: int) -> str:
+    kinds = "'cls_token', 'pooled' or 'avg_featmap'" if dims == 2 else "'featmap'"
+    return f'Set model.backbone.out_type to {kinds}.'

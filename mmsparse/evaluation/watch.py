@@ -1,0 +1,69 @@
+"""Look at the sequence while a backbone runs, through the same sites that adapters use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from mmsparse.models.adapters.base import BaseAdapter
+from mmsparse.models.backbones import SparseViT
+from mmsparse.models.necks.base import BaseSparsifier
+from mmsparse.models.ops.attention import Probe
+from mmsparse.structures.tokens import Plan, Tokens
+
+
+def tokens_per_layer(backbone: SparseViT, images: Tensor, run: Callable[[Tensor], object] | None = None) -> list[Tokens]:
+    """Return the tokens that enter each layer's FFN, all rows.
+
+    Args:
+        backbone: in the mode that is wanted; it is left as it was.
+        images: B×3×H×W, normalised as the host expects.
+        run: what sends the images through the backbone, such as a model that hands it a context; None: the backbone alone.
+    """
+    watcher, encoder = _Watcher(), backbone.encoder
+    adapters, encoder.adapters = encoder.adapters, [*encoder.adapters, watcher]
+    try:
+        with torch.no_grad():
+            (run or backbone.forward_tokens)(images)
+    finally:
+        encoder.adapters = adapters
+    return watcher.seen
+
+
+def rows_taken(backbone: SparseViT, images: Tensor, run: Callable[[Tensor], object] | None = None) -> list[list[int]]:
+    """Return, for each sparsifier, by how many rows its plan shortens the sequence in every layer. Arguments as in `tokens_per_layer`."""
+    encoder = backbone.encoder
+    sparsifiers, encoder.sparsifiers = encoder.sparsifiers, [_Noted(part, backbone.view.depth) for part in encoder.sparsifiers]
+    try:
+        with torch.no_grad():
+            (run or backbone.forward_tokens)(images)
+        return [part.taken for part in encoder.sparsifiers]
+    finally:
+        encoder.sparsifiers = sparsifiers
+
+
+class _Noted:
+    def __init__(self, part: BaseSparsifier, depth: int):
+        self._part, self.taken = part, [0] * depth
+
+    def __getattr__(self, key: str) -> object:
+        return getattr(self._part, key)
+
+    def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
+        made = self._part.plan(layer, tokens, probe)
+        self.taken[layer - 1] = 0 if made is None else tokens.x_bnc.shape[1] - made.length
+        return made
+
+
+class _Watcher(BaseAdapter):
+    sites = ('norm2',)
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor:
+        self.seen.append(t)
+        return y

@@ -1,0 +1,46 @@
+"""Which adapters of a list merge into their host without changing its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from itertools import takewhile
+
+import torch
+
+from mmsparse.models.adapters.base import BaseAdapter
+from mmsparse.models.hosts.views.base import View
+from mmsparse.models.ops.attention import without_autocast
+
+
+def mergeable(adapters: Sequence[BaseAdapter], view: View) -> list[BaseAdapter]:
+    """Return the leading adapters that merge: the first that does not stays, and all behind it, which would act before it.
+
+    An adapter that writes to operators beyond its own sites does not merge where another behind it acts at a site: that one would see other
+    rows, or come first. What an adapter writes to is found by letting it merge into copies.
+
+    Raises:
+        InputError: an operator whose module the host's user has wrapped or hooked.
+    """
+    leading = list(takewhile(lambda adapter: adapter.folds, adapters))
+    for place, adapter in enumerate(leading):
+        written, behind = _written(adapter, view), {site for other in adapters[place + 1 :] for site in other.sites}
+        # Without a bias the shift of the patch projection lies in the positions, which a scale behind it would not reach.
+        unreached = 'embed' in written & behind and view.operator(0, 'embed').bias is None
+        if unreached or behind and written - set(adapter.sites):
+            return leading[:place]
+    return leading
+
+
+def _written(adapter: BaseAdapter, view: View) -> set[str]:
+    names, trial = set(), copy(view)
+
+    def operator(layer: int, name: str):
+        names.add(name)
+        found = view.operator(layer, name)
+        return None if found is None else found.copied()
+
+    trial.operator = operator
+    with torch.no_grad(), without_autocast(next(view.host.parameters()).device):
+        adapter.fold(trial)
+    return names

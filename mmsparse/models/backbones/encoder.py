@@ -1,0 +1,209 @@
+"""The only block loop of the package: any host through its view, adapters at named sites, sparsifiers between the branches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+from torch.utils.checkpoint import checkpoint
+
+from mmsparse.errors import InputError
+from mmsparse.models.adapters.base import BaseAdapter
+from mmsparse.models.backbones.readout import BaseReadout
+from mmsparse.models.hosts.views.base import View
+from mmsparse.models.necks.base import BaseSparsifier
+from mmsparse.models.ops.attention import Probe, attend, attend_masked, key_bias
+from mmsparse.models.ops.ffn_rows import put, take
+from mmsparse.structures.tokens import Tokens, reduce, settle
+
+
+class Encoder:
+    """Runs a host's blocks. It owns no parameters: those stay in the host, the adapters and the sparsifiers.
+
+    Args:
+        view: where the host keeps its parts.
+        adapters: asked in order at every site.
+        sparsifiers: asked in order at their stage, each on the tokens that the previous one left.
+        stash: remember the rows that leave, for `restore`.
+        readout: what comes between the last block of the view and the final norm, or None.
+        with_cp: keep only what enters a block for the backward pass, and compute the block again there (torch.utils.checkpoint).
+    """
+
+    def __init__(
+        self,
+        view: View,
+        adapters: Sequence[BaseAdapter],
+        sparsifiers: Sequence[BaseSparsifier],
+        stash: bool = False,
+        readout: BaseReadout | None = None,
+        with_cp: bool = False,
+    ):
+        self.view, self.adapters, self.sparsifiers, self.stash = view, adapters, sparsifiers, stash
+        self.readout, self.with_cp = readout, with_cp
+
+    def __call__(
+        self,
+        images: Tensor,
+        out_layers: Sequence[int],
+        sparsify: bool = True,
+        adapt: bool = True,
+        class_row_only: bool = False,
+        context: object = None,
+    ) -> list[Tokens]:
+        """Encode images.
+
+        Args:
+            images: B×3×H×W, normalised as the host expects.
+            out_layers: layers, counted from 1 and rising, whose tokens are wanted; the final norm follows the last block only.
+            sparsify: False runs on all rows (DyT's complete model).
+            adapt: False leaves the adapters out too (DynamicViT's token targets).
+            class_row_only: compute the last block for the class token alone; exact for that row, and cheaper.
+            context: handed on to the readout and to the probe.
+
+        Returns:
+            One Tokens per wanted layer.
+        """
+        view, out = self.view, []
+        parts = _Parts(self.adapters if adapt else (), self.sparsifiers if sparsify else (), context)
+        again = self.with_cp and torch.is_grad_enabled()
+        before = parts.held(len(images)) if again else {}
+        t = view.embed(images, lambda patches: parts.site('embed', 0, images, patches, None))
+        t = t.with_stash() if self.stash else t
+        for layer, block in zip(range(1, out_layers[-1] + 1), view.blocks):
+            run = self._block_again if again else self._block
+            t = run(layer, block, t, parts, class_row_only and layer == view.depth)
+            for name in [name for key, name in parts.held(len(images)).items() if key not in before] if again else ():
+                raise InputError(
+                    f'{name} keeps tensors of a pass on itself; with_cp=True runs a block again in the backward pass and would find the last ones '
+                    'there. Keep them in t.carry (a tensor per row) or t.notes, or leave out with_cp.'
+                )
+            if layer == view.depth:
+                t = self._finish(layer, t if self.readout is None else self.readout(t, context), parts)
+            if layer in out_layers:
+                out.append(t if layer == view.depth else settle(t, lambda x_bmc: x_bmc))
+        return out
+
+    def _finish(self, layer: int, t: Tokens, parts: _Parts) -> Tokens:
+        """Norm the rows, and in the same way those that left."""
+        norm = self.view.norm
+        t = settle(t, lambda x_bmc: parts.adapt('norm', layer, x_bmc, norm(x_bmc), t))
+        return replace(t, x_bnc=parts.site('norm', layer, t.x_bnc, norm(t.x_bnc), t))
+
+    def _block_again(self, layer: int, block, t: Tokens, parts: _Parts, class_row_only: bool) -> Tokens:
+        """Run a block that its backward pass runs once more, on what enters it; torch is told of the large tensors among that."""
+
+        def run(x_bnc: Tensor, *carried_bnc: Tensor) -> Tokens:
+            return self._block(layer, block, replace(t, x_bnc=x_bnc, carry=dict(zip(t.carry, carried_bnc))), parts, class_row_only)
+
+        return checkpoint(run, t.x_bnc, *t.carry.values(), use_reentrant=False)
+
+    def _block(self, layer: int, block, t: Tokens, parts: _Parts, class_row_only: bool) -> Tokens:
+        """Run one pre-norm block: attention, reduction, FFN (Sparse-Tuning, fig. 2)."""
+        t = replace(t, carry=dict(t.carry), notes=dict(t.notes))  # a site writes to this layer's copy, also when the block runs again
+        for adapter in parts.adapters:
+            t = adapter.tokens(layer, t)
+        t, _ = parts.reduce('before', layer, t, None)
+        t, parts, probe = self._attention(layer, block, t, parts, class_row_only)
+        t, ffn_bn = parts.reduce('after', layer, t, probe)
+        del probe  # queries, keys and values are released before the FFN, where memory peaks
+        return self._ffn(layer, block, t, parts, ffn_bn)
+
+    def _attention(self, layer: int, block, t: Tokens, parts: _Parts, class_row_only: bool) -> tuple[Tokens, _Parts, Probe]:
+        """Add the attention branch; return also who is asked from here on, and what may be asked."""
+        view, site = self.view, parts.site
+        h_bnc = site('norm1', layer, t.x_bnc, view.norm1(block, t.x_bnc), t)
+        hq_bnc = h_bnc[:, :1] if class_row_only else h_bnc
+        q_bnc, k_bnc, v_bnc = view.qkv(block, hq_bnc, h_bnc)
+        q_bnc = site('q', layer, hq_bnc, q_bnc, t)
+        k_bnc = site('k', layer, h_bnc, k_bnc, t)
+        v_bnc = site('v', layer, h_bnc, v_bnc, t)
+        q_bhqd, k_bhnd, v_bhnd = view.heads_of(block, q_bnc, k_bnc, v_bnc)
+        q_bhqd, k_bhnd = view.turn(block, q_bhqd, t), view.turn(block, k_bhnd, t)
+        o_bnc, probe = parts.attend(q_bhqd, k_bhnd, v_bhnd, view.scale(block), view.attention_dropout(block), t)
+        if class_row_only:
+            t, parts = t.first_row(), replace(parts, sparsifiers=())  # nothing is left to reduce, and the class token sees no other row again
+        o_bnc = view.attended(block, o_bnc)
+        y_bnc = site('proj', layer, o_bnc, view.proj(block, o_bnc), t)
+        y_bnc = site('attn', layer, hq_bnc, view.attention_branch(block, y_bnc), t)
+        return replace(t, x_bnc=t.x_bnc + y_bnc), parts, probe
+
+    def _ffn(self, layer: int, block, t: Tokens, parts: _Parts, ffn_bn: Tensor | None) -> Tokens:
+        """Add the FFN's branch, run on the rows in ffn_bn (None: all)."""
+        view, site = self.view, parts.site
+        x_bnc = take(t.x_bnc, ffn_bn)
+        h_bnc = site('norm2', layer, x_bnc, view.norm2(block, x_bnc), t)
+        z_bnc = view.activation(block, site('fc1', layer, h_bnc, view.fc1(block, h_bnc), t))
+        y_bnc = site('fc2', layer, z_bnc, view.fc2(block, z_bnc), t)
+        y_bnc = site('mlp', layer, h_bnc, put(view.mlp_branch(block, y_bnc), t.x_bnc, ffn_bn), t)
+        return replace(t, x_bnc=site('block', layer, t.x_bnc, t.x_bnc + y_bnc, t))
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The adapters and sparsifiers of one pass, and what its caller handed in."""
+
+    adapters: Sequence[BaseAdapter]
+    sparsifiers: Sequence[BaseSparsifier]
+    context: object = None
+
+    def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor:
+        for sparsifier in self.sparsifiers:
+            sparsifier.observe(name, layer, y, t)  # what the host's operator gave, before adapters add to it
+        return self.adapt(name, layer, x, y, t)
+
+    def adapt(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor:
+        for adapter in self.adapters:
+            if name in adapter.sites:
+                shape, y = y.shape, adapter.site(name, layer, x, y, t)
+                if y.shape != shape and name not in ('k', 'v'):  # the sum behind a branch would broadcast it
+                    raise InputError(
+                        f'{type(adapter).__name__}: received a tensor of {tuple(shape)} at the site {name} of layer {layer} and returned one of '
+                        f'{tuple(y.shape)}. Return the shape received; rows are added by `tokens`.'
+                    )
+        return y
+
+    def held(self, batch: int) -> dict[int, str]:
+        """Return by id, with the name of the part, the tensors of a pass (with history, or one entry per image) that parts keep on themselves."""
+        found = {}
+        for part in (*self.adapters, *self.sparsifiers):
+            values = [value for module in part.modules() for value in vars(module).values()]
+            for value in values:
+                for each in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else (value,):
+                    if isinstance(each, Tensor) and (each.grad_fn is not None or not isinstance(each, Parameter) and each.shape[:1] == (batch,)):
+                        found[id(each)] = type(part).__name__
+        return found
+
+    def attend(self, q_bhqd: Tensor, k_bhnd: Tensor, v_bhnd: Tensor, scale: float, dropout: float, t: Tokens) -> tuple[Tensor, Probe]:
+        """Attention in the form that the tokens and sparsifiers ask for, and what may be asked about it."""
+        rows = t.x_bnc.shape[1]
+        if self.sparsifiers and (k_bhnd.shape[2], v_bhnd.shape[2]) != (rows, rows):
+            raise InputError(
+                f'an adapter gives attention {k_bhnd.shape[2]} keys and {v_bhnd.shape[2]} values for {rows} tokens, so that a sparsifier would rank '
+                'other rows than those that leave. Add rows as tokens (BaseAdapter.tokens), or leave out the sparsifier.'
+            )
+        proportional = any(sparsifier.proportional for sparsifier in self.sparsifiers)
+        soft = t.mask_bn is not None and t.mask_bn.requires_grad
+        bias = key_bias(t, q_bhqd.shape[2], proportional, masked=not soft)
+        probe = Probe(q_bhqd, k_bhnd, v_bhnd, scale, bias, self.context)
+        if soft:
+            return attend_masked(q_bhqd, k_bhnd, v_bhnd, scale, dropout, t.mask_bn, bias), probe
+        return attend(q_bhqd, k_bhnd, v_bhnd, scale, dropout, bias), probe
+
+    def reduce(self, stage: str, layer: int, t: Tokens, probe: Probe | None) -> tuple[Tokens, Tensor | None]:
+        """Ask the sparsifiers of a stage; return the tokens left and the rows that enter the FFN (None: all)."""
+        ffn_bn = None
+        for sparsifier in self.sparsifiers:
+            plan = sparsifier.plan(layer, t, probe) if sparsifier.stage == stage else None
+            if plan is None:
+                continue
+            if ffn_bn is not None:
+                raise InputError(
+                    f'{type(sparsifier).__name__} acts at layer {layer} after another sparsifier has chosen the rows of the FFN. List it first.'
+                )
+            t, ffn_bn = reduce(t, plan), plan.ffn_bn
+            # Another sparsifier at this stage may ask about attention only while the rows are still those that attended.
+            probe = probe if plan.index_bn is None else None
+        return t, ffn_bn

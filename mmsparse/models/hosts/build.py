@@ -1,0 +1,70 @@
+"""From a host's config to its view, with the weights in place."""
+
+from __future__ import annotations
+
+import inspect
+
+import torch
+
+from mmsparse.errors import InputError
+from mmsparse.models.hosts.host_files import load_mmpretrain
+from mmsparse.models.hosts.host_weights import seeded, sketching
+from mmsparse.models.hosts.position_tables import checked_grid
+from mmsparse.models.hosts.views.base import View, resolve
+from mmsparse.models.hosts.weight_files import checked
+from mmsparse.registry import MODELS
+
+
+def build_view(cfg: dict) -> View:
+    """Build a host and its view.
+
+    Args:
+        cfg: a config that builds a view (``mmsparse.TimmViT``), or a model that a view knows (``mmpretrain.VisionTransformer``) with
+            `checkpoint`: a file, or False for random weights from a seed of their own, and `checkpoint_grid` as for the others. An `init_cfg` of
+            type Pretrained is taken over.
+
+    Raises:
+        InputError: unknown type, or weights that are not named or do not fit.
+    """
+    cfg, kind = dict(cfg), cfg.get('type')
+    if inspect.isfunction(kind if callable(kind) else MODELS.get(str(kind))):  # a builder of views; the others are networks
+        return MODELS.build(cfg)
+    init_cfg = cfg.pop('init_cfg', None) or {}
+    checkpoint = checked(cfg.pop('checkpoint', init_cfg.get('checkpoint')), f'host {kind}')
+    grid = checked_grid(cfg.pop('checkpoint_grid', None), checkpoint)
+    if init_cfg and init_cfg.get('type') != 'Pretrained':
+        raise InputError(f'host {kind}: received init_cfg={init_cfg}, expected type Pretrained, or checkpoint=False for random weights.')
+    if checkpoint is None:
+        raise InputError(
+            f'host {kind}: received checkpoint={checkpoint}, but an mmpretrain config promises no weights. '
+            'Set host.checkpoint to a .pth or .safetensors file, or to False for random weights.'
+        )
+    with seeded():
+        try:
+            host = MODELS.build(cfg)
+        except AssertionError as error:
+            raise InputError(f'host {kind} cannot be built: {error}') from error
+        view = resolve(host)
+        if checkpoint is False and not next(host.parameters()).is_meta:  # MMEngine looks at the values that it has drawn
+            host._dump_init_info = lambda: None  # MMEngine would log every parameter of a network that does not train
+            host.init_weights()
+            del host._dump_init_info
+    view.source = 'random, seed 0' if checkpoint is False else checkpoint
+    if checkpoint is False:
+        view.filed = None
+    elif not sketching():
+        view.filed = load_mmpretrain(host, checkpoint, init_cfg.get('prefix', 'backbone.'), grid)
+    return view
+
+
+def sketch(cfg: dict) -> View:
+    """Return the view of a host without its weights, in a moment and without a download: to ask for `width`, `image_size` or `pixels`.
+
+    Args:
+        cfg: as for `build_view`; the file that it names need not be there.
+
+    Raises:
+        InputError: an unknown name, type or argument.
+    """
+    with torch.device('meta'):
+        return build_view(cfg)

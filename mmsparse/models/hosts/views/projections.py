@@ -1,0 +1,40 @@
+"""Queries, keys and values of hosts that make them by one linear."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmsparse.models.hosts.views.operators import is_plain
+
+
+def fused_qkv(linear: nn.Module, hq_bnc: Tensor, h_bnc: Tensor, bias: Tensor | None = None) -> tuple[Tensor, ...]:
+    """Return queries of hq_bnc, keys and values of h_bnc from one linear whose rows are q, k, v; what a user has put around it acts on all.
+
+    Args:
+        bias: of a linear whose bias the host keeps elsewhere.
+    """
+    if is_plain(linear) and (bias is not None or hq_bnc is not h_bnc):
+        return packed_qkv(linear.weight, linear.bias if bias is None else bias, hq_bnc, h_bnc)
+
+    def parts(x_bnc: Tensor) -> tuple[Tensor, ...]:
+        out_bnc = linear(x_bnc)
+        return (out_bnc if bias is None else out_bnc + bias).chunk(3, dim=-1)
+
+    qkv = parts(h_bnc)
+    return qkv if hq_bnc is h_bnc else (parts(hq_bnc)[0], *qkv[1:])
+
+
+def packed_qkv(weight: Tensor, bias: Tensor | None, hq_bnc: Tensor, h_bnc: Tensor) -> tuple[Tensor, ...]:
+    """Do the same with the weight and bias of such a linear."""
+    if hq_bnc is h_bnc:
+        return F.linear(h_bnc, weight, bias).chunk(3, dim=-1)
+    width = len(weight) // 3
+    bias_q, bias_kv = (None, None) if bias is None else (bias[:width], bias[width:])
+    k_bnc, v_bnc = F.linear(h_bnc, weight[width:], bias_kv).chunk(2, dim=-1)
+    return F.linear(hq_bnc, weight[:width], bias_q), k_bnc, v_bnc
+
+
+def split_heads(x_bnc: Tensor, heads: int) -> Tensor:
+    """B×N×(H·d) to B×H×N×d."""
+    return x_bnc.unflatten(-1, (heads, -1)).transpose(1, 2)

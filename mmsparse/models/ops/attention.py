@@ -1,0 +1,123 @@
+"""Attention forms. Fused attention runs wherever nobody needs gradients of a mask."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmsparse.structures.tokens import Tokens
+
+EPSILON = 1e-6
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager:
+    """Keep the precision of the operands; the meta device, on which costs are counted, knows no other."""
+    return nullcontext() if device.type == 'meta' else torch.autocast(device.type, enabled=False)
+
+
+def attend(q_bhqd: Tensor, k_bhnd: Tensor, v_bhnd: Tensor, scale: float, dropout: float, bias: Tensor | None = None) -> Tensor:
+    """Return softmax(q·kᵀ·scale + bias)·v with heads joined.
+
+    Args:
+        q_bhqd: queries, B×H×Q×d; Q may be smaller than the number of keys.
+        k_bhnd: keys, B×H×N×d.
+        v_bhnd: values, B×H×N×d.
+        scale: factor of the logits, usually d^-0.5.
+        dropout: probability of an attention weight to be dropped, 0 outside training.
+        bias: added to the logits, broadcast to B×H×Q×N; see `key_bias`.
+
+    Returns:
+        B×Q×(H·d).
+    """
+    bias = None if bias is None else bias.to(q_bhqd.dtype)
+    out_bhqd = F.scaled_dot_product_attention(q_bhqd, k_bhnd, v_bhnd, attn_mask=bias, dropout_p=dropout, scale=scale)
+    return out_bhqd.transpose(1, 2).flatten(2)
+
+
+def attend_masked(
+    q_bhqd: Tensor, k_bhnd: Tensor, v_bhnd: Tensor, scale: float, dropout: float, mask_bn: Tensor, bias: Tensor | None = None
+) -> Tensor:
+    """Attention with a multiplicative key mask that has a gradient (DynamicViT, eq. 10–11): a boolean mask would give its predictor none.
+
+    A row always attends to itself. Arguments and result as in `attend`; mask_bn is B×N, 1 or 0.
+    """
+    wide = torch.promote_types(q_bhqd.dtype, torch.float32)
+    with without_autocast(k_bhnd.device):  # half-precision logits would be rounded, and overflow, where fused attention keeps them
+        logits_bhqn = (q_bhqd.to(wide) * scale) @ k_bhnd.to(wide).transpose(-2, -1)
+    logits_bhqn = logits_bhqn if bias is None else logits_bhqn + bias
+    queries, keys = logits_bhqn.shape[-2:]
+    self_qn = torch.eye(queries, keys, dtype=wide, device=mask_bn.device)
+    mask_b1qn = mask_bn.to(wide)[:, None, None, :]
+    mask_b1qn = mask_b1qn + (1 - mask_b1qn) * self_qn
+    # The largest logit of the rows that are seen: measured from a dead row's larger one, ε would weigh as much as they do.
+    top_bhq1 = logits_bhqn.masked_fill(mask_b1qn <= 0, float('-inf')).amax(-1, keepdim=True)
+    e_bhqn = (logits_bhqn - top_bhq1).clamp(max=0).exp() * mask_b1qn
+    a_bhqn = (e_bhqn + EPSILON / keys) / (e_bhqn.sum(-1, keepdim=True) + EPSILON)
+    return (F.dropout(a_bhqn, dropout, training=dropout > 0).to(v_bhnd.dtype) @ v_bhnd).transpose(1, 2).flatten(2)
+
+
+def attend_affinity(logits_bqn: Tensor, v_bnc: Tensor) -> Tensor:
+    """Attention by an affinity from outside, one for all heads: softmax(logits)·v (ProxyCLIP, arXiv 2408.04883).
+
+    Args:
+        logits_bqn: B×Q×N, float32 or wider; −∞ closes a pair, and every row needs an open one.
+        v_bnc: values, heads joined, B×N×C.
+
+    Returns:
+        B×Q×C in the type of the values.
+    """
+    return logits_bqn.softmax(-1).to(v_bnc.dtype) @ v_bnc
+
+
+def key_bias(t: Tokens, queries: int, proportional: bool, masked: bool) -> Tensor | None:
+    """Return what the logits of the keys get added, broadcast to B×H×Q×N, or None.
+
+    Args:
+        t: the rows that are keys.
+        queries: the first so many rows ask.
+        proportional: a row that stands for s patches counts as s keys: log s (ToMe, sec. 3).
+        masked: invalid rows get −∞, but for themselves, so that no row is left without a key.
+    """
+    bias = None
+    if proportional and t.size_bn is not None:
+        bias = t.size_bn.clamp(min=1).log()[:, None, None, :]
+    if masked and t.mask_bn is not None:
+        rows = t.x_bnc.shape[1]
+        closed_b1qn = (t.mask_bn <= 0)[:, None, None, :] & ~torch.eye(queries, rows, dtype=torch.bool, device=t.x_bnc.device)
+        open_bias = t.x_bnc.new_zeros(()) if bias is None else bias
+        bias = torch.where(closed_b1qn, float('-inf'), open_bias)
+    return bias
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a sparsifier may ask about the attention that has just run.
+
+    Args:
+        q_bhqd: queries, B×H×Q×d, as used (after q/k norms).
+        k_bhnd: keys, B×H×N×d.
+        v_bhnd: values, B×H×N×d.
+        scale: factor of the logits.
+        bias: added to the logits, broadcast to B×H×Q×N, or None.
+        context: what the caller of `forward_tokens` handed in, or None.
+    """
+
+    q_bhqd: Tensor
+    k_bhnd: Tensor
+    v_bhnd: Tensor
+    scale: float
+    bias: Tensor | None = None
+    context: object = None
+
+    def attention(self, queries: int) -> Tensor:
+        """Return the attention of the first rows, B×H×queries×N, float32 or wider; O(queries·N)."""
+        q_bhqd, k_bhnd = self.q_bhqd[:, :, :queries], self.k_bhnd
+        wide = torch.promote_types(k_bhnd.dtype, torch.float32)
+        # bfloat16 logits tie by the dozen, and a ranking with ties depends on the device.
+        with without_autocast(k_bhnd.device):
+            logits_bhqn = (q_bhqd.to(wide) * self.scale) @ k_bhnd.to(wide).transpose(-2, -1)
+        return (logits_bhqn if self.bias is None else logits_bhqn + self.bias[:, :, :queries]).softmax(-1)

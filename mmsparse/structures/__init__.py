@@ -1,0 +1,1 @@
+"""The token sequence and what leaves it: pure functions on tensors."""

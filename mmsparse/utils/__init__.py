@@ -1,0 +1,1 @@
+"""What every room may use and nothing but Python, rich and MMEngine is needed for."""
