@@ -1,8 +1,5 @@
 """Child registries of MMEngine's. A config reaches them by the prefix: ``type='mmsparse.SparseViT'``."""
 
-import pkgutil
-from importlib import import_module
-
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import METRICS as MMENGINE_METRICS
@@ -14,29 +11,10 @@ from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import DefaultScope, Registry
 
 from mmsparse.errors import InputError
-from mmsparse.loss_check import refuse_lost_losses
 from mmsparse.utils.hints import check_arguments, find_type
+from mmsparse.utils.imports import import_all, register_segmentation
 
-SEGMENTATION = ['mmsparse.models.segmentors', 'mmsparse.datasets.segmentation']  # packages still to be imported
-
-
-def import_all(package: str) -> None:
-    """Import every module below a package, so that its classes register themselves and no list has to be kept; what rests on mmseg comes later.
-
-    Args:
-        package: dotted name, e.g. ``__name__`` in an ``__init__.py``.
-    """
-    for module in pkgutil.iter_modules(getattr(import_module(package), '__path__', ()), package + '.'):
-        if module.name not in SEGMENTATION:
-            import_all(module.name)
-
-
-def register_segmentation() -> bool:
-    """Import what rests on mmseg, once; tell whether there was something to import."""
-    new = bool(SEGMENTATION)
-    while SEGMENTATION:
-        import_all(SEGMENTATION.pop())
-    return new
+REFUSALS = []  # called as refuse(target, cfg, scope, where) before a build; what needs a class of models adds itself from there
 
 
 class ChildRegistry(Registry):
@@ -66,7 +44,9 @@ def _build(cfg, default_args=None, *, registry: Registry):
         if target is None:  # only now gather every name there is: that imports all packages
             target = find_type(cfg['type'], scope, where=registry.name)
         check_arguments(target, {**(default_args or {}), **cfg}, where=registry.name, read=('priority', 'constructor', 'paramwise_cfg', 'checkpoint'))
-        refuse_lost_losses(target, cfg, scope, where=registry.name)
+        registry.import_from_location()
+        for refuse in REFUSALS:
+            refuse(target, cfg, scope, registry.name)
     return registry.parent.build_func(cfg, registry=registry, default_args=default_args)
 
 

@@ -10,7 +10,7 @@ from mmsparse.config.plain import check_plain
 from mmsparse.config.rules import check_rules
 from mmsparse.config.slots import HOOK, LOOP, RANGES, TOP, Slot, below
 from mmsparse.errors import InputError
-from mmsparse.loss_check import refuse_lost_losses
+from mmsparse.models.backbones.lost_losses import refuse_lost_losses
 from mmsparse.utils.hints import check_arguments, find_type, takes
 from mmsparse.utils.value_checks import is_number
 

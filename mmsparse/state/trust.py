@@ -17,8 +17,8 @@ from mmengine.model.weight_init import WEIGHT_INITIALIZERS
 from torch import nn
 
 from mmsparse.errors import InputError
-from mmsparse.registry import register_segmentation
 from mmsparse.state.card import PACKAGES, Card
+from mmsparse.utils.imports import register_segmentation
 
 TYPE = re.compile(rf'(?:({"|".join(PACKAGES)})\.)?([A-Za-z]\w*)')
 # Modules whose registered types only compute. Not among them: what reads files, fetches models by name (multimodal, Hugging Face, VPD) or

@@ -14,6 +14,7 @@ from mmengine.utils import get_object_from_string
 
 from mmsparse.errors import InputError
 from mmsparse.utils.dependencies import SOMETIMES, not_installed
+from mmsparse.utils.imports import register_segmentation
 
 # What any builder takes out of a config.
 BUILDER_KEYS = {'type', '_scope_'}
@@ -41,8 +42,6 @@ def find_type(name, scope: str, where: str = 'type', registries: tuple[str, ...]
         return known[bare]
     if prefix and callable(target := get_object_from_string(name)):
         return target
-    from mmsparse.registry import register_segmentation  # that module imports this one
-
     if 'mmsparse' in (prefix, scope) and register_segmentation():
         return find_type(name, scope, where, registries, only)
     if prefix and find_spec(prefix) is None:

@@ -1,7 +1,9 @@
 """How packages of the ecosystem are imported: without what no config has asked for, and without a word about what is not needed."""
 
+import pkgutil
 import sys
 from contextlib import redirect_stdout
+from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from io import StringIO
 
@@ -11,6 +13,26 @@ from mmsparse.utils.packaged import open_to
 CONFIGS = 'mmengine.config.config'
 OPTIMIZERS = 'mmengine.optim.optimizer.builder'
 TALKATIVE = ('mmpretrain.datasets', 'mmseg.datasets')  # print that they miss a package of their publisher
+SEGMENTATION = ['mmsparse.models.segmentors', 'mmsparse.datasets.segmentation']  # packages still to be imported
+
+
+def import_all(package: str) -> None:
+    """Import every module below a package, so that its classes register themselves; what rests on mmseg comes later.
+
+    Args:
+        package: dotted name, e.g. ``__name__`` in an ``__init__.py``.
+    """
+    for module in pkgutil.iter_modules(getattr(import_module(package), '__path__', ()), package + '.'):
+        if module.name not in SEGMENTATION:
+            import_all(module.name)
+
+
+def register_segmentation() -> bool:
+    """Import what rests on mmseg, once; tell whether there was something to import."""
+    new = bool(SEGMENTATION)
+    while SEGMENTATION:
+        import_all(SEGMENTATION.pop())
+    return new
 
 
 def adafactor(params, **settings):

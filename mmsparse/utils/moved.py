@@ -26,6 +26,7 @@ MOVED = {
     'mmsparse.models.position_tables': 'mmsparse.models.hosts.position_tables',
     'mmsparse.models.weight_files': 'mmsparse.models.hosts.weight_files',
     'mmsparse.models.checkpoints': 'mmsparse.models.hosts.checkpoints',
+    'mmsparse.loss_check': 'mmsparse.models.backbones.lost_losses',
     'mmsparse.models.encoder': 'mmsparse.models.backbones.encoder',
     'mmsparse.models.readout': 'mmsparse.models.backbones.readout',
     'mmsparse.models.folding': 'mmsparse.models.adapters.folding',

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 
 from mmsparse.errors import InputError
+from mmsparse.models.backbones.sparse_vit import SparseViT
+from mmsparse.models.ops.losses import has_losses
+from mmsparse.registry import REFUSALS
 from mmsparse.utils.hints import find_type
 
 
@@ -23,9 +26,6 @@ def refuse_lost_losses(target, cfg: Mapping, scope: str, where: str) -> None:
         backbone, where = backbone['module'], f'{where}.module'
     if not isinstance(backbone, Mapping) or 'type' not in backbone or getattr(target, 'collects_losses', False):
         return
-    from mmsparse.models.backbones import SparseViT  # not while this package is imported: nothing else is by then
-    from mmsparse.models.ops.losses import has_losses
-
     kind = find_type(backbone['type'], scope, where, ('MODELS',))
     if not (isinstance(kind, type) and issubclass(kind, SparseViT)):
         return
@@ -44,3 +44,6 @@ def _collector(cfg: Mapping) -> str:
     if 'decode_head' in cfg:
         return "type='mmsparse.SparseSegmentor' for the model; it takes EncoderDecoder's arguments"
     return "type='mmsparse.SparseClassifier' for the model; it takes ImageClassifier's arguments"
+
+
+REFUSALS.append(refuse_lost_losses)
