@@ -50,11 +50,12 @@ def _build(cfg, default_args=None, *, registry: Registry):
     return registry.parent.build_func(cfg, registry=registry, default_args=default_args)
 
 
-def _child(parent: Registry, location: str) -> Registry:
-    return ChildRegistry(parent.name, build_func=_build, parent=parent, scope='mmsparse', locations=[location])
+def _child(parent: Registry, *locations: str) -> Registry:
+    return ChildRegistry(parent.name, build_func=_build, parent=parent, scope='mmsparse', locations=list(locations))
 
 
-MODELS = _child(MMENGINE_MODELS, 'mmsparse.models')
+# With the models comes what lets MMEngine's `load_checkpoint` read their states.
+MODELS = _child(MMENGINE_MODELS, 'mmsparse.models', 'mmsparse.state.mmengine_checkpoint')
 DATASETS = _child(MMENGINE_DATASETS, 'mmsparse.datasets')
 TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'mmsparse.datasets')
 HOOKS = _child(MMENGINE_HOOKS, 'mmsparse.engine')

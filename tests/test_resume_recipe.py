@@ -133,7 +133,7 @@ UNFIT = {
     'another architecture': (lambda _: timm.create_model('resnet10t').state_dict(), 'holds the weights of another network'),
     'frozen weights': (host_alone, 'holds frozen weights alone'),
     'another head': (another_head, r'of another shape: head.fc.weight \(2, 32\) for \(3, 32\)'),
-    'more than the model': (lambda runner: {**runner.model.state_dict(), 'neck.weight': torch.ones(1)}, 'unknown: neck.weight'),
+    'more than the model': (lambda runner: {**runner.model.state_dict(), 'neck.weight': torch.ones(1)}, 'unexpected: neck.weight'),
     'an adapter of peft': (lambda _: {'base_model.model.blocks.0.attn.qkv.lora_A.weight': torch.ones(2, 2)}, 'holds an adapter of the peft library'),
     'nothing': (lambda _: {}, 'no named tensors are in it'),
 }

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 from mmengine.config import Config
 from torch import nn
 
+from mmsparse.datasets.palette import dataset_meta
 from mmsparse.errors import InputError
 from mmsparse.state.trust import pipeline_config, scope_of
-from mmsparse.visualization.label_map import dataset_meta
 
 
 def equip(model: nn.Module, file: str) -> None:

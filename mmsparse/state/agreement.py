@@ -10,8 +10,9 @@ from typing import Any
 from torch import nn
 
 from mmsparse.errors import InputError
+from mmsparse.models.hosts.host_weights import tensor_differences
 from mmsparse.state.files import State
-from mmsparse.state.kept import fingerprints, kept, normalisation, old_fingerprint
+from mmsparse.state.kept import frozen_models, kept, normalisation
 
 ABSENT = 'absent'
 HEADS = ('head.', 'decode_head.', 'auxiliary_head.')
@@ -78,20 +79,14 @@ def other_settings(state: State, model_cfg: Mapping) -> list[str]:
 
 
 def _same_frozen(model: nn.Module, state: State) -> None:
-    card, ours = state.card.frozen, fingerprints(model)
+    card, ours = state.card.frozen, frozen_models(model)
     if card.keys() != ours.keys():
         raise InputError(
             f'{state.path}: this adapter belongs to a model with the frozen parts {sorted(card) or "none"}, the config builds '
             f'{sorted(ours) or "none"}. Use the config that trained it.'
         )
-    for path, mine in ours.items():
-        theirs = card[path] if isinstance(card[path], dict) else {}
-        card_says = theirs.get('fingerprint')
-        if card_says != mine['fingerprint'] and card_says != old_fingerprint(model, path):
-            raise InputError(
-                f'{state.path}: this adapter belongs to another host: its card says {_host(theirs)}, the config builds {_host(mine)} as {path}. '
-                'Use the config that trained it, or load the weights that the card names.'
-            )
+    for path, frozen in ours.items():
+        frozen.check(card[path] if isinstance(card[path], dict) else {}, state.path)
 
 
 def _same_normalisation(model: nn.Module, state: State) -> None:
@@ -113,30 +108,14 @@ def _same_classes(classes: Any, state: State) -> None:
 
 
 def _same_tensors(ours: Mapping, theirs: Mapping, state: State) -> None:
-    found = {
-        'missing': sorted(ours.keys() - theirs.keys()),
-        'unexpected': sorted(theirs.keys() - ours.keys()),
-        'of another shape': [
-            f'{k} {tuple(theirs[k].shape)} for {tuple(ours[k].shape)}'
-            for k in sorted(ours.keys() & theirs.keys())
-            if theirs[k].shape != ours[k].shape
-        ],
-        'of another type': [
-            f'{k} {theirs[k].dtype} for {ours[k].dtype}' for k in sorted(ours.keys() & theirs.keys()) if theirs[k].dtype != ours[k].dtype
-        ],
-    }
-    wrong = '; '.join(
-        f'{kind}: {", ".join(names[:3])}{f" and {len(names) - 3} more" if len(names) > 3 else ""}' for kind, names in found.items() if names
+    wrong = tensor_differences(theirs, ours) or ', '.join(
+        f'of another type: {name} {theirs[name].dtype} for {value.dtype}' for name, value in ours.items() if theirs[name].dtype != value.dtype
     )
     if wrong:
         raise InputError(
             f'{state.path}: these are not the tensors of this model. Tensors {wrong}. Use the config that trained it, or copy the folder again; '
             'for a head of other classes set load_from=STATE new_head=True.'
         )
-
-
-def _host(frozen: Mapping) -> str:
-    return f'{frozen.get("name")} ({str(frozen.get("fingerprint"))[:12]})'
 
 
 def _short(value: Any) -> str:

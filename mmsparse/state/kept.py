@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from mmsparse.models.hosts.host_weights import FrozenModel, fingerprint
+from mmsparse.models.hosts.host_weights import FrozenModel
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -28,7 +28,7 @@ def kept(model: nn.Module) -> dict[str, Tensor]:
     """
     state = model.state_dict()
     for path, frozen in frozen_models(model).items():
-        trains = _trains(frozen)
+        trains = frozen.trains
         names = {name for name, _ in frozen.module.named_parameters()} - trains if trains else frozen.module.state_dict()
         left_out = {f'{path}.{name}' for name in names}
         state = {key: value for key, value in state.items() if key not in left_out}
@@ -38,15 +38,8 @@ def kept(model: nn.Module) -> dict[str, Tensor]:
 def fingerprints(model: nn.Module) -> dict[str, dict[str, str]]:
     """Return name, source and fingerprint of every frozen model, by its path."""
     return {
-        path: dict(name=frozen.name, source=str(frozen.source), fingerprint=frozen.fingerprint(_trains(frozen)))
-        for path, frozen in frozen_models(model).items()
+        path: dict(name=frozen.name, source=str(frozen.source), fingerprint=frozen.fingerprint()) for path, frozen in frozen_models(model).items()
     }
-
-
-def old_fingerprint(model: nn.Module, path: str) -> str:
-    """Return the fingerprint of a frozen model as it was taken before it went by the file: by the values that it has now."""
-    frozen = frozen_models(model)[path]
-    return fingerprint(frozen.module, _trains(frozen))
 
 
 def normalisation(model: nn.Module) -> dict:
@@ -59,7 +52,3 @@ def normalisation(model: nn.Module) -> dict:
 
 def _floats(values: Tensor | None) -> list[float] | None:
     return None if values is None else [float(value) for value in values.flatten().tolist()]
-
-
-def _trains(frozen: FrozenModel) -> frozenset[str]:
-    return frozenset(name for name, parameter in frozen.module.named_parameters() if parameter.requires_grad)

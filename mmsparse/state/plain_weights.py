@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
+from mmsparse.models.hosts.host_weights import tensor_differences
 from mmsparse.state.kept import kept
 
 PREFIXES = ('module.', '_orig_mod.', 'model.', 'state_dict.')  # wrappers for several processes, compiled models, Lightning's modules
@@ -36,18 +37,10 @@ def whole_model(model: nn.Module, tensors: Mapping[str, Tensor], source: str) ->
     names, prefix = dict(tensors), ''
     while not own.keys() & names.keys() and (found := next((one for one in PREFIXES if names and all(n.startswith(one) for n in names)), '')):
         names, prefix = {name.removeprefix(found): value for name, value in names.items()}, prefix + found
-    missing, unknown = sorted(needed.keys() - names.keys()), sorted(names.keys() - own.keys())
-    both = sorted(own.keys() & names.keys())
-    shapes = [f'{name} {tuple(names[name].shape)} for {tuple(own[name].shape)}' for name in both if names[name].shape != own[name].shape]
-    wrong = [
-        f'{kind}: {", ".join(some[:3])}{f" and {len(some) - 3} more" if len(some) > 3 else ""}'
-        for kind, some in (('missing', missing), ('unknown', unknown), ('of another shape', shapes))
-        if some
-    ]
-    if wrong:
+    if wrong := tensor_differences(names, own, needed):
         raise InputError(
             f'{source}: holds {_kind(names, own.keys(), needed.keys())}. Expected every weight of this model that trains, and nothing that it has no '
-            f'place for; {"; ".join(wrong)}.'
+            f'place for; {wrong}.'
         )
     return {**own, **names}, prefix
 

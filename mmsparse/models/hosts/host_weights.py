@@ -11,6 +11,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mmsparse.errors import InputError
+
+KEY = 'mmsparse_frozen'  # in the metadata of a torch state dict: what the card of a state says of the frozen models of a module
+
 
 @contextmanager
 def seeded() -> Iterator[None]:
@@ -42,12 +46,78 @@ class FrozenModel(NamedTuple):
     source: str
     filed: Mapping[str, Tensor] | None = MappingProxyType({})
 
-    def fingerprint(self, trains: frozenset[str] = frozenset()) -> str:
+    @property
+    def trains(self) -> frozenset[str]:
+        """Names of the parameters that train all the same; states hold them."""
+        return frozenset(name for name, parameter in self.module.named_parameters() if parameter.requires_grad)
+
+    def fingerprint(self) -> str:
         """Return the digest of what does not train, by the file; of a drawn network that of its seed and architecture."""
+        trains = self.trains
         if self.filed is None:
-            return hashlib.sha256('\n'.join([self.source, type(self.module).__qualname__, *_shapes(self.module, trains)]).encode()).hexdigest()
+            shapes = [f'{name} {value.dtype} {tuple(value.shape)}' for name, value in sorted(self.module.named_parameters()) if name not in trains]
+            return hashlib.sha256('\n'.join([self.source, type(self.module).__qualname__, *shapes]).encode()).hexdigest()
         own = dict(self.module.named_parameters()) | self.filed
         return digest({name: value for name, value in own.items() if name not in trains})
+
+    def check(self, card: Mapping, file: object) -> None:
+        """Refuse the state of another network.
+
+        Args:
+            card: name and fingerprint of the network that the state belongs to.
+            file: the state, named in the error.
+
+        Raises:
+            InputError: the fingerprint is neither this one's nor the one that the first versions took of it.
+        """
+        if card.get('fingerprint') not in (ours := self.fingerprint(), fingerprint(self.module, self.trains)):
+            raise InputError(
+                f'{file}: this adapter belongs to another host: its card says {card.get("name")} ({str(card.get("fingerprint"))[:12]}), '
+                f'the config builds {self.name} ({ours[:12]}). '
+                'Use the config that trained it, or load the weights that the card names.'
+            )
+
+
+def fill_frozen(part: nn.Module, state_dict: dict, prefix: str, local_metadata: dict) -> None:
+    """Complete the tensors of a state with the frozen weights of the part that loads them; other state dicts stay as they are.
+
+    Args:
+        part: with `frozen_models`.
+        state_dict, prefix, local_metadata: as torch hands them to a module.
+
+    Raises:
+        InputError: another host, or tensors of the part that are missing or of another shape.
+    """
+    for name, (card, file) in local_metadata.get(KEY, {}).items():
+        frozen = part.frozen_models[name]
+        frozen.check(card, file)
+        for key, value in frozen.module.state_dict().items():
+            if key not in frozen.trains:
+                state_dict.setdefault(f'{prefix}{name}.{key}', value)
+        given = {key: value for key, value in state_dict.items() if key.startswith(prefix)}
+        if wrong := tensor_differences(given, part.state_dict(prefix=prefix)):
+            raise InputError(f'{file}: these are not the tensors of this model. Tensors {wrong}. Use the config that trained it.')
+
+
+def tensor_differences(given: Mapping[str, Tensor], ours: Mapping[str, Tensor], needed: Mapping[str, Tensor] | None = None) -> str:
+    """Say which tensors are missing, unexpected or of another shape, at most three of each kind; nothing where all fit.
+
+    Args:
+        given: by name.
+        ours: what there is a place for.
+        needed: what of it may not be missing, by default all.
+    """
+    both = sorted(ours.keys() & given.keys())
+    found = {
+        'missing': sorted((ours if needed is None else needed).keys() - given.keys()),
+        'unexpected': sorted(given.keys() - ours.keys()),
+        'of another shape': [
+            f'{name} {tuple(given[name].shape)} for {tuple(ours[name].shape)}' for name in both if given[name].shape != ours[name].shape
+        ],
+    }
+    return '; '.join(
+        f'{kind}: {", ".join(names[:3])}{f" and {len(names) - 3} more" if len(names) > 3 else ""}' for kind, names in found.items() if names
+    )
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:
@@ -62,7 +132,3 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
 def fingerprint(module: nn.Module, trains: frozenset[str] = frozenset()) -> str:
     """Return the digest of all parameters that do not train, as they are now: what states of the first versions keep."""
     return digest({name: value for name, value in module.named_parameters() if name not in trains})
-
-
-def _shapes(module: nn.Module, trains: frozenset[str]) -> list[str]:
-    return [f'{name} {value.dtype} {tuple(value.shape)}' for name, value in sorted(module.named_parameters()) if name not in trains]

@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from mmsparse.visualization.label_map import palette
+from mmsparse.datasets.palette import palette
 from projects.proxyclip import cost, segment, speed
 from small_proxyclip import build, config, images
 from test_benchmarks import CONFIGS
