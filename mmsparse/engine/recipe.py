@@ -7,19 +7,43 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmengine.optim import OptimWrapperDict
+from pydantic import NonNegativeInt
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from mmsparse.errors import InputError
 from mmsparse.state.agreement import ABSENT, differences
 from mmsparse.state.card import plain
 from mmsparse.state.files import State
+from mmsparse.state.schema import validated
 
 START_ANEW = 'Set it as it was, or start a new run from these weights: load_from=STATE instead of --resume.'
 PARTS = ('optim_wrapper', 'train_cfg', 'train_dataloader', 'custom_hooks')
 FIXED = ('optim_wrapper.optimizer.type', 'optim_wrapper.constructor', 'optim_wrapper.accumulative_counts')
 POSITION = {'last_step', 'optimizer', 'end', 'verbose'}  # of a schedule's arguments; an `end` that changes its values changes others too
 NUMBERS = ('last_step', '_global_step', '_last_value', 'base_values', 'best', 'num_bad_epochs', 'cooldown_counter')
-NEEDED = {'meta', 'message_hub', 'random', 'optimizer'}
+REMEDY = 'Resume from another state.'
+
+
+class _Position(TypedDict):
+    epoch: NonNegativeInt
+    iter: NonNegativeInt
+
+
+class _Needed(TypedDict):  # other entries are the hooks'
+    meta: _Position
+    message_hub: dict
+    random: dict
+    optimizer: dict
+
+
+class _Group(TypedDict):
+    params: list[int]
+
+
+class _OptimizerState(TypedDict):
+    param_groups: list[_Group]
+    state: dict[int, dict[str, Any]]
 
 
 def compare(state: State, checkpoint: Mapping, runner) -> list[str]:
@@ -34,8 +58,7 @@ def compare(state: State, checkpoint: Mapping, runner) -> list[str]:
         InputError: the state cannot go on under this config; the text says where they differ, or what the state lacks.
     """
     path = state.path.parent
-    if missing := sorted(NEEDED - checkpoint.keys()):
-        raise InputError(f'{path}: what resume needs is not whole, it lacks {", ".join(missing)}. Resume from another state.')
+    validated(_Needed, checkpoint, f'{path}: what resume needs is not whole', REMEDY)
     _refuse_no_place(path, checkpoint['meta'], runner)
     lines = []
     for part in PARTS:
@@ -71,11 +94,8 @@ def load_schedules(saved: Any, schedules: Any) -> None:
         vars(schedule).update({key: numbers[key] for key in NUMBERS if key in numbers and key in vars(schedule)})
 
 
-def _refuse_no_place(path, meta: Any, runner) -> None:
-    place = [meta.get(key) for key in ('epoch', 'iter')] if isinstance(meta, Mapping) else [None]
-    if not all(isinstance(value, int) and value >= 0 for value in place):
-        raise InputError(f'{path}: damaged, its position is {place}, expected epoch and iteration. Resume from another state.')
-    by_epoch, (epoch, iteration) = runner.max_epochs > 1, place
+def _refuse_no_place(path, meta: _Position, runner) -> None:
+    by_epoch, epoch, iteration = runner.max_epochs > 1, meta['epoch'], meta['iter']
     if iteration > runner.max_iters or (by_epoch and epoch > runner.max_epochs):
         raise InputError(
             f'{path}: has finished epoch {epoch}, iteration {iteration}, but the config ends at epoch {runner.max_epochs}, '
@@ -94,13 +114,11 @@ def _by_optimizer(path, what: str, saved: Any, ours: Any) -> list[tuple[Any, Any
 
 def _refuse_other_groups(path, saved: Any, optimizer) -> None:
     ours = [len(group['params']) for group in optimizer.param_groups]
-    try:
-        theirs = [len(group['params']) for group in saved['param_groups']]
-        numbers = dict(enumerate(parameter for group in optimizer.param_groups for parameter in group['params']))
-        moments = [(at, value) for at, entry in saved['state'].items() for value in entry.values() if isinstance(value, Tensor)]
-        fits = ours != theirs or all(value.shape in ((), numbers[at].shape) for at, value in moments)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f'{path}: damaged, the state of its optimiser cannot be read ({error!r}). Resume from another state.') from error
+    validated(_OptimizerState, saved, f'{path}: damaged, the state of its optimiser cannot be read', REMEDY)
+    theirs = [len(group['params']) for group in saved['param_groups']]
+    numbers = dict(enumerate(parameter.shape for group in optimizer.param_groups for parameter in group['params']))
+    moments = [(at, value) for at, entry in saved['state'].items() for value in entry.values() if isinstance(value, Tensor)]
+    fits = ours != theirs or all(value.shape in ((), numbers.get(at)) for at, value in moments)
     if ours != theirs or not fits:
         raise InputError(
             f'{path}: its optimiser has {len(theirs)} groups of {_few(theirs)} parameters, the config makes {len(ours)} of {_few(ours)} '

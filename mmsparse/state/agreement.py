@@ -86,7 +86,7 @@ def _same_frozen(model: nn.Module, state: State) -> None:
             f'{sorted(ours) or "none"}. Use the config that trained it.'
         )
     for path, frozen in ours.items():
-        frozen.check(card[path] if isinstance(card[path], dict) else {}, state.path)
+        frozen.check(card[path], state.path)
 
 
 def _same_normalisation(model: nn.Module, state: State) -> None:

@@ -5,20 +5,38 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from pydantic import ConfigDict, JsonValue
 from torch import nn
+from typing_extensions import TypedDict
 
 from mmsparse.errors import InputError
 from mmsparse.state.kept import fingerprints, normalisation
+from mmsparse.state.schema import read_json
 
 SCHEMA = 1
-DEEP = 60  # whoever walks a config may do so by recursion
 PACKAGES = ('mmsparse', 'mmpretrain', 'mmseg', 'mmengine')  # whose registered types a card may name
 LIBRARIES = ('mmsparse', 'torch', 'timm', 'mmengine', 'mmcv', 'mmpretrain', 'mmseg', 'safetensors')
+
+
+class Frozen(TypedDict):
+    """A frozen model: its name, where its weights came from, and the digest of what of it does not train."""
+
+    name: str
+    source: str
+    fingerprint: str
+
+
+class Normalisation(TypedDict):
+    """Mean and standard deviation per channel in pixel values, and whether BGR becomes RGB."""
+
+    mean: list[float] | None
+    std: list[float] | None
+    to_rgb: bool
 
 
 @dataclass(frozen=True)
@@ -28,8 +46,8 @@ class Card:
     Attributes:
         schema: version of this list.
         sha256: over names, types, shapes and bytes of the tensors beside it.
-        frozen: name, source and fingerprint of every frozen model, by its path in the model.
-        normalisation: mean and std per channel in pixel values, and to_rgb.
+        frozen: every frozen model, by its path in the model.
+        normalisation: of the data preprocessor.
         classes: their names in the order of the logits, or None where the data names none.
         score: metrics of this very state by name; empty where it was not validated.
         epoch, iter: finished ones.
@@ -38,17 +56,19 @@ class Card:
         config: the resolved config; tuples have become lists.
     """
 
-    schema: int
+    __pydantic_config__ = ConfigDict(extra='forbid')
+
+    schema: Literal[1]
     sha256: str
-    frozen: dict
-    normalisation: dict
-    classes: list | None
-    score: dict
+    frozen: dict[str, Frozen]
+    normalisation: Normalisation
+    classes: list[str] | None
+    score: dict[str, float]
     epoch: int
     iter: int
     saved: str
-    versions: dict
-    config: dict
+    versions: dict[str, str]
+    config: dict[str, JsonValue]
 
     def write(self, path: Path) -> None:
         """Write it as JSON."""
@@ -71,28 +91,12 @@ def read_card(path: Path) -> Card:
     """
     if not path.is_file():
         raise InputError(f'{path}: there is no card beside the tensors. Copy the whole folder; an adapter is not loaded without its card.')
-    try:
-        content = json.loads(path.read_text())
-        if _deeper(content, DEEP):
-            raise ValueError(f'nested deeper than {DEEP}')
-    except (ValueError, RecursionError) as error:
-        raise InputError(f'{path}: the card cannot be read, it is damaged ({type(error).__name__}: {error}). Copy the folder again.') from error
-    schema = content.get('schema') if isinstance(content, dict) else None
-    if schema != SCHEMA:
-        raise InputError(f'{path}: received a card of schema {schema!r}, expected {SCHEMA}. Use the version of mmsparse that wrote it.')
-    kinds = {field.name: field.type for field in fields(Card)}
-    wrong = sorted(kinds.keys() ^ content.keys()) or [name for name, kind in kinds.items() if not isinstance(content[name], _KINDS[kind])]
-    if wrong:
-        raise InputError(f'{path}: the card is damaged, see its entries {", ".join(wrong)}. Copy the folder again.')
-    return Card(**content)
-
-
-def _deeper(node: Any, levels: int) -> bool:
-    inner = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-    return levels == 0 or any(_deeper(item, levels - 1) for item in inner)
-
-
-_KINDS = {'int': int, 'str': str, 'dict': dict, 'list | None': list | None}
+    return read_json(
+        Card,
+        path,
+        f'{path}: the card cannot be read, it is damaged or of another version',
+        'Copy the folder again, or use the version of mmsparse that wrote it.',
+    )
 
 
 def plain(value: Any) -> Any:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from pydantic import JsonValue
 from safetensors.torch import save
 from torch import Tensor
 
@@ -17,6 +18,7 @@ from mmsparse.models.hosts.weight_files import read_tensors
 from mmsparse.state.card import SCHEMA, Card, read_card
 from mmsparse.state.folder import CARD, RESUME, RESUME_TENSORS, TENSORS, states, whole
 from mmsparse.state.pack import pack, unpack
+from mmsparse.state.schema import read_json
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,22 @@ class State:
             )
 
 
+@dataclass(frozen=True)
+class Resume:
+    """What resume.json says.
+
+    Attributes:
+        schema: version of this list.
+        adapter, sha256: digests of the adapter's tensors and of those that training needs to go on.
+        state: what training needs to go on, as `pack` gives it.
+    """
+
+    schema: Literal[1]
+    adapter: str
+    sha256: str
+    state: dict[str, JsonValue]
+
+
 def is_state(path: str | Path) -> bool:
     """Whether a path means an adapter: a folder, or the tensors in one."""
     return Path(path).is_dir() or Path(path).name == TENSORS
@@ -61,8 +79,8 @@ def write_state(target: Path, tensors: dict[str, Tensor], card: Card, resume: Ma
         if resume is not None:
             packed, more = pack(resume)
             (folder / RESUME_TENSORS).write_bytes(save(more))
-            content = dict(schema=SCHEMA, adapter=card.sha256, sha256=digest(more), state=packed)
-            (folder / RESUME).write_text(json.dumps(content, allow_nan=False))
+            content = Resume(SCHEMA, card.sha256, digest(more), packed)
+            (folder / RESUME).write_text(json.dumps(asdict(content), allow_nan=False))
 
 
 def read_state(path: str | Path) -> State:
@@ -92,14 +110,14 @@ def read_resume(state: State) -> Any:
     path, beside = state.path.with_name(RESUME), state.path.with_name(RESUME_TENSORS)
     if not (path.is_file() and beside.is_file()):
         raise InputError(f'{state.path.parent}: saved without what resume needs (best states are). Resume from an epoch_N or iter_N beside it.')
-    tensors = read_tensors(str(beside))
+    remedy = 'Resume from another state.'
+    content, tensors = read_json(Resume, path, f'{path}: damaged or changed', remedy), read_tensors(str(beside))
     try:
-        content = json.loads(path.read_text())
-        if (content['schema'], content['adapter'], content['sha256']) != (SCHEMA, state.card.sha256, digest(tensors)):
+        if (content.adapter, content.sha256) != (state.card.sha256, digest(tensors)):
             raise ValueError('its marks do not agree with the files beside it')
-        return unpack(content['state'], tensors)
+        return unpack(content.state, tensors)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise InputError(f'{path}: damaged or changed ({type(error).__name__}: {error}). Resume from another state.') from error
+        raise InputError(f'{path}: damaged or changed ({type(error).__name__}: {error}). {remedy}') from error
 
 
 def newest(work_dir: Path, warn=print) -> Path | None:
