@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from hosts import HOSTS, mmpretrain_host
-from mmsparse.engine.hooks.start_card import describe
+from mmsparse.engine.hooks.start_card import describe_start
 from mmsparse.errors import InputError
 from mmsparse.models.hosts.build import build_view, sketch
 from mmsparse.models.hosts.hubs import pretrained_open_clip, pretrained_timm
@@ -79,9 +79,9 @@ def classifier(**preprocessor):
 
 def test_the_card_warns_where_pixels_are_not_those_of_the_weights():
     with torch.no_grad():
-        assert 'pixels' not in describe(classifier(mean=[127.5] * 3, std=[127.5] * 3))
-        other = describe(classifier(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]))
-        none = describe(classifier())
+        assert 'pixels' not in describe_start(classifier(mean=[127.5] * 3, std=[127.5] * 3))
+        other = describe_start(classifier(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]))
+        none = describe_start(classifier())
     assert 'normalises with mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]' in other['pixels']
     assert 'trained with mean=[127.5, 127.5, 127.5], std=[127.5, 127.5, 127.5]' in other['pixels']
     assert 'normalises with nothing' in none['pixels']

@@ -5,7 +5,7 @@ import csv
 import pytest
 
 from mmsparse.errors import InputError
-from mmsparse.visualization.tables import Table, read_csv, show, writable
+from mmsparse.visualization.tables import Table, print_tables, read_csv, writable
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_csv_comes_back_as_it_went(table, tmp_path):
 
 
 def test_a_terminal_shows_every_cell(table, capsys):
-    show(table)
+    print_tables(table)
     out = capsys.readouterr().out
     assert all(text in out for text in ('Cost', 'method', '17,582', 'sparse | fast', 'of "three"'))
 

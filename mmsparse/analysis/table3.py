@@ -23,7 +23,7 @@ PAPER = {
 
 
 @dataclass(frozen=True)
-class Cost:
+class Shares:
     """One method; everything but `millions` is a share of what full tuning takes.
 
     Args:
@@ -42,13 +42,13 @@ class Cost:
     gflops: float
 
 
-def paper_costs() -> list[Cost]:
+def paper_costs() -> list[Shares]:
     """Return the paper's rows; its Table I has 1.19 M for the LoRA of 2.16 M here."""
     full = PAPER['Full fine-tuning']
-    return [Cost(method, own[0], *(value / whole for value, whole in zip(own[1:], full[1:]))) for method, own in PAPER.items()]
+    return [Shares(method, own[0], *(value / whole for value, whole in zip(own[1:], full[1:]))) for method, own in PAPER.items()]
 
 
-def our_costs(contenders: Sequence[Contender], train: Sequence[Row], test: Sequence[Row]) -> list[Cost]:
+def our_costs(contenders: Sequence[Contender], train: Sequence[Row], test: Sequence[Row]) -> list[Shares]:
     """Return the rows of contenders.
 
     Args:
@@ -62,7 +62,7 @@ def our_costs(contenders: Sequence[Contender], train: Sequence[Row], test: Seque
     check_full(contenders[0])
     macs = [image_macs(contender) for contender in contenders]
     return [
-        Cost(
+        Shares(
             contender.name,
             sum(value.numel() for name, value in contender.module.named_parameters() if value.requires_grad and not name.startswith('head.')) / 1e6,
             tuning.peak_bytes / train[0].peak_bytes,

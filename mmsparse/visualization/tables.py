@@ -55,7 +55,7 @@ class Table:
         return [any(isinstance(row[i], int | float) for row in self.rows) for i in range(len(self.columns))]
 
 
-def show(*tables: Table) -> None:
+def print_tables(*tables: Table) -> None:
     """Print tables, at full width where the output is a file or a pipe."""
     from rich.console import Console
 

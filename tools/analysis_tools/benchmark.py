@@ -51,7 +51,7 @@ from rich.table import Table
 from mmsparse.analysis.benchmark import Row, Setting, measure, write_rows
 from mmsparse.analysis.contenders import Contender, build_contenders
 from mmsparse.analysis.figures import draw_speed
-from mmsparse.analysis.table3 import Cost, check_full, our_costs, paper_costs
+from mmsparse.analysis.table3 import Shares, check_full, our_costs, paper_costs
 from mmsparse.cli.launch import read_config
 from mmsparse.engine.precision import choose
 
@@ -118,7 +118,7 @@ def share(own: int | None, reference: int | None) -> str:
     return f'{own / 2**20:.1f}' + (f' (×{own / reference:.3f})' if reference else '')
 
 
-def cost_table(costs: list[Cost], settings: tuple[Setting, Setting]) -> Table:
+def cost_table(costs: list[Shares], settings: tuple[Setting, Setting]) -> Table:
     title = f'Table III as ratios to full tuning. Ours: {settings[0]}; {settings[1]}'
     names = ('method', 'trained, M', 'memory, tuning', 'memory, inference', 'time, tuning', 'time, inference', 'GFLOPs')
     table = Table(*names, title=title)
@@ -135,7 +135,7 @@ def table3(contenders: list[Contender], rows: list[Row], settings: list[Setting]
     test = max(alike, key=lambda setting: setting.batch)
     keys = ('phase', 'batch', 'precision', 'mode')
     ours = ([row for row in rows if all(getattr(row, key) == getattr(setting, key) for key in keys)] for setting in (train, test))
-    paper = [Cost(**{**vars(cost), 'method': f'paper: {cost.method}'}) for cost in paper_costs()]
+    paper = [Shares(**{**vars(cost), 'method': f'paper: {cost.method}'}) for cost in paper_costs()]
     return cost_table([*paper, *our_costs(contenders, *ours)], (train, test))
 
 

@@ -36,7 +36,7 @@ from mmsparse.cli.launch import read_config
 from mmsparse.config.check import check_config
 from mmsparse.evaluation.account import Account, Cost
 from mmsparse.evaluation.scopes import PARTS
-from mmsparse.visualization.tables import Table, show, writable
+from mmsparse.visualization.tables import Table, print_tables, writable
 
 FIGURES = ('published', 'executed', 'flops')
 
@@ -127,7 +127,7 @@ def main() -> None:
         cfg = read_config(args.config, args.cfg_options)
         check_config(cfg)
         counted = count_config(cfg, args.shape, args.batch, args.images, args.adapter)
-        show(*([by_layer(counted)] if counted.account.tokens else []), by_part(counted), summary(counted.account))
+        print_tables(*([by_layer(counted)] if counted.account.tokens else []), by_part(counted), summary(counted.account))
         print(*counted.remarks, sep='\n')
         if counted.account.uncounted:
             print(f'Not counted, because no formula is known: {", ".join(counted.account.uncounted)}.')

@@ -48,7 +48,7 @@ from mmsparse.cli.launch import read_config
 from mmsparse.evaluation.account import Account, account
 from mmsparse.evaluation.scopes import backbones
 from mmsparse.models.necks.dyt import DyTDispatcher
-from mmsparse.visualization.tables import Table, read_csv, show, writable
+from mmsparse.visualization.tables import Table, print_tables, read_csv, writable
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 PAPER = Path(__file__).resolve().with_suffix('.yml')
@@ -331,9 +331,9 @@ def main() -> None:
         tables = [(table, rows_of(table, results, args.measure)) for table in paper['tables']]
         share = shares(paper['shares'])
         for table, rows in tables:
-            show(laid_out(table, rows))
+            print_tables(laid_out(table, rows))
             print(*(f'- {note}' for note in notes_of(table, rows)), '', sep='\n')
-        show(share)
+        print_tables(share)
         print(SHARES_NOTE)
         if args.csv:
             long(tables).write_csv(args.csv)

@@ -52,7 +52,7 @@ class CardHook(Hook):
             show(
                 runner.logger,
                 'To be trained',
-                {**describe(model), 'data': data(runner), **self.notes, 'recipe': recipe(runner), 'rate': rates(runner)},
+                {**describe_start(model), 'data': data(runner), **self.notes, 'recipe': recipe(runner), 'rate': rates(runner)},
             )
 
     def after_val_epoch(self, runner, metrics=None) -> None:
@@ -86,7 +86,7 @@ class CardHook(Hook):
         }
 
 
-def describe(model: torch.nn.Module) -> dict[str, str]:
+def describe_start(model: torch.nn.Module) -> dict[str, str]:
     """Return what is known of a model before training: always its parameters; of a SparseViT also host, cost and tokens."""
     total = sum(p.numel() for p in model.parameters())
     trains = [p for p in model.parameters() if p.requires_grad]
