@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hosts import assert_near, build, images_for
-from mmsparse.models import BaseAdapter, BaseSparsifier
+from mmsparse.models import BaseAdapter, KeepRateSparsifier
 from mmsparse.registry import MODELS
 
 LAST = 6
@@ -27,7 +27,7 @@ class RowCounter(BaseAdapter):
 
 
 @MODELS.register_module()
-class IdleReader(BaseSparsifier):
+class IdleReader(KeepRateSparsifier):
     """Reduces nothing and claims to read every row."""
 
     reads_rows = True

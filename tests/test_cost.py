@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from hosts import DEPTH, HOSTS, WIDTH, build, images_for, timm_host
 from mmsparse.evaluation import account, published_macs, rows_per_layer
 from mmsparse.evaluation.meter import Meter, Place
-from mmsparse.models import BaseAdapter, BaseSparsifier
+from mmsparse.models import BaseAdapter, KeepRateSparsifier
 from mmsparse.models.necks.scores import Score
 from mmsparse.tokens import Plan
 from references import cost as closed
@@ -176,7 +176,7 @@ def test_parts_and_layers_add_up_and_one_more_product_adds_itself(name):
     assert after.layer(3).executed - before.layer(3).executed == pytest.approx(rows[0] * WIDTH**2)
 
 
-class _Half(BaseSparsifier):
+class _Half(KeepRateSparsifier):
     """Every second patch from layer 2 on: leaves, or stays as an invalid row."""
 
     masks = False

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from hosts import draw, timm_host
 from mmsparse.config.check import check_config
 from mmsparse.errors import InputError
-from mmsparse.models.ops.losses import divergence, has_losses
+from mmsparse.models.ops.losses import divergence
+from mmsparse.models.part import has_losses
 from mmsparse.registry import METRICS, MODELS
 from small_classifier import adapter, batch, classifier, config, registered, step
 from small_run import ROOT

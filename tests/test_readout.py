@@ -5,7 +5,7 @@ import torch
 
 from hosts import DEPTH, HOSTS, assert_near, build, images_for, native, timm_host
 from mmsparse.errors import InputError
-from mmsparse.models import BaseReadout, BaseSparsifier
+from mmsparse.models import BaseReadout, KeepRateSparsifier
 from mmsparse.models.ops.attention import attend_affinity
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens, restore
@@ -36,7 +36,7 @@ class ByContext(BaseReadout):
 
 
 @MODELS.register_module()
-class ReadsContext(BaseSparsifier):
+class ReadsContext(KeepRateSparsifier):
     """Notes what the probe hands on."""
 
     def __init__(self, view):

@@ -7,7 +7,7 @@ import pytest
 import mmsparse.models  # noqa: F401  registers
 from hosts import build, images_for
 from mmsparse.errors import InputError
-from mmsparse.models import BaseSparsifier
+from mmsparse.models import BaseSparsifier, KeepRateSparsifier
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Plan
 from small_classifier import adapter, classifier, config, registered, step
@@ -65,7 +65,7 @@ def test_a_method_that_says_nothing_about_itself_is_not_refused():
     @MODELS.register_module(name='Silent')
     class Silent(BaseSparsifier):
         def __init__(self, view):
-            super(BaseSparsifier, self).__init__()
+            super().__init__()
 
         def plan(self, layer, tokens, probe):
             return Plan.stay(tokens)
@@ -78,7 +78,7 @@ def test_a_method_that_says_nothing_about_itself_is_not_refused():
 
 
 def test_the_rows_of_the_ffn_are_chosen_after_attention():
-    class Early(BaseSparsifier):
+    class Early(KeepRateSparsifier):
         stage, chooses_ffn = 'before', True
 
         def __init__(self, view):

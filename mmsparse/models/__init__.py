@@ -2,10 +2,10 @@
 
 from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.backbones.readout import BaseReadout
-from mmsparse.models.necks.base import BaseSparsifier, kept
+from mmsparse.models.necks.base import BaseSparsifier, KeepRateSparsifier, kept
 from mmsparse.registry import import_all
 
 for _folder in ('adapters', 'backbones', 'classifiers', 'necks', 'hosts.views'):
     import_all(f'{__name__}.{_folder}')
 
-__all__ = ['BaseAdapter', 'BaseReadout', 'BaseSparsifier', 'kept']
+__all__ = ['BaseAdapter', 'BaseReadout', 'BaseSparsifier', 'KeepRateSparsifier', 'kept']

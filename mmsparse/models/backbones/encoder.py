@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from mmsparse.models.hosts.views.base import View
 from mmsparse.models.necks.base import BaseSparsifier
 from mmsparse.models.ops.attention import Probe, attend, attend_masked, key_bias
 from mmsparse.models.ops.ffn_rows import put, take
+from mmsparse.models.part import Part
 from mmsparse.structures.tokens import Tokens, reduce, settle
 
 
@@ -70,27 +71,31 @@ class Encoder:
         parts = _Parts(self.adapters if adapt else (), self.sparsifiers if sparsify else (), context)
         again = self.with_cp and torch.is_grad_enabled()
         before = parts.held(len(images)) if again else {}
-        t = view.embed(images, lambda patches: parts.site('embed', 0, images, patches, None))
+        t = view.embed(images, lambda patches: parts.site('embed', 0, images, patches, None) if 'embed' in parts.at else patches)
         t = t.with_stash() if self.stash else t
         for layer, block in zip(range(1, out_layers[-1] + 1), view.blocks):
             run = self._block_again if again else self._block
             t = run(layer, block, t, parts, class_row_only and layer == view.depth)
-            for name in [name for key, name in parts.held(len(images)).items() if key not in before] if again else ():
-                raise InputError(
-                    f'{name} keeps tensors of a pass on itself; with_cp=True runs a block again in the backward pass and would find the last ones '
-                    'there. Keep them in t.carry (a tensor per row) or t.notes, or leave out with_cp.'
-                )
             if layer == view.depth:
                 t = self._finish(layer, t if self.readout is None else self.readout(t, context), parts)
             if layer in out_layers:
                 out.append(t if layer == view.depth else settle(t, lambda x_bmc: x_bmc))
+        for name in [name for key, name in parts.held(len(images)).items() if key not in before] if again else ():
+            raise InputError(
+                f'{name} keeps tensors of a pass on itself; with_cp=True runs a block again in the backward pass and would find the last ones '
+                'there. Keep them in t.carry (a tensor per row) or t.notes, or leave out with_cp.'
+            )
         return out
 
     def _finish(self, layer: int, t: Tokens, parts: _Parts) -> Tokens:
         """Norm the rows, and in the same way those that left."""
-        norm = self.view.norm
-        t = settle(t, lambda x_bmc: parts.adapt('norm', layer, x_bmc, norm(x_bmc), t))
-        return replace(t, x_bnc=parts.site('norm', layer, t.x_bnc, norm(t.x_bnc), t))
+
+        def norm(x_bnc: Tensor) -> Tensor:
+            y_bnc = self.view.norm(x_bnc)
+            return parts.site('norm', layer, x_bnc, y_bnc, t) if 'norm' in parts.at else y_bnc
+
+        t = settle(t, norm)
+        return replace(t, x_bnc=norm(t.x_bnc))
 
     def _block_again(self, layer: int, block, t: Tokens, parts: _Parts, class_row_only: bool) -> Tokens:
         """Run a block that its backward pass runs once more, on what enters it; torch is told of the large tensors among that."""
@@ -103,66 +108,75 @@ class Encoder:
     def _block(self, layer: int, block, t: Tokens, parts: _Parts, class_row_only: bool) -> Tokens:
         """Run one pre-norm block: attention, reduction, FFN (Sparse-Tuning, fig. 2)."""
         t = replace(t, carry=dict(t.carry), notes=dict(t.notes))  # a site writes to this layer's copy, also when the block runs again
-        for adapter in parts.adapters:
+        for adapter in parts.inserting:
             t = adapter.tokens(layer, t)
-        t, _ = parts.reduce('before', layer, t, None)
-        t, parts, probe = self._attention(layer, block, t, parts, class_row_only)
-        t, ffn_bn = parts.reduce('after', layer, t, probe)
+        if parts.stages['before']:
+            t, _ = parts.reduce('before', layer, t, None)
+        t, probe = self._attention(layer, block, t, parts, class_row_only)
+        ffn_bn = None
+        if parts.stages['after'] and not class_row_only:  # the class token alone sees no other row again
+            t, ffn_bn = parts.reduce('after', layer, t, probe)
         del probe  # queries, keys and values are released before the FFN, where memory peaks
         return self._ffn(layer, block, t, parts, ffn_bn)
 
-    def _attention(self, layer: int, block, t: Tokens, parts: _Parts, class_row_only: bool) -> tuple[Tokens, _Parts, Probe]:
-        """Add the attention branch; return also who is asked from here on, and what may be asked."""
-        view, site = self.view, parts.site
-        h_bnc = site('norm1', layer, t.x_bnc, view.norm1(block, t.x_bnc), t)
+    def _attention(self, layer: int, block, t: Tokens, parts: _Parts, class_row_only: bool) -> tuple[Tokens, Probe]:
+        """Add the attention branch; return also what may be asked about it."""
+        view, at, site = self.view, parts.at, parts.site
+        h_bnc = view.norm1(block, t.x_bnc)
+        h_bnc = site('norm1', layer, t.x_bnc, h_bnc, t) if 'norm1' in at else h_bnc
         hq_bnc = h_bnc[:, :1] if class_row_only else h_bnc
         q_bnc, k_bnc, v_bnc = view.qkv(block, hq_bnc, h_bnc)
-        q_bnc = site('q', layer, hq_bnc, q_bnc, t)
-        k_bnc = site('k', layer, h_bnc, k_bnc, t)
-        v_bnc = site('v', layer, h_bnc, v_bnc, t)
+        q_bnc = site('q', layer, hq_bnc, q_bnc, t) if 'q' in at else q_bnc
+        k_bnc = site('k', layer, h_bnc, k_bnc, t) if 'k' in at else k_bnc
+        v_bnc = site('v', layer, h_bnc, v_bnc, t) if 'v' in at else v_bnc
         q_bhqd, k_bhnd, v_bhnd = view.heads_of(block, q_bnc, k_bnc, v_bnc)
         q_bhqd, k_bhnd = view.turn(block, q_bhqd, t), view.turn(block, k_bhnd, t)
         o_bnc, probe = parts.attend(q_bhqd, k_bhnd, v_bhnd, view.scale(block), view.attention_dropout(block), t)
-        if class_row_only:
-            t, parts = t.first_row(), replace(parts, sparsifiers=())  # nothing is left to reduce, and the class token sees no other row again
+        t = t.first_row() if class_row_only else t
         o_bnc = view.attended(block, o_bnc)
-        y_bnc = site('proj', layer, o_bnc, view.proj(block, o_bnc), t)
-        y_bnc = site('attn', layer, hq_bnc, view.attention_branch(block, y_bnc), t)
-        return replace(t, x_bnc=t.x_bnc + y_bnc), parts, probe
+        y_bnc = view.proj(block, o_bnc)
+        y_bnc = site('proj', layer, o_bnc, y_bnc, t) if 'proj' in at else y_bnc
+        y_bnc = view.attention_branch(block, y_bnc)
+        y_bnc = site('attn', layer, hq_bnc, y_bnc, t) if 'attn' in at else y_bnc
+        return replace(t, x_bnc=t.x_bnc + y_bnc), probe
 
     def _ffn(self, layer: int, block, t: Tokens, parts: _Parts, ffn_bn: Tensor | None) -> Tokens:
         """Add the FFN's branch, run on the rows in ffn_bn (None: all)."""
-        view, site = self.view, parts.site
-        x_bnc = take(t.x_bnc, ffn_bn)
-        h_bnc = site('norm2', layer, x_bnc, view.norm2(block, x_bnc), t)
-        z_bnc = view.activation(block, site('fc1', layer, h_bnc, view.fc1(block, h_bnc), t))
-        y_bnc = site('fc2', layer, z_bnc, view.fc2(block, z_bnc), t)
-        y_bnc = site('mlp', layer, h_bnc, put(view.mlp_branch(block, y_bnc), t.x_bnc, ffn_bn), t)
-        return replace(t, x_bnc=site('block', layer, t.x_bnc, t.x_bnc + y_bnc, t))
+        view, at, site = self.view, parts.at, parts.site
+        x_bnc = t.x_bnc if ffn_bn is None else take(t.x_bnc, ffn_bn)
+        h_bnc = view.norm2(block, x_bnc)
+        h_bnc = site('norm2', layer, x_bnc, h_bnc, t) if 'norm2' in at else h_bnc
+        y_bnc = view.fc1(block, h_bnc)
+        z_bnc = view.activation(block, site('fc1', layer, h_bnc, y_bnc, t) if 'fc1' in at else y_bnc)
+        y_bnc = view.fc2(block, z_bnc)
+        y_bnc = view.mlp_branch(block, site('fc2', layer, z_bnc, y_bnc, t) if 'fc2' in at else y_bnc)
+        y_bnc = y_bnc if ffn_bn is None else put(y_bnc, t.x_bnc, ffn_bn)
+        y_bnc = t.x_bnc + (site('mlp', layer, h_bnc, y_bnc, t) if 'mlp' in at else y_bnc)
+        return replace(t, x_bnc=site('block', layer, t.x_bnc, y_bnc, t) if 'block' in at else y_bnc)
 
 
-@dataclass(frozen=True)
 class _Parts:
-    """The adapters and sparsifiers of one pass, and what its caller handed in."""
+    """The adapters and sparsifiers of one pass, by where they act, and what its caller handed in."""
 
-    adapters: Sequence[BaseAdapter]
-    sparsifiers: Sequence[BaseSparsifier]
-    context: object = None
+    def __init__(self, adapters: Sequence[BaseAdapter], sparsifiers: Sequence[BaseSparsifier], context: object):
+        self.adapters, self.sparsifiers, self.context = adapters, sparsifiers, context
+        self.proportional = any(sparsifier.proportional for sparsifier in sparsifiers)
+        self.inserting = [part for part in adapters if getattr(part.tokens, '__func__', None) is not BaseAdapter.tokens]
+        self.stages = {stage: [part for part in sparsifiers if part.stage == stage] for stage in ('before', 'after')}
+        self.at: dict[str, list[Part]] = {}
+        for part in (*sparsifiers, *adapters):  # a sparsifier sees what the host's operator gave, before adapters add to it
+            for name in part.sites:
+                self.at.setdefault(name, []).append(part)
 
     def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor:
-        for sparsifier in self.sparsifiers:
-            sparsifier.observe(name, layer, y, t)  # what the host's operator gave, before adapters add to it
-        return self.adapt(name, layer, x, y, t)
-
-    def adapt(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor:
-        for adapter in self.adapters:
-            if name in adapter.sites:
-                shape, y = y.shape, adapter.site(name, layer, x, y, t)
-                if y.shape != shape and name not in ('k', 'v'):  # the sum behind a branch would broadcast it
-                    raise InputError(
-                        f'{type(adapter).__name__}: received a tensor of {tuple(shape)} at the site {name} of layer {layer} and returned one of '
-                        f'{tuple(y.shape)}. Return the shape received; rows are added by `tokens`.'
-                    )
+        """Ask those that act at a site which somebody named."""
+        for part in self.at[name]:
+            shape, y = y.shape, part.site(name, layer, x, y, t)
+            if y.shape != shape and name not in ('k', 'v'):  # the sum behind a branch would broadcast it
+                raise InputError(
+                    f'{type(part).__name__}: received a tensor of {tuple(shape)} at the site {name} of layer {layer} and returned one of '
+                    f'{tuple(y.shape)}. Return the shape received; rows are added by `tokens`.'
+                )
         return y
 
     def held(self, batch: int) -> dict[int, str]:
@@ -184,9 +198,8 @@ class _Parts:
                 f'an adapter gives attention {k_bhnd.shape[2]} keys and {v_bhnd.shape[2]} values for {rows} tokens, so that a sparsifier would rank '
                 'other rows than those that leave. Add rows as tokens (BaseAdapter.tokens), or leave out the sparsifier.'
             )
-        proportional = any(sparsifier.proportional for sparsifier in self.sparsifiers)
         soft = t.mask_bn is not None and t.mask_bn.requires_grad
-        bias = key_bias(t, q_bhqd.shape[2], proportional, masked=not soft)
+        bias = key_bias(t, q_bhqd.shape[2], self.proportional, masked=not soft)
         probe = Probe(q_bhqd, k_bhnd, v_bhnd, scale, bias, self.context)
         if soft:
             return attend_masked(q_bhqd, k_bhnd, v_bhnd, scale, dropout, t.mask_bn, bias), probe
@@ -195,8 +208,8 @@ class _Parts:
     def reduce(self, stage: str, layer: int, t: Tokens, probe: Probe | None) -> tuple[Tokens, Tensor | None]:
         """Ask the sparsifiers of a stage; return the tokens left and the rows that enter the FFN (None: all)."""
         ffn_bn = None
-        for sparsifier in self.sparsifiers:
-            plan = sparsifier.plan(layer, t, probe) if sparsifier.stage == stage else None
+        for sparsifier in self.stages[stage]:
+            plan = sparsifier.plan(layer, t, probe)
             if plan is None:
                 continue
             if ffn_bn is not None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from mmsparse.errors import InputError
 from mmsparse.models.backbones.sparse_vit import SparseViT
-from mmsparse.models.ops.losses import has_losses
+from mmsparse.models.part import has_losses
 from mmsparse.registry import REFUSALS
 from mmsparse.utils.hints import find_type
 

@@ -9,7 +9,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
-from mmsparse.models.adapters.base import BaseAdapter, check_sites
+from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.adapters.folding import mergeable
 from mmsparse.models.backbones.encoder import Encoder
 from mmsparse.models.hosts.build import build_view
@@ -18,7 +18,7 @@ from mmsparse.models.hosts.views.base import View, mean_of_patches
 from mmsparse.models.necks.base import BaseSparsifier
 from mmsparse.models.necks.order import check_order
 from mmsparse.models.ops.attention import without_autocast
-from mmsparse.models.ops.losses import has_losses
+from mmsparse.models.part import check_sites, has_losses
 from mmsparse.registry import MODELS
 from mmsparse.structures.tokens import Tokens, restore
 from mmsparse.utils.value_checks import check_flag, is_list, is_whole
@@ -72,8 +72,6 @@ class SparseViT(BaseModule):
         self.view = self.view if readout is None else self.view.without_last()
         self.host = self.view.host
         self.adapters = _build('adapter', adapter, self.view)
-        for part in self.adapters:
-            check_sites(part)
         self.sparsifiers = _build('sparsifier', sparsifier, self.view)
         if out_type not in OUT_TYPES:
             raise InputError(f'SparseViT: received out_type={out_type!r}, expected one of {OUT_TYPES}.')
@@ -254,5 +252,6 @@ def _build(role: str, cfg: dict | Sequence[dict] | None, view: View) -> nn.Modul
             raise InputError(
                 f'SparseViT: received {role}={each!r}, expected the config of one, such as dict(type={example!r}), a list of them, or None.'
             )
+        check_sites(part)
         parts.append(part)
     return nn.ModuleList(parts)

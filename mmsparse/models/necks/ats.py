@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mmsparse.errors import InputError
 from mmsparse.models.hosts.views.base import View
-from mmsparse.models.necks.base import BaseSparsifier, asked, kept, order
+from mmsparse.models.necks.base import KeepRateSparsifier, asked, kept, order
 from mmsparse.models.necks.scores import AttentionReceived, Score
 from mmsparse.models.ops.attention import Probe
 from mmsparse.registry import MODELS
@@ -49,7 +49,7 @@ SCORES = {score.name: score for score in (ValueWeightedAttention, ValueWeightedR
 
 
 @MODELS.register_module()
-class ATS(BaseSparsifier):
+class ATS(KeepRateSparsifier):
     """Keep up to ceil(rate·n) of the n present patches: those nearest to an even grid on the cumulative scores, duplicates once.
 
     Images of a batch keep different numbers; shorter ones are padded with invalid rows. No parameters.

@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmsparse.errors import InputError
 from mmsparse.models.hosts.views.base import View
 from mmsparse.models.ops.attention import Probe
-from mmsparse.models.ops.losses import LossContext
+from mmsparse.models.part import Part
 from mmsparse.structures.tokens import Plan, Tokens
 from mmsparse.utils.value_checks import check_rate, is_list, is_whole
 
@@ -21,43 +21,26 @@ def kept(patches: int, keep_rate: float) -> int:
     return math.ceil(keep_rate * patches)
 
 
-class BaseSparsifier(nn.Module):
-    """A sparsifier that acts at some layers.
-
-    Args:
-        view: the host's view (width, depth, grid, prefix).
-        layers: where to reduce, counted from 1, rising.
-        keep_rate: share of the present patches that stay at each of them, in (0, 1].
+class BaseSparsifier(Part):
+    """A method that takes tokens out of the sequence, or out of the FFN.
 
     Attributes:
         stage: 'before' or 'after' attention.
         proportional: whether a row that stands for s patches counts as s keys in attention (ToMe).
-        reads_rows: True if the method uses all rows of the last block's output.
         moves_rows: whether rows leave or merge.
         asks_attention: whether its plans read the probe.
         chooses_ffn: whether its plans say which rows enter the FFN.
         leaves_invalid: whether rows may stay in the sequence that count for nothing: padding, or patches masked in training.
         by_image: whether what an image costs depends on what it shows; such costs are averaged over photographs.
-
-    Raises:
-        InputError: a layer the host does not have, a layer named twice, a rate outside (0, 1].
     """
 
     stage = 'after'
     proportional = False
-    reads_rows = False
     moves_rows = True
     asks_attention = False
     chooses_ffn = False
     leaves_invalid = False
     by_image = False
-
-    def __init__(self, view: View, layers: Sequence[int], keep_rate: float):
-        super().__init__()
-        name = type(self).__name__
-        check_layers(name, view, layers)
-        check_rate(f'{name}: keep_rate', keep_rate)
-        self.layers, self.keep_rate = tuple(layers), float(keep_rate)
 
     @property
     def acting(self) -> tuple[int, ...]:
@@ -74,16 +57,29 @@ class BaseSparsifier(nn.Module):
         """
         raise NotImplementedError
 
-    def observe(self, name: str, layer: int, y: Tensor, t: Tokens | None) -> None:
-        """See what the host's operator gives at a site; may set `t.carry[key]`. Names as for adapters."""
-
-    def losses(self, ctx: LossContext) -> dict[str, Tensor]:
-        """Return the losses of this method by name; the names that contain 'loss' are summed. See `mmsparse.SparseClassifier`."""
-        return {}
-
     def report(self, tokens: Tokens) -> dict[str, Tensor]:
         """Return figures of each image, B, for its prediction."""
         return {}
+
+
+class KeepRateSparsifier(BaseSparsifier):
+    """A sparsifier with one keep rate for some layers.
+
+    Args:
+        view: the host's view (width, depth, grid, prefix).
+        layers: where to reduce, counted from 1, rising.
+        keep_rate: share of the present patches that stay at each of them, in (0, 1].
+
+    Raises:
+        InputError: a layer the host does not have, a layer named twice, a rate outside (0, 1].
+    """
+
+    def __init__(self, view: View, layers: Sequence[int], keep_rate: float):
+        super().__init__()
+        name = type(self).__name__
+        check_layers(name, view, layers)
+        check_rate(f'{name}: keep_rate', keep_rate)
+        self.layers, self.keep_rate = tuple(layers), float(keep_rate)
 
 
 def check_layers(name: str, view: View, layers: Sequence[int]) -> None:

@@ -70,7 +70,7 @@ class DynamicViT(BaseSparsifier):
         distill_weight: float = 0.5,
         token_weight: float = 0.5,
     ):
-        nn.Module.__init__(self)
+        super().__init__()
         check_layers('DynamicViT', view, layers)
         if not is_list(keep_rates):
             raise InputError(f'DynamicViT: received keep_rates={keep_rates!r}, expected a list with one rate for each of the layers {tuple(layers)}.')

@@ -34,7 +34,7 @@ class DyTDispatcher(BaseSparsifier):
     by_image = chooses_ffn = True
 
     def __init__(self, view: View, rate: float = 0.5, rate_weight: float = 2.0):
-        nn.Module.__init__(self)
+        super().__init__()
         check_rate('DyTDispatcher: rate', rate)
         check_weight('DyTDispatcher: rate_weight', rate_weight)
         self.rate, self.rate_weight, self.layers = rate, rate_weight, tuple(range(1, view.depth + 1))

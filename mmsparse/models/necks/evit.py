@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mmsparse.errors import InputError
 from mmsparse.models.hosts.views.base import View
-from mmsparse.models.necks.base import BaseSparsifier, asked, kept, strongest
+from mmsparse.models.necks.base import KeepRateSparsifier, asked, kept, strongest
 from mmsparse.models.necks.scores import SCORES
 from mmsparse.models.ops.attention import Probe
 from mmsparse.registry import MODELS
@@ -20,7 +20,7 @@ FUSE = ('merge', 'drop', 'argmax')
 
 
 @MODELS.register_module()
-class EViT(BaseSparsifier):
+class EViT(KeepRateSparsifier):
     """Keep ceil(rate·n) of the n present patches at some layers, after attention and before the FFN.
 
     An earlier fused row competes like any other.
@@ -63,9 +63,15 @@ class EViT(BaseSparsifier):
         if self.layers[0] < self.score.first_layer:
             raise InputError(f'EViT: score={score!r} exists from layer {self.score.first_layer} on, received layers={self.layers}.')
 
-    def observe(self, name: str, layer: int, y: Tensor, t: Tokens | None) -> None:
-        """Let the score see the network pass."""
-        self.score.site(name, layer, y, t)
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Where the score looks."""
+        return self.score.sites
+
+    def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor:
+        """Let the score see what the host's operator gave."""
+        self.score.see(y, t)
+        return y
 
     def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
         """Rank the patches by their score."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from torch import nn
-
 from mmsparse.models.hosts.views.base import View
 from mmsparse.models.necks.base import BaseSparsifier
 from mmsparse.models.ops.attention import Probe
@@ -18,7 +16,7 @@ class NoOp(BaseSparsifier):
     moves_rows = False
 
     def __init__(self, view: View):
-        nn.Module.__init__(self)  # no keep rate
+        super().__init__()
         self.layers = tuple(range(1, view.depth + 1))
 
     def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:

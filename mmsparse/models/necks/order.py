@@ -7,7 +7,7 @@ from itertools import permutations
 
 from mmsparse.errors import InputError
 from mmsparse.models.necks.base import BaseSparsifier
-from mmsparse.models.ops.losses import has_losses
+from mmsparse.models.part import has_losses
 
 
 def check_order(sparsifiers: Sequence[BaseSparsifier]) -> None:

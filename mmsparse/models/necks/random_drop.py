@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from mmsparse.models.necks.base import BaseSparsifier, kept
+from mmsparse.models.necks.base import KeepRateSparsifier, kept
 from mmsparse.models.ops.attention import Probe
 from mmsparse.registry import MODELS
 from mmsparse.structures.tokens import Plan, Tokens
 
 
 @MODELS.register_module()
-class RandomDrop(BaseSparsifier):
+class RandomDrop(KeepRateSparsifier):
     """Keep ceil(rate·n) of the n present patches at some layers; one draw per layer for all images, another in every training step.
 
     In evaluation the draw depends on the layer and the number of rows alone, so that a batch equals its images one by one.

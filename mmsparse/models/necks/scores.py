@@ -16,6 +16,7 @@ class Score(nn.Module):
         name: in configs.
         needs_class_token: whether the host must have one.
         sums_to_one: whether the scores of all rows are shares of one whole, so that they can be raw weights.
+        sites: what it sees, of `mmsparse.models.part.SITES`.
         first_layer: first layer at which the score exists, counted from 1.
     """
 
@@ -23,13 +24,14 @@ class Score(nn.Module):
     needs_class_token = False
     sums_to_one = False
     first_layer = 1
+    sites: tuple[str, ...] = ()
 
     def forward(self, probe: Probe, tokens: Tokens) -> Tensor:
         """Return B×N, float32 or wider; the row with the higher score stays."""
         raise NotImplementedError
 
-    def site(self, name: str, layer: int, y: Tensor, t: Tokens) -> None:
-        """See what passes a site of the block loop; may set `t.carry[key]`."""
+    def see(self, y: Tensor, t: Tokens) -> None:
+        """See what an operator at one of `sites` gave, B×N×C; may set `t.carry[key]`."""
 
 
 class ClassAttention(Score):
@@ -69,14 +71,14 @@ class Shift(Score):
     """Norm of what the previous layer's FFN added to a row (representation shift, arXiv 2508.00367); needs no attention map."""
 
     name = 'shift'
+    sites = ('mlp',)
     first_layer = 2
 
     def forward(self, probe: Probe, tokens: Tokens) -> Tensor:
         return tokens.carry['shift'].squeeze(-1)
 
-    def site(self, name: str, layer: int, y: Tensor, t: Tokens) -> None:
-        if name == 'mlp':
-            t.carry['shift'] = _norm(y).unsqueeze(-1)
+    def see(self, y: Tensor, t: Tokens) -> None:
+        t.carry['shift'] = _norm(y).unsqueeze(-1)
 
 
 def _norm(x: Tensor) -> Tensor:

@@ -81,7 +81,7 @@ class ToMe(BaseSparsifier):
     proportional = asks_attention = True
 
     def __init__(self, view: View, r: int | Sequence[int] = 8, inflect: float = 0.0, metric: str = 'key'):
-        nn.Module.__init__(self)  # counts, and no keep rate
+        super().__init__()
         name = type(self).__name__
         if metric not in METRICS:
             raise InputError(f'{name}: received metric={metric!r}, expected one of {METRICS}.')

@@ -121,11 +121,3 @@ def collect(ctx: LossContext, parts: Sequence[nn.Module]) -> dict[str, Tensor]:
         for name, value in part.losses(ctx).items():
             collected[name if name not in collected else f'{name}_{number}'] = value
     return collected
-
-
-def has_losses(part) -> bool:
-    """Tell whether a part, or a class of parts, has losses of its own."""
-    from mmsparse.models.adapters.base import BaseAdapter
-    from mmsparse.models.necks.base import BaseSparsifier
-
-    return getattr(part.losses, '__func__', part.losses) not in (BaseAdapter.losses, BaseSparsifier.losses)

@@ -1,0 +1,69 @@
+"""What adapters and sparsifiers share: they act at named sites of the block loop, and may have losses."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from torch import Tensor, nn
+
+from mmsparse.errors import InputError
+from mmsparse.models.ops.losses import LossContext
+from mmsparse.structures.tokens import Tokens
+
+SITES = ('embed', 'norm1', 'q', 'k', 'v', 'proj', 'attn', 'norm2', 'fc1', 'fc2', 'mlp', 'block', 'norm')
+
+
+class Part(nn.Module):
+    """An adapter or a sparsifier.
+
+    What belongs to one pass rides in ``t.carry`` (a tensor per row) or ``t.notes``, never on the part: `with_cp` runs blocks again.
+
+    Attributes:
+        sites: where `site` is asked, of `SITES`; set by the class or when it is built.
+        reads_rows: True if the method uses other rows of the last block's output than the class token; all rows are then computed.
+    """
+
+    sites: tuple[str, ...] = ()
+    reads_rows = False
+
+    def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor:
+        """Return what the network goes on with instead of `y`, in its shape; asked at `sites` alone, sparsifiers before adapters.
+
+        `x` and `y` have the same tokens, except under a sparsifier that chooses the FFN's rows: at mlp `x` is then those rows alone.
+        Keys and values may be given rows that are no tokens, where nothing reduces and no position is rotary.
+
+        Args:
+            name: one of `sites`.
+            layer: counted from 1; 0 at embed.
+            x: the operator's input.
+            y: its output; at attn and mlp after layer scale and drop-path, before the residual sum.
+            t: the sequence; `t.x_bnc` is the residual stream entering the branch, after the reduction for norm2 to mlp.
+                None at embed. A site may set `t.carry[key]` and `t.notes[key]`.
+        """
+        return y
+
+    def losses(self, ctx: LossContext) -> dict[str, Tensor]:
+        """Return the losses of this method by name; the names that contain 'loss' are summed. See `mmsparse.SparseClassifier`."""
+        return {}
+
+
+def has_losses(part: Part | type[Part]) -> bool:
+    """Tell whether a part, or a class of parts, has losses of its own."""
+    return getattr(part.losses, '__func__', part.losses) is not Part.losses
+
+
+def check_sites(part: Part) -> None:
+    """Refuse a part that would never be asked: a site that the loop does not have, none at all, or no `site` to ask.
+
+    Raises:
+        InputError: names the part, the site and the nearest right one.
+    """
+    name, acts = type(part).__name__, type(part).site is not Part.site
+    for wrong in set(part.sites) - set(SITES):
+        close = get_close_matches(str(wrong), SITES, n=1)
+        raise InputError(f'{name}: received the site {wrong!r}.{f" Did you mean {close[0]!r}?" if close else ""} Known: {", ".join(SITES)}.')
+    if acts != bool(part.sites) and not isinstance(type(part).sites, property):  # a property knows why there is none
+        raise InputError(
+            f'{name}: received sites={part.sites!r} and {"a" if acts else "no"} method site, so it would never act. '
+            "Say where it acts, such as sites = ('mlp',), and what it does there."
+        )
