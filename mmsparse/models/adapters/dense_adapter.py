@@ -73,9 +73,10 @@ class DenseAdapter(BaseAdapter):
         check_flag('DenseAdapter: received up_bias', up_bias)
         check_dropout('DenseAdapter', dropout)
         self.scale, self.fusion = scale, fusion
-        self.number = next(self._numbers)  # two in a list keep their histories apart
         self.distance = {name: distance for name, distance in (('prev', 1), ('skip', skip)) if name in inputs}
         layers = range(1, view.depth + 1)
+        number = next(self._numbers)  # two in a list keep their histories apart
+        self.keys = {layer: f'dense_adapter.{number}.{layer}' for layer in layers}
         readers = {layer: [layer + distance for distance in self.distance.values() if layer + distance in layers] for layer in layers}
         self.last_reader = {layer: max([layer, *later]) for layer, later in readers.items()}
         self.dropout = nn.Dropout(dropout)
@@ -112,12 +113,12 @@ class DenseAdapter(BaseAdapter):
         inputs = {'x': t.x_bnc}
         for source, distance in self.distance.items():
             if layer > distance:
-                inputs[source] = t.carry[self._key(layer - distance)]
+                inputs[source] = t.carry[self.keys[layer - distance]]
         da_bnc = self._output(self.layers[str(layer)], inputs)
-        t.carry[self._key(layer)] = da_bnc
+        t.carry[self.keys[layer]] = da_bnc
         for old, last_reader in self.last_reader.items():
             if last_reader == layer:  # nobody reads it again
-                t.carry.pop(self._key(old), None)
+                t.carry.pop(self.keys[old], None)
         return y + da_bnc
 
     def _output(self, part: nn.ModuleDict, inputs: dict[str, Tensor]) -> Tensor:
@@ -127,13 +128,10 @@ class DenseAdapter(BaseAdapter):
         if self.fusion == 'early':
             out_bnc = up(self._hidden(down(sum(inputs.values()))))
         elif self.fusion == 'late':
-            out_bnc = sum(up[name](self._hidden(down[name](value))) for name, value in inputs.items())
+            out_bnc = sum([up[name](self._hidden(down[name](value))) for name, value in inputs.items()])
         else:
-            out_bnc = up(self._hidden(sum(down[name](value) for name, value in inputs.items())))
+            out_bnc = up(self._hidden(sum([down[name](value) for name, value in inputs.items()])))
         return out_bnc * self.scale
 
     def _hidden(self, z_bnd: Tensor) -> Tensor:
         return self.dropout(torch.relu(z_bnd))
-
-    def _key(self, layer: int) -> str:
-        return f'dense_adapter.{self.number}.{layer}'

@@ -14,7 +14,7 @@ def fused_qkv(linear: nn.Module, hq_bnc: Tensor, h_bnc: Tensor, bias: Tensor | N
     Args:
         bias: of a linear whose bias the host keeps elsewhere.
     """
-    if is_plain(linear) and (bias is not None or hq_bnc is not h_bnc):
+    if (bias is not None or hq_bnc is not h_bnc) and is_plain(linear):
         return packed_qkv(linear.weight, linear.bias if bias is None else bias, hq_bnc, h_bnc)
 
     def parts(x_bnc: Tensor) -> tuple[Tensor, ...]:

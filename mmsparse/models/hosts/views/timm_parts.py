@@ -42,8 +42,8 @@ class TimmParts:
 
     def heads_of(self, block: nn.Module, q_bnc: Tensor, k_bnc: Tensor, v_bnc: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         attn = block.attn
-        q_bhnd, k_bhnd, v_bhnd = (split_heads(x_bnc, attn.num_heads) for x_bnc in (q_bnc, k_bnc, v_bnc))
-        return attn.q_norm(q_bhnd), attn.k_norm(k_bhnd), v_bhnd
+        q_bhnd, k_bhnd = split_heads(q_bnc, attn.num_heads), split_heads(k_bnc, attn.num_heads)
+        return attn.q_norm(q_bhnd), attn.k_norm(k_bhnd), split_heads(v_bnc, attn.num_heads)
 
     def scale(self, block: nn.Module) -> float:
         return block.attn.scale
