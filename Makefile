@@ -2,11 +2,12 @@
 # make demo  shows what sparse-tuning is worth, on real data, offline, in minutes
 # make tables counts the networks of all configs again and writes docs/paper_tables.md
 # make test  runs the tests in it; make lint checks the style. Another place: make test VENV=/tmp/env
+# make matrix runs the combinations of host, adapter and sparsifier that make test leaves out: there every two meet, here all three
 # make oldest installs the package with the oldest versions that pyproject.toml allows, and runs a part of the tests
 VENV ?= .venv
 PYTHON = $(VENV)/bin/python
 
-.PHONY: env demo tables test lint oldest
+.PHONY: env demo tables test matrix lint oldest
 
 env: $(VENV)/installed
 
@@ -24,6 +25,9 @@ tables: env
 # One thread per process: tiny models on several threads are many times slower wherever a core is busy.
 test: env
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest
+
+matrix: env
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m matrix tests/test_matrix.py
 
 lint: env
 	$(PYTHON) -m ruff check

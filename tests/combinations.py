@@ -1,6 +1,7 @@
 """Every registered adapter and sparsifier on small hosts of every kind: what the tests that cross them share."""
 
 import inspect
+from itertools import combinations, product
 
 import torch
 from mmpretrain.structures import DataSample
@@ -68,6 +69,21 @@ def options(name: str) -> dict:
 
 
 ADAPTERS, SPARSIFIERS = ({name: options(name) for name in names} for names in (adapters(), sparsifiers()))
+
+
+def pairs(case: tuple) -> set:
+    """Every two values of a case, each with its place in it."""
+    return set(combinations(enumerate(case), 2))
+
+
+def pairwise(*choices) -> list[tuple]:
+    """Few cases of the product of `choices` in which every two values of different choices meet, always the same ones."""
+    cases = list(product(*choices))
+    missing, chosen = set().union(*map(pairs, cases)), []
+    while missing:
+        chosen.append(max(cases, key=lambda case: len(pairs(case) & missing)))  # of equals the first
+        missing -= pairs(chosen[-1])
+    return chosen
 
 
 def classifier(host: str, adapter, sparsifier=None):

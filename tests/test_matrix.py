@@ -3,13 +3,14 @@
 import os
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
 import torch
 
 import combinations
-from combinations import HOSTS, adapters, classifier, images, loss, sparsifiers
+from combinations import HOSTS, adapters, classifier, images, loss, pairwise, sparsifiers
 from hosts import draw
 from mmsparse.errors import InputError
 from mmsparse.models.hosts.host_weights import digest
@@ -19,7 +20,8 @@ from mmsparse.state.files import read_state, write_state
 from mmsparse.state.kept import kept
 
 ADAPTERS, SPARSIFIERS = adapters(), sparsifiers()
-CASES = [(host, adapter, sparsifier) for host in HOSTS for adapter in ADAPTERS for sparsifier in SPARSIFIERS]
+PAIRWISE = pairwise(HOSTS, ADAPTERS, SPARSIFIERS)
+CASES = [pytest.param(*case, marks=[] if case in PAIRWISE else pytest.mark.matrix) for case in product(HOSTS, ADAPTERS, SPARSIFIERS)]
 TESTS = Path(__file__).parent
 
 DISTRIBUTED = """
@@ -52,6 +54,14 @@ distributed.destroy_process_group()
 
 def test_every_combination_is_tried():
     assert len(ADAPTERS) >= 10 and len(SPARSIFIERS) >= 8 and len(HOSTS) >= 5 and len(CASES) == len(ADAPTERS) * len(SPARSIFIERS) * len(HOSTS)
+
+
+def test_every_pair_is_tried_by_default():
+    default = [case.values for case in CASES if not case.marks]
+    assert len(default) == len(PAIRWISE) < len(CASES) / 4
+    for first, second in ((HOSTS, ADAPTERS), (HOSTS, SPARSIFIERS), (ADAPTERS, SPARSIFIERS)):
+        together = set(product(first, second))
+        assert not together - {(a, b) for case in default for a in case for b in case}
 
 
 def backbone_outputs(model, inputs, adapt=True):
