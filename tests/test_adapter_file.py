@@ -17,7 +17,7 @@ from hosts import build
 from mmsparse import load
 from mmsparse.errors import InputError
 from mmsparse.state.files import newest, read_resume, read_state
-from mmsparse.state.kept import fingerprints, kept, unwrapped
+from mmsparse.state.kept import adapter_tensors, fingerprints, unwrapped
 from small_run import ROOT, write_run
 from small_state import change_card, change_tensors, copy_of, train
 
@@ -56,7 +56,7 @@ def test_running_statistics_outside_the_host_are_kept(small):
     model = small.runner.model
     model.head.norm = torch.nn.BatchNorm1d(4)
     try:
-        assert {'head.norm.running_mean', 'head.norm.num_batches_tracked'} < kept(model).keys()
+        assert {'head.norm.running_mean', 'head.norm.num_batches_tracked'} < adapter_tensors(model).keys()
     finally:
         del model.head.norm
 
@@ -66,7 +66,7 @@ def test_where_a_part_of_the_host_trains_that_part_is_kept_and_leaves_the_finger
     backbone.view.filed = {}  # as if read from a file: of a drawn host the seed counts
     (before,) = fingerprints(backbone).values()
     backbone.host.blocks[1].norm1.weight.requires_grad_(True)
-    assert kept(backbone).keys() == {'host.blocks.1.norm1.weight'}
+    assert adapter_tensors(backbone).keys() == {'host.blocks.1.norm1.weight'}
     (between,) = fingerprints(backbone).values()
     backbone.host.blocks[1].norm1.weight.data += 1
     (after,) = fingerprints(backbone).values()

@@ -16,10 +16,10 @@ from hosts import HOSTS, draw, mmpretrain_host, timm_host
 from mmsparse.errors import InputError
 from mmsparse.models.hosts.host_weights import digest, fingerprint
 from mmsparse.registry import MODELS
-from mmsparse.state.agreement import merged
+from mmsparse.state.agreement import full_state_dict
 from mmsparse.state.card import describe
 from mmsparse.state.files import State
-from mmsparse.state.kept import fingerprints, kept
+from mmsparse.state.kept import adapter_tensors, fingerprints
 from test_host_weights import jax_arrays
 
 LIBRARIES = ('timm', 'mmpretrain', 'open_clip')
@@ -113,9 +113,9 @@ def test_drawn_hosts_differ_by_architecture_alone():
 
 
 def state_of(model, **frozen):
-    card = describe(model, digest(kept(model)), {}, None, {}, 1, 1)
+    card = describe(model, digest(adapter_tensors(model)), {}, None, {}, 1, 1)
     card.frozen['host'].update(frozen)
-    return State(Path('adapter.safetensors'), card, {name: value.clone() for name, value in kept(model).items()})
+    return State(Path('adapter.safetensors'), card, {name: value.clone() for name, value in adapter_tensors(model).items()})
 
 
 @pytest.mark.parametrize('adapter', ['mmsparse.BitFit', 'mmsparse.LinearProbe'])
@@ -124,10 +124,10 @@ def test_states_of_before_still_load(tmp_path, library, adapter):
     for host in (HOSTS[library], resized(library, dict(files(tmp_path))[library])):
         model = model_of(host, adapter)
         trains = frozenset(name for name, parameter in model.host.named_parameters() if parameter.requires_grad)
-        merged(model, state_of(model, fingerprint=fingerprint(model.host, trains)))
-        merged(model, state_of(model))
+        full_state_dict(model, state_of(model, fingerprint=fingerprint(model.host, trains)))
+        full_state_dict(model, state_of(model))
         with pytest.raises(InputError, match='belongs to another host'):
-            merged(model, state_of(model, fingerprint='0' * 64))
+            full_state_dict(model, state_of(model, fingerprint='0' * 64))
 
 
 @pytest.mark.parametrize('library', LIBRARIES)
@@ -135,7 +135,7 @@ def test_full_tuning_asks_for_no_host(tmp_path, library):
     path = dict(files(tmp_path))[library]
     model = model_of(resized(library, path), 'mmsparse.FullTuning')
     assert 'pos_embed' not in {name for name, value in model.host.named_parameters() if not value.requires_grad}
-    merged(model, state_of(model))
+    full_state_dict(model, state_of(model))
 
 
 def test_a_shallow_copy_of_the_view_keeps_what_the_file_said(tmp_path):

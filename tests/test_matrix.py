@@ -14,10 +14,10 @@ from combinations import HOSTS, adapters, classifier, images, loss, pairwise, sp
 from hosts import draw
 from mmsparse.errors import InputError
 from mmsparse.models.hosts.host_weights import digest
-from mmsparse.state.agreement import merged
+from mmsparse.state.agreement import full_state_dict
 from mmsparse.state.card import describe
 from mmsparse.state.files import read_state, write_state
-from mmsparse.state.kept import kept
+from mmsparse.state.kept import adapter_tensors
 
 ADAPTERS, SPARSIFIERS = adapters(), sparsifiers()
 PAIRWISE = pairwise(HOSTS, ADAPTERS, SPARSIFIERS)
@@ -93,13 +93,13 @@ def test_combination(host, adapter, sparsifier, tmp_path):
     value.backward()
     assert value.isfinite() and all(p.grad.isfinite().all() for p in model.parameters() if p.requires_grad)
 
-    trained = kept(model)
+    trained = adapter_tensors(model)
     with torch.no_grad():
         for tensor in trained.values():
             tensor.add_(0.1)
     write_state(tmp_path / 'state', trained, describe(model, digest(trained), {}, None, {}, 1, 1))
     again = classifier(host, adapter, sparsifier)
-    again.load_state_dict(merged(again, read_state(tmp_path / 'state')))
+    again.load_state_dict(full_state_dict(again, read_state(tmp_path / 'state')))
     assert torch.equal(backbone_outputs(again, images()), backbone_outputs(model, images()))
 
     if part.folds:
@@ -109,7 +109,7 @@ def test_combination(host, adapter, sparsifier, tmp_path):
         assert len(own.adapters) == 0
         torch.testing.assert_close(backbone_outputs(model, images().double()), before, rtol=0, atol=1e-9)
         with pytest.raises(InputError, match='Save before fold'):
-            kept(model)
+            adapter_tensors(model)
 
 
 def test_two_processes_train_every_pair_without_looking_for_unused_parameters(tmp_path):

@@ -13,13 +13,13 @@ from safetensors.torch import load_file
 
 from combinations import CLASSES, HOSTS, SIDE, WIDTH, images
 from hosts import assert_near, draw
-from mmsparse.apis.adapted import build
+from mmsparse.apis.adapted import build_classifier
 from mmsparse.convert.merge import merge
 from mmsparse.errors import InputError
 from mmsparse.models.hosts.host_weights import digest
 from mmsparse.state.card import describe
 from mmsparse.state.files import write_state
-from mmsparse.state.kept import kept
+from mmsparse.state.kept import adapter_tensors
 from small_run import ROOT
 
 LORA = dict(type='mmsparse.LoRA', rank=2, alpha=3, targets=('q', 'k', 'v', 'proj', 'fc1', 'fc2'))
@@ -33,11 +33,11 @@ def write_config(folder, host, adapter, sparsifier=None, out_type='cls_token', w
     head = dict(type='LinearClsHead', num_classes=CLASSES, in_channels=width)
     cfg = Config(dict(default_scope='mmpretrain', model=dict(type='ImageClassifier', backbone=backbone, head=head), data_preprocessor=PIXELS))
     cfg.dump(folder / 'config.py')
-    model = build(Config.fromfile(folder / 'config.py'))
-    frozen = {key: value.clone() for key, value in model.state_dict().items() if key not in kept(model)}
+    model = build_classifier(Config.fromfile(folder / 'config.py'))
+    frozen = {key: value.clone() for key, value in model.state_dict().items() if key not in adapter_tensors(model)}
     draw(model)
     model.load_state_dict(frozen, strict=False)
-    tensors = kept(model)
+    tensors = adapter_tensors(model)
     write_state(folder / 'state', tensors, describe(model, digest(tensors), cfg.to_dict(), None, {}, 1, 1))
     return folder / 'config.py', folder / 'state', model
 
@@ -152,7 +152,7 @@ def test_a_head_that_the_library_has_not_is_refused_while_the_model_is_whole(tmp
     model.head = torch.nn.Sequential(model.head)
     with pytest.raises(InputError, match='received the head Sequential, but a timm model ends in one linear layer'):
         merge(model, Config.fromfile(config).model)
-    assert not model.backbone.folded and kept(model)
+    assert not model.backbone.folded and adapter_tensors(model)
 
 
 def test_a_shift_without_a_bias_to_take_it_is_refused(tmp_path, capsys):
@@ -172,5 +172,5 @@ def test_nothing_is_saved_or_loaded_after_fold(tmp_path):
     _, _, model = write_config(tmp_path, HOSTS['timm'], BOTH)
     model.backbone.fold()
     with pytest.raises(InputError, match=r'fold\(\) has merged LoRA.* into the host, whose weights no state keeps. Save before fold'):
-        kept(model)
+        adapter_tensors(model)
     assert not any(parameter.requires_grad for parameter in model.backbone.parameters())

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from combinations import CLASSES, HOSTS, images
 from hosts import assert_near, timm_host
-from mmsparse.apis.adapted import adapted, build
+from mmsparse.apis.adapted import adapted, build_classifier
 from mmsparse.cli.launch import read_config
 from mmsparse.convert.peft_format import from_peft, to_peft
 from mmsparse.errors import InputError
@@ -192,7 +192,7 @@ def changed(folder, change):
     run('lora_to_peft.py', config, state, folder / 'peft')
     card, tensors = json.loads((folder / 'peft/adapter_config.json').read_text()), load_file(folder / 'peft/adapter_model.safetensors')
     change(card, tensors)
-    return card, tensors, build(read_config(config))
+    return card, tensors, build_classifier(read_config(config))
 
 
 @pytest.mark.parametrize(

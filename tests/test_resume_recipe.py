@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from mmsparse.errors import InputError
 from mmsparse.state import files, folder
 from mmsparse.state.files import read_state
-from mmsparse.state.kept import kept
+from mmsparse.state.kept import adapter_tensors
 from small_run import write_images, write_run
 from small_state import copy_of, train
 
@@ -155,7 +155,7 @@ def test_the_tensors_beside_a_state_are_refused_and_named(small):
 
 
 @pytest.mark.parametrize('prefix', ['', 'module.', '_orig_mod.', 'model.', 'module._orig_mod.'])
-@pytest.mark.parametrize('part', [lambda model: model.state_dict(), kept], ids=['whole', 'trained'])
+@pytest.mark.parametrize('part', [lambda model: model.state_dict(), adapter_tensors], ids=['whole', 'trained'])
 def test_a_whole_model_is_loaded_under_the_names_of_its_wrappers(small, tmp_path, prefix, part):
     model = small.runner.model
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -228,3 +228,23 @@ def test_a_copy_of_a_state_without_its_optimiser_is_named(small, tmp_path):
     files.write_state(state, read_state(state).tensors, read_state(state).card, content)
     with pytest.raises(InputError, match='what resume needs is not whole, it lacks optimizer'):
         resumed(small, load_from=str(state))
+
+
+@pytest.mark.parametrize(
+    ('entry', 'words'),
+    [
+        (dict(random=[]), 'random: received'),
+        (dict(message_hub='x'), "message_hub: received 'x'"),
+        (dict(meta=dict(epoch=1)), 'it lacks meta.iter'),
+        (dict(meta=dict(epoch=-1, iter=4)), "meta.epoch: received '-1'"),
+        (dict(optimizer=dict(state={}, param_groups=[{}])), 'it lacks param_groups.0.params'),
+    ],
+)
+def test_a_resume_file_of_another_form_names_its_entry(small, tmp_path, entry, words):
+    """Generators that are a list, for one, ended in a TypeError once the weights had been changed."""
+    state = copy_of(small.state, tmp_path / 'epoch_1')
+    content = files.read_resume(read_state(state)) | entry
+    files.write_state(state, read_state(state).tensors, read_state(state).card, content)
+    with pytest.raises(InputError, match=words) as error:
+        resumed(small, load_from=str(state))
+    assert str(state) in str(error.value)

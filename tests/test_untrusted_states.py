@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import mmsparse
-from mmsparse.apis.adapted import adapted, build
+from mmsparse.apis.adapted import adapted, build_classifier
 from mmsparse.convert.peft_format import from_peft, to_peft
 from mmsparse.errors import InputError
 from mmsparse.state.files import newest
@@ -127,7 +127,7 @@ def test_the_command_goes_on_from_a_state_without_running_its_texts(world):
 def test_nothing_in_a_peft_file_is_executed_and_no_pattern_takes_for_ever(world):
     cfg = Config.fromfile(world.config)
     cfg.model.backbone.adapter = dict(type='mmsparse.LoRA', rank=2, alpha=4)
-    model = build(cfg)
+    model = build_classifier(cfg)
     content, tensors = to_peft(model)
     content = json.loads(json.dumps({**content, 'alpha_pattern': {'attn.qkv': 4}, 'auto_mapping': {'base_model_class': 'x', 'parent_library': 'y'}}))
     from_peft(content, tensors, model, 'peft')

@@ -17,7 +17,7 @@ from mmsparse.engine.shape_check import check_shapes
 from mmsparse.errors import InputError
 from mmsparse.evaluation.account import Account, account
 from mmsparse.evaluation.scopes import backbones
-from mmsparse.state.agreement import merged
+from mmsparse.state.agreement import full_state_dict
 from mmsparse.state.files import read_state
 
 
@@ -104,7 +104,7 @@ def _with_weights(cfg: Config, adapter: str | Path | None, deciders: str) -> tup
     if adapter is not None:
         state = read_state(adapter)
         model = build(cfg, weights=True)
-        model.load_state_dict(merged(model, state))
+        model.load_state_dict(full_state_dict(model, state))
         return model, f'Weights: {state.path} on its host.'
     try:
         model = build(cfg, weights=True)

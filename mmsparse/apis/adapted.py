@@ -11,13 +11,13 @@ from torch import nn
 from mmsparse.config.check import check_config
 from mmsparse.errors import InputError
 from mmsparse.models.backbones import SparseViT
-from mmsparse.state.agreement import merged, other_settings
+from mmsparse.state.agreement import full_state_dict, other_settings
 from mmsparse.state.card import plain
 from mmsparse.state.files import read_state
 from mmsparse.state.trust import refuse_foreign_types
 
 
-def build(cfg: Config) -> nn.Module:
+def build_classifier(cfg: Config) -> nn.Module:
     """Build the classifier of a config with its host's weights, in evaluation mode.
 
     Raises:
@@ -38,9 +38,9 @@ def adapted(cfg: Config, adapter: str | Path) -> nn.Module:
     Raises:
         InputError: also a damaged adapter, or another model's.
     """
-    model, state = build(cfg), read_state(adapter)
+    model, state = build_classifier(cfg), read_state(adapter)
     config = plain(cfg.model)
     refuse_foreign_types(state.card, str(state.path), config)
     other_settings(state, config)
-    model.load_state_dict(merged(model, state))
+    model.load_state_dict(full_state_dict(model, state))
     return model

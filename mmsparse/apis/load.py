@@ -12,7 +12,7 @@ from torch import nn
 from mmsparse.apis.peers import equip
 from mmsparse.apis.predict import Predictor
 from mmsparse.errors import InputError
-from mmsparse.state.agreement import merged
+from mmsparse.state.agreement import full_state_dict
 from mmsparse.state.files import read_state
 from mmsparse.state.folder import CARD
 from mmsparse.state.trust import model_config, scope_of
@@ -49,7 +49,7 @@ def load(path: str | Path, device: str | torch.device = 'cpu', host_checkpoint: 
                 f'{file}: the model on this card cannot be built ({type(error).__name__}: {error}). '
                 f'It was written with {state.card.versions}; use these versions, or tools/test.py with a config of your own.'
             ) from error
-    model.load_state_dict(merged(model, state))
+    model.load_state_dict(full_state_dict(model, state))
     model.to(device)
     model.eval()
     model.card = state.card

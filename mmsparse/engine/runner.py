@@ -22,11 +22,11 @@ from mmsparse.errors import InputError
 from mmsparse.models.hosts.host_weights import digest
 from mmsparse.models.hosts.weight_files import read_weights
 from mmsparse.registry import RUNNERS
-from mmsparse.state.agreement import merged, other_settings
+from mmsparse.state.agreement import full_state_dict, other_settings
 from mmsparse.state.card import describe, plain
 from mmsparse.state.files import is_state, newest, read_resume, read_state, write_state
 from mmsparse.state.folder import tidy, writing_to
-from mmsparse.state.kept import kept, unwrapped
+from mmsparse.state.kept import adapter_tensors, unwrapped
 from mmsparse.state.pack import pack
 from mmsparse.state.plain_weights import whole_model
 from mmsparse.state.trust import refuse_foreign_types
@@ -158,7 +158,7 @@ class SparseRunner(Runner):
             checkpoint['param_schedulers'] = _schedules(self.param_schedulers)
         self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
 
-        names = kept(model).keys()
+        names = adapter_tensors(model).keys()
         tensors = {name: value for name, value in checkpoint.pop('state_dict').items() if name in names}
         if 'ema_state_dict' in checkpoint:
             checkpoint['ema_state_dict'] = _without_frozen(checkpoint['ema_state_dict'], model, names)
@@ -250,7 +250,7 @@ class SparseRunner(Runner):
         new_head = bool(self.cfg.get('new_head')) and isinstance(self._train_loop, BaseLoop)  # a test of an untrained head is never meant
         if new_head and self._resume:
             raise InputError('new_head=True: a run goes on with its own head. Set load_from=STATE without --resume.')
-        full = merged(model, state, None if getattr(model, 'open_vocabulary', False) else self._classes(), new_head)
+        full = full_state_dict(model, state, None if getattr(model, 'open_vocabulary', False) else self._classes(), new_head)
         if lines:
             self.logger.warning('\n    '.join([f'{state.path}: the config wins over the card where they differ:', *lines]))
         if not self._resume:

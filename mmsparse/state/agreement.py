@@ -12,14 +12,14 @@ from torch import nn
 from mmsparse.errors import InputError
 from mmsparse.models.hosts.host_weights import tensor_differences
 from mmsparse.state.files import State
-from mmsparse.state.kept import frozen_models, kept, normalisation
+from mmsparse.state.kept import adapter_tensors, frozen_models, normalisation
 
 ABSENT = 'absent'
 HEADS = ('head.', 'decode_head.', 'auxiliary_head.')
 WEIGHTS = ('checkpoint', 'init_cfg', 'checkpoint_grid')  # where a host's weights lie may differ; what they are is proved by the fingerprint
 
 
-def merged(model: nn.Module, state: State, classes: Any = None, new_head: bool = False) -> dict:
+def full_state_dict(model: nn.Module, state: State, classes: Any = None, new_head: bool = False) -> dict:
     """Return the model's whole state dict with the adapter's tensors in it, after every check; the model is not changed yet.
 
     Args:
@@ -36,7 +36,8 @@ def merged(model: nn.Module, state: State, classes: Any = None, new_head: bool =
     if not new_head:
         _same_classes(classes, state)
     left_out = HEADS if new_head else ()
-    ours, theirs = ({name: value for name, value in some.items() if not name.startswith(left_out)} for some in (kept(model), state.tensors))
+    both = adapter_tensors(model), state.tensors
+    ours, theirs = ({name: value for name, value in tensors.items() if not name.startswith(left_out)} for tensors in both)
     _same_tensors(ours, theirs, state)
     state.verify()
     return {**model.state_dict(), **theirs}

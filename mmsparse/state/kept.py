@@ -21,7 +21,7 @@ def frozen_models(model: nn.Module) -> dict[str, FrozenModel]:
     return {paths[id(frozen.module)]: frozen for frozen in named}
 
 
-def kept(model: nn.Module) -> dict[str, Tensor]:
+def adapter_tensors(model: nn.Module) -> dict[str, Tensor]:
     """Return the tensors of a model's state that a file has to hold: parameters and persistent buffers outside frozen models, and what trains in one.
 
     A frozen model in which something trains is no longer run as it was loaded, so its buffers are kept too.

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mmsparse.errors import InputError
 from mmsparse.models.hosts.host_weights import tensor_differences
-from mmsparse.state.kept import kept
+from mmsparse.state.kept import adapter_tensors
 
 PREFIXES = ('module.', '_orig_mod.', 'model.', 'state_dict.')  # wrappers for several processes, compiled models, Lightning's modules
 HOST = 'perhaps with an adapter merged into it (merge_adapter.py). Its own library loads it; here it can be model.backbone.host.checkpoint'
@@ -33,7 +33,7 @@ def whole_model(model: nn.Module, tensors: Mapping[str, Tensor], source: str) ->
     Raises:
         InputError: something that trains is not in the file or of another shape, or the file holds what the model has no place for.
     """
-    own, needed = model.state_dict(), kept(model)
+    own, needed = model.state_dict(), adapter_tensors(model)
     names, prefix = dict(tensors), ''
     while not own.keys() & names.keys() and (found := next((one for one in PREFIXES if names and all(n.startswith(one) for n in names)), '')):
         names, prefix = {name.removeprefix(found): value for name, value in names.items()}, prefix + found

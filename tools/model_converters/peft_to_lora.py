@@ -26,14 +26,14 @@ def parse_args() -> argparse.Namespace:
 if __name__ == '__main__':
     parse_args()  # --help and mistakes are answered here, before seconds of imports
 
-from mmsparse.apis.adapted import build
+from mmsparse.apis.adapted import build_classifier
 from mmsparse.cli.launch import read_config
 from mmsparse.convert.peft_format import from_peft
 from mmsparse.models.hosts.host_weights import digest
 from mmsparse.models.hosts.weight_files import read_tensors
 from mmsparse.state.card import describe
 from mmsparse.state.files import write_state
-from mmsparse.state.kept import kept
+from mmsparse.state.kept import adapter_tensors
 
 
 def main() -> None:
@@ -47,9 +47,9 @@ def main() -> None:
                 f"{card}: cannot be read ({type(error).__name__}: {error}). Expected the folder that peft's save_pretrained wrote."
             ) from error
         cfg = read_config(args.config, args.cfg_options)
-        model = build(cfg)
+        model = build_classifier(cfg)
         from_peft(config, read_tensors(str(file)), model, str(args.peft))
-        tensors = kept(model)
+        tensors = adapter_tensors(model)
         write_state(args.out, tensors, describe(model, digest(tensors), cfg.to_dict(), None, {}, 0, 0))
         print(f'{args.out}: {sum(value.numel() for value in tensors.values()):,} numbers.')
 

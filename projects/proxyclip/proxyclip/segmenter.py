@@ -12,7 +12,7 @@ from mmengine.registry import DefaultScope
 from mmseg.structures import SegDataSample
 
 from mmsparse.registry import MODELS
-from mmsparse.state.agreement import merged
+from mmsparse.state.agreement import full_state_dict
 from mmsparse.state.files import read_state
 
 LONGEST = 1024  # pixels of an answer's longer side: every class has a map of this size while classes are compared
@@ -49,7 +49,7 @@ class Segmenter:
         if adapter:
             state = read_state(adapter)
             state.verify()
-            self.model.load_state_dict(merged(self.model, state))
+            self.model.load_state_dict(full_state_dict(self.model, state))
         self.model.to(device).eval()
         self.scale = next(step.scale for step in cfg.test_pipeline if step.type == 'Resize')
         self.classes = self.model.vocabulary.classes

@@ -230,10 +230,10 @@ def test_transposed_images_give_transposed_features():
 
 
 def test_the_state_of_a_training_free_model_is_empty():
-    from mmsparse.state.kept import frozen_models, kept
+    from mmsparse.state.kept import adapter_tensors, frozen_models
 
     model = build()
-    assert not kept(model)
+    assert not adapter_tensors(model)
     assert frozen_models(model).keys() == {'backbone.host', 'vfm.host'}
     model.init_weights()
     again = build()

@@ -8,7 +8,7 @@ from mmseg.structures import SegDataSample
 from safetensors.torch import load_file
 
 from mmsparse.cli.launch import build_runner
-from mmsparse.state.kept import kept
+from mmsparse.state.kept import adapter_tensors
 from small_proxyclip import build, config, images
 from test_benchmarks import CONFIGS, stand_in
 
@@ -44,7 +44,7 @@ def test_adapters_and_dispatchers_alone_get_gradients(sparsifier):
     losses = model.loss(images(32, 48), samples(torch.zeros(1, 32, 48, dtype=torch.long)))
     sum(value for name, value in losses.items() if 'loss' in name).backward()
     with_gradient = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
-    assert with_gradient == {name for name, parameter in model.named_parameters() if parameter.requires_grad} == set(kept(model))
+    assert with_gradient == {name for name, parameter in model.named_parameters() if parameter.requires_grad} == set(adapter_tensors(model))
     assert with_gradient and all(name.startswith(('backbone.adapters', 'backbone.sparsifiers')) for name in with_gradient)
     assert not model.vfm.training and not model.backbone.host.training
 
@@ -93,9 +93,9 @@ def test_adapters_trained_on_one_benchmark_are_tested_on_another(tmp_path):
     cfg = read('voc20', tmp_path / 'voc')
     cfg.load_from = str(state)
     runner = build_runner(cfg)
-    before = {name: value.clone() for name, value in kept(runner.model).items()}
+    before = {name: value.clone() for name, value in adapter_tensors(runner.model).items()}
     assert 0 <= runner.test()['mIoU'] <= 100
-    after = kept(runner.model)
+    after = adapter_tensors(runner.model)
     assert before.keys() == after.keys() and any(not torch.equal(before[name], after[name]) for name in before)
 
 
