@@ -233,7 +233,7 @@ def test_layer_decay_lowers_the_rate_from_head_to_patches(host):
     stem = next(name for name, module in view.host.named_modules() if module is view.blocks[0])[:-1]
     first, last = (next(rate for name, rate in rates.items() if f'host.{stem}{index}.' in name) for index in (0, view.depth - 1))
     assert (first, last) == (0.5**view.depth, 0.5)
-    assert min(rates.values()) == 0.5 ** (view.depth + 1) == rates[f'backbone.host.{view.operators["embed"]}weight']
+    assert min(rates.values()) == 0.5 ** (view.depth + 1) == rates[f'backbone.host.{view.parts["embed"]}.weight']
     assert rates['head.fc.weight'] == rates['backbone.adapters.1.layers.1.down.weight'] == 1.0
 
 

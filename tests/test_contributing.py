@@ -7,7 +7,16 @@ import pytest
 import torch
 
 from combinations import classifier, loss, options
-from hosts import WITH_CLASS_TOKEN, assert_all_fold_and_the_answer_stays, build, images_for, timm_host, watch
+from hosts import (
+    WITH_CLASS_TOKEN,
+    assert_all_fold_and_the_answer_stays,
+    assert_near,
+    build,
+    images_for,
+    native,
+    timm_host,
+    watch,
+)
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 
@@ -16,8 +25,9 @@ BLOCKS = re.findall(r'```python\n(.*?)```', (Path(__file__).parents[1] / 'CONTRI
 
 @pytest.fixture(scope='module', autouse=True)
 def examples():
-    for block in BLOCKS:
-        exec(compile(block, 'CONTRIBUTING.md', 'exec'), {})
+    modules = [{} for _ in BLOCKS]  # held, as an imported module is: nothing registers a view
+    for block, module in zip(BLOCKS, modules):
+        exec(compile(block, 'CONTRIBUTING.md', 'exec'), module)
     yield
     for name in ('KeepCentre', 'AttentionGain'):
         MODELS.module_dict.pop(name)
@@ -76,8 +86,17 @@ def test_a_new_method_needs_no_entry_in_the_tests_that_cross_all():
     assert model.backbone.adapters[0].gain.grad.any()
 
 
+@pytest.mark.parametrize('sparsifier', [None, dict(type='mmsparse.ToMe', r=0)])
+def test_the_view_runs_a_host_that_had_none(sparsifier):
+    host = timm_host(name='deit_tiny_distilled_patch16_224')
+    raw, pooled = (build(host, sparsifier=sparsifier, out_type=out_type) for out_type in ('raw', 'pooled'))
+    assert type(raw.view).__name__ == 'DistilledView' and raw.view.prefix == 2
+    assert_near(raw(images_for())[-1], native(raw.host, images_for()))
+    assert_near(pooled(images_for())[-1], pooled.host(images_for()))
+
+
 def test_the_examples_are_short():
-    assert [len(block.splitlines()) <= 30 for block in BLOCKS] == [True] * 4
+    assert [len(block.splitlines()) <= 30 for block in BLOCKS] == [True] * 6
     assert len(BLOCKS[0].splitlines()) <= 20
 
 

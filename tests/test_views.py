@@ -11,6 +11,7 @@ from torch import nn
 from hosts import HOSTS, assert_near, build, images_for, mmpretrain_host, native, timm_host
 from mmsparse.errors import InputError
 from mmsparse.models.hosts.views.base import mean_of_patches, resolve
+from mmsparse.models.hosts.views.timm import TimmView
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens, restore
 
@@ -144,6 +145,53 @@ def test_unknown_models_are_refused_with_the_list_of_known_ones():
     beit = timm.create_model('beit_base_patch16_224', img_size=32, patch_size=8, embed_dim=48, depth=1, num_heads=3)
     with pytest.raises(InputError, match=r'timm\.models\.beit\.Beit.*timm\.models\.vision_transformer\.VisionTransformer'):
         resolve(beit)
+
+
+class Strict(TimmView):
+    """Refuses every host."""
+
+    model_types = ()
+
+    def check_parts(self, index, block):
+        raise InputError(f'Strict: block {index} is not to its taste. Use another host.')
+
+
+class Lenient(Strict):
+    """Two classes below a view of the package: runs what that refuses."""
+
+    model_types = ()
+
+    def check_parts(self, index, block):
+        pass
+
+
+@pytest.fixture
+def own_views(monkeypatch):
+    """Views of a user for a type of model that the package knows."""
+    for view in (Strict, Lenient):
+        monkeypatch.setattr(view, 'model_types', TimmView.model_types)
+
+
+def test_of_several_views_the_first_that_does_not_refuse_runs_the_host(own_views):
+    known, unknown = (timm.create_model('vit_tiny_patch16_224', depth=1) for _ in range(2))
+    unknown.blocks[0].ls1 = nn.LeakyReLU(1.0)  # a class that TimmView has never heard of
+    assert type(resolve(known)) is TimmView and type(resolve(unknown)) is Lenient
+
+
+def test_where_all_views_refuse_each_says_why(own_views, monkeypatch):
+    monkeypatch.setattr(Lenient, 'check_parts', Strict.check_parts)
+    host = timm.create_model('vit_tiny_patch16_224', depth=1)
+    host.blocks[0].ls1 = nn.LeakyReLU(1.0)
+    refused = r'TimmView: block 1 .* has a ls1 of .*LeakyReLU.*; Strict: block 1 is not to its taste; Lenient: '
+    with pytest.raises(InputError, match=refused):
+        resolve(host)
+
+
+def test_positions_may_lie_deep_in_the_host():
+    view = build('timm').view
+    view.host.stem = nn.Module()
+    view.host.stem.table, view.position_key = nn.Parameter(torch.arange(17.0 * 48).reshape(1, 17, 48)), 'stem.table'
+    assert view.operator(1, 'embed').positions.data_ptr() == view.host.stem.table[0, 1:].data_ptr()
 
 
 @pytest.mark.parametrize(('host', 'size'), [('timm', 40), ('timm', 36), ('mmpretrain', 36)])

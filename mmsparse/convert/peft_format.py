@@ -208,7 +208,7 @@ def _linears(view: View) -> dict[str, tuple[Share, ...]]:
     """Return timm's linear modules in a block and what each of them gives, side by side, in the order of the block."""
     found = {}
     for name in ('qkv', *TARGETS):
-        stem = view.operators.get(name, '').removesuffix('.')
+        stem = view.parts.get(name, '')
         if name == 'fc1' and isinstance(view.operator(1, name), SideBySide):
             found |= {stem.removesuffix('fc1') + part: (Share(name, place, 2),) for place, part in enumerate(GATE_AND_VALUE)}
         elif stem:

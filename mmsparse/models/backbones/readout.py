@@ -37,7 +37,7 @@ class BaseReadout(nn.Module):
         if self.operators is None or self.view.layer_of(key) != self.view.depth:
             return True
         in_block = key.partition(f'.{self.view.depth - 1}.')[2]
-        return in_block.startswith(tuple(self.view.stem(name).removesuffix('.') for name in self.operators))
+        return in_block.startswith(tuple(self.view.path(name) for name in self.operators))
 
     def forward(self, tokens: Tokens, context: object) -> Tokens:
         """Return the tokens to be normed; a new grid is told by fresh ones (`Tokens.start`).

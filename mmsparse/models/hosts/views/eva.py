@@ -1,4 +1,4 @@
-"""timm's Eva family: rotary positions (DINOv3, EVA-02 tiny and small, ViTs with RoPE) or learned ones, plain or gated FFNs."""
+"""timm's Eva family: rotary (DINOv3, EVA-02 tiny and small) or learned positions, plain or gated FFNs."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.views.base import QKV, View
 from mmsparse.models.hosts.views.operators import Operator, SideBySide
+from mmsparse.models.hosts.views.parts import QKV
 from mmsparse.models.hosts.views.projections import fused_qkv
-from mmsparse.models.hosts.views.timm_parts import FFN, TimmParts, timm_pooled
+from mmsparse.models.hosts.views.timm_parts import FFN, TimmParts
 from mmsparse.structures.tokens import Tokens
 
 PHASE = 'phase'
 KNOWN_ROPE = ('RotaryEmbeddingCat', 'RotaryEmbeddingDinoV3')
 
 
-class EvaView(TimmParts, View):
+class EvaView(TimmParts):
     """A ``timm.models.eva.Eva``, pre-norm.
 
-    Phases are a matter of rows, so they ride every plan in ``Tokens.carry``, as sine and cosine − 1: a row without position (class token,
-    registers, prompts) holds zeros. A merged row has the mean of the phases behind it.
+    A phase belongs to a token, so phases ride every plan in ``Tokens.carry``, as sine and cosine − 1: a token without
+    position (class token, registers, prompts) holds zeros. A merged token has the mean of the phases behind it.
     """
 
     model_types = ('timm.models.eva.Eva',)
@@ -32,27 +32,23 @@ class EvaView(TimmParts, View):
         '': ('timm.models.eva.EvaBlock',),
         'attn': ('timm.models.eva.EvaAttention', 'timm.layers.attention.AttentionRope'),
     } | FFN
-    operators = dict(embed='patch_embed.proj.', norm1='norm1.', proj='attn.proj.', norm2='norm2.', fc1='mlp.fc1.', fc2='mlp.fc2.', norm='norm.')
 
     def __init__(self, host: nn.Module, name: str | None = None, source: str = 'as given'):
-        super().__init__(host)
-        self.describe(host, name or 'timm Eva', source)
-        for index, block in enumerate(host.blocks, start=1):
-            self.check_parts(index, block)
-            if block.attn.gate is not None or getattr(block.attn, 'num_kv_groups', 1) > 1:
-                raise InputError(
-                    f'{self.name}: block {index} gates its attention or shares keys among heads, which EvaView cannot run. Use another host.'
-                )
-        self.heads = host.blocks[0].attn.num_heads
-        fused = host.blocks[0].attn.qkv is not None
-        self.operators = self.operators | (dict(qkv='attn.qkv.') if fused else {name: f'attn.{name}_proj.' for name in QKV})
+        super().__init__(host, name, source)
         if host.rope is not None and type(host.rope).__name__ not in KNOWN_ROPE:
             raise InputError(
-                f'{self.name}: its rotary positions are {type(host.rope).__name__}, with phases of their own for every head or layer; EvaView keeps '
-                f'one phase per row. Known: {", ".join(KNOWN_ROPE)}.'
+                f'{self.name}: its rotary positions are {type(host.rope).__name__}, with phases of their own for '
+                f'every head or layer; EvaView keeps one phase per token. Known: {", ".join(KNOWN_ROPE)}.'
             )
-        if host.patch_drop is not None:
-            raise InputError(f'{self.name}: received patch_drop_rate, which loses track of rows. Leave it out and use a sparsifier.')
+        if host.blocks[0].attn.qkv is None:
+            self.parts = self.without('qkv') | {key: f'attn.{key}_proj' for key in QKV}
+
+    def check_parts(self, index: int, block: nn.Module) -> None:
+        super().check_parts(index, block)
+        if block.attn.gate is not None or getattr(block.attn, 'num_kv_groups', 1) > 1:
+            raise InputError(
+                f'{self.name}: block {index} gates its attention or shares keys among heads, which EvaView cannot run. Use another host.'
+            )
 
     def embed(self, images: Tensor, site: Callable[[Tensor], Tensor]) -> Tokens:
         grid = self.grid_of(images)
@@ -66,19 +62,19 @@ class EvaView(TimmParts, View):
 
     def qkv(self, block: nn.Module, hq_bnc: Tensor, h_bnc: Tensor) -> tuple[Tensor, ...]:
         attn = block.attn
-        if attn.qkv is None:
-            return attn.q_proj(hq_bnc), attn.k_proj(h_bnc), attn.v_proj(h_bnc)
-        bias = None if getattr(attn, 'q_bias', None) is None else torch.cat((attn.q_bias, attn.k_bias, attn.v_bias))
-        return fused_qkv(attn.qkv, hq_bnc, h_bnc, bias)
+        if getattr(attn, 'q_bias', None) is None:
+            return super().qkv(block, hq_bnc, h_bnc)
+        return fused_qkv(attn.qkv, hq_bnc, h_bnc, torch.cat((attn.q_bias, attn.k_bias, attn.v_bias)))
 
     def turn(self, block: nn.Module, x_bhnd: Tensor, t: Tokens) -> Tensor:
-        """Rotate queries or keys of the first rows by their phases."""
+        """Rotate queries or keys of the first tokens by their phases."""
         if PHASE not in t.carry:
             return x_bhnd
         from timm.layers import apply_rot_embed_cat
 
         sin_b1nd, cos_b1nd = t.carry[PHASE][:, None, : x_bhnd.shape[2]].chunk(2, dim=-1)
-        return apply_rot_embed_cat(x_bhnd, torch.cat([sin_b1nd, cos_b1nd + 1], dim=-1), half=block.attn.rotate_half).to(x_bhnd.dtype)
+        phase_b1nd = torch.cat([sin_b1nd, cos_b1nd + 1], dim=-1)
+        return apply_rot_embed_cat(x_bhnd, phase_b1nd, half=block.attn.rotate_half).to(x_bhnd.dtype)
 
     def attention_branch(self, block: nn.Module, y_bnc: Tensor) -> Tensor:
         y_bnc = block.attn.proj_drop(y_bnc)
@@ -87,9 +83,6 @@ class EvaView(TimmParts, View):
     def mlp_branch(self, block: nn.Module, y_bnc: Tensor) -> Tensor:
         y_bnc = block.mlp.drop2(y_bnc)
         return block.drop_path2(y_bnc if block.gamma_2 is None else block.gamma_2 * y_bnc)
-
-    def pooled(self, t: Tokens) -> Tensor:
-        return timm_pooled(self, t, self.prefix)
 
     def operator(self, layer: int, name: str) -> Operator | SideBySide | None:
         """As for every host, but fused q, k and v may keep their biases apart, with none for k."""

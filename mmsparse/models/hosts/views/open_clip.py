@@ -16,8 +16,9 @@ from mmsparse.models.hosts.host_weights import seeded, sketching
 from mmsparse.models.hosts.hubs import pretrained_open_clip
 from mmsparse.models.hosts.pixels import open_clip_pixels
 from mmsparse.models.hosts.position_tables import checked_grid, resampled
-from mmsparse.models.hosts.views.base import View, mean_of_patches, qualified
-from mmsparse.models.hosts.views.projections import packed_qkv, split_heads
+from mmsparse.models.hosts.views.base import View, mean_of_patches
+from mmsparse.models.hosts.views.parts import qualified
+from mmsparse.models.hosts.views.projections import packed_qkv
 from mmsparse.models.hosts.weight_files import checked
 from mmsparse.registry import MODELS
 from mmsparse.structures.tokens import Tokens
@@ -43,36 +44,35 @@ class OpenClipView(View):
         'mlp.c_proj': LINEAR,
         'ls_2': SCALE,
     }
-    operators = dict(
-        embed='conv1.',
-        norm1='ln_1.',
+    parts = dict(
+        blocks='transformer.resblocks',
+        heads='attn.num_heads',
+        dropout='attn.dropout',
+        embed='conv1',
+        norm1='ln_1',
         qkv='attn.in_proj_',
-        proj='attn.out_proj.',
-        norm2='ln_2.',
-        fc1='mlp.c_fc.',
-        fc2='mlp.c_proj.',
-        norm='ln_post.',
+        proj='attn.out_proj',
+        norm2='ln_2',
+        fc1='mlp.c_fc',
+        fc2='mlp.c_proj',
+        norm='ln_post',
     )
+    chains = dict(attention_branch=('ls_1',), activation=('mlp.gelu',), mlp_branch=('ls_2',))
     position_key = 'positional_embedding'
     after_blocks = ('ln_post.', 'proj')
 
     def __init__(self, host: nn.Module, name: str | None = None, source: str = 'as given'):
-        super().__init__(host)
-        self.name, self.source = name or 'open_clip VisionTransformer', source
-        self.blocks, self.depth, self.width = host.transformer.resblocks, len(host.transformer.resblocks), host.conv1.out_channels
-        self.class_token, self.prefix, self.any_size = True, 1, True
+        super().__init__(host, name, source)
+        self.width, self.class_token, self.prefix, self.any_size = host.conv1.out_channels, True, 1, True
         self.patch, self.grid = tuple(host.patch_size), tuple(host.grid_size)
         self.divide(*host.image_size)
-        for index, block in enumerate(self.blocks, start=1):
-            self.check_parts(index, block)
-        self.heads = self.blocks[0].attn.num_heads
-        if host.final_ln_after_pool:  # the rows get no norm of their own
-            self.operators = {name: stem for name, stem in self.operators.items() if name != 'norm'}
+        if host.final_ln_after_pool:  # the tokens get no norm of their own
+            self.parts = self.without('norm')
         if host.attn_pool is not None:
             raise InputError(f'{self.name}: this tower ends in attentional pooling ({type(host.attn_pool).__name__}), which OpenClipView cannot run.')
         if not isinstance(host.patch_dropout, nn.Identity):
             raise InputError(
-                f'{self.name}: received patch_dropout={host.patch_dropout.prob}, which loses track of rows. Leave it out and use a sparsifier.'
+                f'{self.name}: received patch_dropout={host.patch_dropout.prob}, which loses track of tokens. Leave it out and use a sparsifier.'
             )
 
     def embed(self, images: Tensor, site: Callable[[Tensor], Tensor]) -> Tokens:
@@ -83,14 +83,11 @@ class OpenClipView(View):
         return Tokens.start(host.ln_pre(x_bnc), self.prefix, grid)
 
     def positions(self, grid: tuple[int, int]) -> Tensor:
-        """Position embeddings for a patch grid, (1 + h·w)×C; another than the host's own is resized as open_clip resizes checkpoints."""
+        """Position embeddings for a patch grid, (1 + h·w)×C, resized as open_clip resizes checkpoints."""
         table_nc = self.host.positional_embedding
         if grid == self.grid:  # grids, not counts: 7×28 patches are as many as 14×14
             return table_nc
         return resampled(table_nc.unsqueeze(0), self.grid, grid, self.prefix)[0]
-
-    def norm1(self, block: nn.Module, x_bnc: Tensor) -> Tensor:
-        return block.ln_1(x_bnc)
 
     def qkv(self, block: nn.Module, hq_bnc: Tensor, h_bnc: Tensor) -> tuple[Tensor, ...]:
         return packed_qkv(*self._in_proj(block), hq_bnc, h_bnc)
@@ -100,45 +97,13 @@ class OpenClipView(View):
         return F.linear(h_bnc, weight[2 * self.width :], bias[2 * self.width :])
 
     def _in_proj(self, block: nn.Module) -> tuple[Tensor, Tensor]:
-        if not isinstance(block.attn, nn.MultiheadAttention):  # its class once it is parametrized is one; what wraps it would never run
+        if not isinstance(block.attn, nn.MultiheadAttention):  # what wraps it would never run
             raise InputError(
-                f'{self.name}: received a {qualified(block.attn)} around the attention of a block, whose weights q, k and v would be read past. Wrap '
-                'linear layers only (out_proj, c_fc, c_proj), or adapt q, k and v by an adapter of ours, such as mmsparse.LoRA.'
+                f'{self.name}: received a {qualified(block.attn)} around the attention of a block, whose weights q, k '
+                'and v would be read past. Wrap linear layers only (out_proj, c_fc, c_proj), or adapt q, k and v by '
+                'an adapter of ours, such as mmsparse.LoRA.'
             )
         return block.attn.in_proj_weight, block.attn.in_proj_bias
-
-    def heads_of(self, block: nn.Module, q_bnc: Tensor, k_bnc: Tensor, v_bnc: Tensor) -> tuple[Tensor, ...]:
-        return tuple(split_heads(x_bnc, self.heads) for x_bnc in (q_bnc, k_bnc, v_bnc))
-
-    def scale(self, block: nn.Module) -> float:
-        return block.attn.head_dim**-0.5
-
-    def attention_dropout(self, block: nn.Module) -> float:
-        return block.attn.dropout if block.training else 0.0
-
-    def proj(self, block: nn.Module, o_bnc: Tensor) -> Tensor:
-        return block.attn.out_proj(o_bnc)
-
-    def attention_branch(self, block: nn.Module, y_bnc: Tensor) -> Tensor:
-        return block.ls_1(y_bnc)
-
-    def norm2(self, block: nn.Module, x_bnc: Tensor) -> Tensor:
-        return block.ln_2(x_bnc)
-
-    def fc1(self, block: nn.Module, h_bnc: Tensor) -> Tensor:
-        return block.mlp.c_fc(h_bnc)
-
-    def activation(self, block: nn.Module, z_bnc: Tensor) -> Tensor:
-        return block.mlp.gelu(z_bnc)
-
-    def fc2(self, block: nn.Module, z_bnc: Tensor) -> Tensor:
-        return block.mlp.c_proj(z_bnc)
-
-    def mlp_branch(self, block: nn.Module, y_bnc: Tensor) -> Tensor:
-        return block.ls_2(y_bnc)
-
-    def norm(self, x_bnc: Tensor) -> Tensor:
-        return x_bnc if self.host.final_ln_after_pool else self.host.ln_post(x_bnc)
 
     def pooled(self, t: Tokens) -> Tensor:
         if self.host.pool_type not in ('tok', 'avg'):
@@ -147,7 +112,7 @@ class OpenClipView(View):
         return self.project(self.host.ln_post(x_bc) if self.host.final_ln_after_pool else x_bc)
 
     def project(self, x: Tensor) -> Tensor:
-        """Bring normed rows, …×C, into the space of the texts, …×D."""
+        """Bring normed tokens, …×C, into the space of the texts, …×D."""
         return x if self.host.proj is None else x @ self.host.proj
 
 
@@ -164,15 +129,19 @@ def open_clip_vit(
 
     Args:
         name: open_clip's name. OpenAI's weights need QuickGELU: ``ViT-B-16-quickgelu``, not ``ViT-B-16``.
-        checkpoint: None: open_clip's weights of the tag `pretrained`, from the hub or its cache; False: random weights from a seed of their
-            own; a path: that .safetensors or .pth file, of the whole model or of the visual tower.
-        img_size: pixels of the square input, or (height, width), for which positions are stored; None: the model's own.
+        checkpoint: None: open_clip's weights of the tag `pretrained`, from the hub or its cache; False: random weights
+            from a seed of their own; a path: that .safetensors or .pth file, of the whole model or of the visual
+            tower.
+        img_size: pixels of the square input, or (height, width), for which positions are stored; None: the model's
+            own.
         pretrained: open_clip's tag of the weights.
-        checkpoint_grid: patches (rows, columns) that the positions of the file were trained for, where these are no square.
+        checkpoint_grid: patches (rows, columns) that the positions of the file were trained for, where these are no
+            square.
         kwargs: for open_clip's vision config (``CLIPVisionCfg``), such as layers or ls_init_value.
 
     Raises:
-        InputError: unknown name or argument, a tower that is no plain ViT, weights that cannot be reached or do not fit.
+        InputError: unknown name or argument, a tower that is no plain ViT, weights that cannot be reached or do not
+            fit.
     """
     import open_clip
 
@@ -186,7 +155,8 @@ def open_clip_vit(
     for key in kwargs.keys() - known:
         close = get_close_matches(key, known, n=1)
         raise InputError(
-            f"OpenClipViT: received argument {key!r}; arguments other than name, checkpoint, img_size and pretrained go to open_clip's "
+            f'OpenClipViT: received argument {key!r}; arguments other than name, checkpoint, img_size and pretrained '
+            "go to open_clip's "
             f'CLIPVisionCfg.{f" Did you mean {close[0]!r}?" if close else f" Known: {sorted(known)}."}'
         )
     vision = config['vision_cfg'] | kwargs | ({} if img_size is None else dict(image_size=img_size))

@@ -1,4 +1,4 @@
-"""An affine operator of a host, as views of its parameters: what folding writes to, and what tells adapters their widths."""
+"""An affine operator of a host, as views of its parameters: folding writes to them, adapters ask their widths."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ def hooked(module: nn.Module) -> bool:
 
 
 def is_plain(module: nn.Module) -> bool:
-    """Tell whether a module is no more than its weight and bias: no adapter, quantisation, parametrization or hook of the user."""
+    """Tell whether a module is only its weight and bias: no adapter, quantisation, parametrization or hook."""
     return type(module) is nn.Linear and type(module.weight) in (nn.Parameter, Tensor) and not hooked(module)
 
 
 @dataclass(frozen=True)
 class Operator:
-    """One of embed, norm1, q, k, v, proj, norm2, fc1, fc2 and norm. Its tensors share memory with the host's parameters.
+    """One of embed, norm1, q, k, v, proj, norm2, fc1, fc2 and norm. Its tensors share memory with the host's
+    parameters.
 
     Args:
         weight: out×in of a linear, out×3×p×p of the patch projection, out of a norm.
         bias: out, or None.
-        positions: m×out, what the host adds to every row right after it, or None; a constant can move there where there is no bias.
+        positions: m×out, what the host adds to every row right after it, or None; a constant can move there where
+            there is no bias.
         module: whose parameters these are; one with hooks is not written to.
     """
 
@@ -64,8 +66,8 @@ class Operator:
         """
         if shift_o is not None and not self.takes_shift:
             raise InputError(
-                'Operator.scale_shift: received a shift for an operator with neither bias nor positions. Ask takes_shift first, and let the adapter '
-                'say folds=False where it is not so.'
+                'Operator.scale_shift: received a shift for an operator with neither bias nor positions. Ask '
+                'takes_shift first, and let the adapter say folds=False where it is not so.'
             )
         self._refuse_hooks()
         self.weight.mul_(scale_o.view(-1, *[1] * (self.weight.ndim - 1)))
@@ -76,20 +78,21 @@ class Operator:
 
     def copied(self) -> Operator:
         """Return one whose tensors are copies."""
-        own = {name: None if value is None else value.clone() for name in ('weight', 'bias', 'positions') for value in [getattr(self, name)]}
-        return replace(self, **own)
+        own = ((name, getattr(self, name)) for name in ('weight', 'bias', 'positions'))
+        return replace(self, **{name: None if value is None else value.clone() for name, value in own})
 
     def _refuse_hooks(self) -> None:
         if self.module is not None and hooked(self.module):
             raise InputError(
-                f'a {type(self.module).__name__} of the host has hooks or a forward of its own, which would act on other numbers once an adapter has '
-                'merged into its weight. Remove them before merging.'
+                f'a {type(self.module).__name__} of the host has hooks or a forward of its own, which would act on '
+                'other numbers once an adapter has merged into its weight. Remove them before merging.'
             )
 
 
 @dataclass(frozen=True)
 class SideBySide:
-    """Operators on one input whose outputs stand side by side; to adapters it is one `Operator`, whose weight is not one tensor.
+    """Operators on one input whose outputs stand side by side; to adapters it is one `Operator`, whose weight is not
+    one tensor.
 
     Args:
         parts: in the order of their outputs.

@@ -9,7 +9,8 @@ from mmsparse.models.hosts.views.operators import is_plain
 
 
 def fused_qkv(linear: nn.Module, hq_bnc: Tensor, h_bnc: Tensor, bias: Tensor | None = None) -> tuple[Tensor, ...]:
-    """Return queries of hq_bnc, keys and values of h_bnc from one linear whose rows are q, k, v; what a user has put around it acts on all.
+    """Return queries of hq_bnc, keys and values of h_bnc from one linear whose rows are q, k, v; what a user has put
+    around it acts on all.
 
     Args:
         bias: of a linear whose bias the host keeps elsewhere.

@@ -15,8 +15,7 @@ from mmsparse.models.hosts.hubs import as_promised, pretrained_timm
 from mmsparse.models.hosts.pixels import timm_pixels
 from mmsparse.models.hosts.position_tables import checked_grid
 from mmsparse.models.hosts.views.base import View, resolve
-from mmsparse.models.hosts.views.projections import fused_qkv
-from mmsparse.models.hosts.views.timm_parts import FFN, IDENTITY, TimmParts, timm_pooled
+from mmsparse.models.hosts.views.timm_parts import FFN, IDENTITY, TimmParts
 from mmsparse.models.hosts.weight_files import checked
 from mmsparse.registry import MODELS
 from mmsparse.structures.tokens import Tokens
@@ -24,7 +23,7 @@ from mmsparse.structures.tokens import Tokens
 SCALE = (IDENTITY, 'timm.layers.layer_scale.LayerScale')
 
 
-class TimmView(TimmParts, View):
+class TimmView(TimmParts):
     """A ``timm.models.vision_transformer.VisionTransformer``."""
 
     model_types = ('timm.models.vision_transformer.VisionTransformer',)
@@ -34,23 +33,16 @@ class TimmView(TimmParts, View):
         'ls1': SCALE,
         'ls2': SCALE,
     } | FFN
-    operators = dict(
-        embed='patch_embed.proj.', norm1='norm1.', qkv='attn.qkv.', proj='attn.proj.', norm2='norm2.', fc1='mlp.fc1.', fc2='mlp.fc2.', norm='norm.'
+    chains = dict(
+        attention_branch=('attn.proj_drop', 'ls1', 'drop_path1'),
+        mlp_branch=('mlp.drop2', 'ls2', 'drop_path2'),
     )
 
-    def __init__(self, host: nn.Module, name: str | None = None, source: str = 'as given'):
-        super().__init__(host)
-        self.describe(host, name or 'timm VisionTransformer', source)
-        for index, block in enumerate(host.blocks, start=1):
-            self.check_parts(index, block)
-            if block.attn.gate is not None:
-                raise InputError(
-                    f'TimmView: block {index} of {self.name} gates its attention output, which this view cannot run. Use a host without gates.'
-                )
-        self.heads = host.blocks[0].attn.num_heads
-        if getattr(host.patch_drop, 'prob', 0) > 0:
+    def check_parts(self, index: int, block: nn.Module) -> None:
+        super().check_parts(index, block)
+        if block.attn.gate is not None:
             raise InputError(
-                f'{self.name}: received patch_drop_rate={host.patch_drop.prob}, which loses track of rows. Leave it out and use a sparsifier.'
+                f'TimmView: block {index} of {self.name} gates its attention output, which this view cannot run. Use a host without gates.'
             )
 
     def embed(self, images: Tensor, site: Callable[[Tensor], Tensor]) -> Tokens:
@@ -59,28 +51,22 @@ class TimmView(TimmParts, View):
         x_bnc = self.host.norm_pre(self.host._pos_embed(patches))
         return Tokens.start(x_bnc, self.prefix, grid)
 
-    def qkv(self, block: nn.Module, hq_bnc: Tensor, h_bnc: Tensor) -> tuple[Tensor, ...]:
-        return fused_qkv(block.attn.qkv, hq_bnc, h_bnc)
-
-    def attention_branch(self, block: nn.Module, y_bnc: Tensor) -> Tensor:
-        return block.drop_path1(block.ls1(block.attn.proj_drop(y_bnc)))
-
-    def mlp_branch(self, block: nn.Module, y_bnc: Tensor) -> Tensor:
-        return block.drop_path2(block.ls2(block.mlp.drop2(y_bnc)))
-
-    def pooled(self, t: Tokens) -> Tensor:
-        return timm_pooled(self, t, self.prefix if self.host.pool_include_prefix else 0)
-
 
 @MODELS.register_module(name='TimmViT')
-def timm_vit(name: str, checkpoint: str | bool | None = None, checkpoint_grid: Sequence[int] | None = None, **kwargs) -> View:
+def timm_vit(
+    name: str,
+    checkpoint: str | bool | None = None,
+    checkpoint_grid: Sequence[int] | None = None,
+    **kwargs,
+) -> View:
     """Build a timm host by name, without its classifier.
 
     Args:
         name: timm's name, with or without a tag of pretrained weights.
-        checkpoint: None: the pretrained weights that the name promises, from the hub or its cache; False: random weights from a seed of
-            their own; a path: that .safetensors, .npz (the original JAX files) or .pth file.
-        checkpoint_grid: patches (rows, columns) that the positions of the file were trained for, where these are no square.
+        checkpoint: None: the pretrained weights that the name promises, from the hub or its cache; False: random
+            weights from a seed of their own; a path: that .safetensors, .npz (the original JAX files) or .pth file.
+        checkpoint_grid: patches (rows, columns) that the positions of the file were trained for, where these are no
+            square.
         kwargs: for ``timm.create_model``, such as img_size.
 
     Raises:
@@ -109,11 +95,13 @@ def timm_vit(name: str, checkpoint: str | bool | None = None, checkpoint_grid: S
         known = inspect.signature(timm.models.VisionTransformer).parameters
         close = [match for key in kwargs if key not in known for match in get_close_matches(key, known, n=1)]
         hint = f' Did you mean {" or ".join(close)}?' if close else ''
-        raise InputError(f'TimmViT: {error}. Arguments other than name and checkpoint go to timm.create_model({name!r}).{hint}') from error
+        text = f'TimmViT: {error}. Arguments other than name and checkpoint go to timm.create_model({name!r}).{hint}'
+        raise InputError(text) from error
     except AssertionError as error:
         raise InputError(f'TimmViT: {name!r} cannot be built with {kwargs}: {error}.') from error
     view = resolve(host)
-    view.name, view.source = name, {None: 'pretrained, from the hub', False: 'random, seed 0'}.get(checkpoint, checkpoint)
+    view.name = name
+    view.source = {None: 'pretrained, from the hub', False: 'random, seed 0'}.get(checkpoint, checkpoint)
     view.pixels = timm_pixels(name, checkpoint)
     if checkpoint is False:
         view.filed = None

@@ -1,0 +1,140 @@
+"""Where a host, the frozen ViT, keeps its parts: named once, checked, and handed out as operators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from operator import attrgetter
+
+from torch import nn
+
+from mmsparse.errors import InputError
+from mmsparse.models.hosts.views.operators import Operator, SideBySide
+
+QKV = ('q', 'k', 'v')
+
+
+def qualified(module: nn.Module) -> str:
+    """Return the module-qualified class name: timm's BEiT also calls its classes Block and Attention."""
+    return f'{type(module).__module__}.{type(module).__qualname__}'
+
+
+class Parts:
+    """What a view says of its hosts in class attributes, and what follows from that.
+
+    Args:
+        host: the model; every block is checked, an unknown one is refused.
+        name: for messages and cards; None: the library's and the class's.
+        source: where the weights came from, for cards.
+
+    Attributes:
+        model_types: qualified names of the classes that the view may run.
+        part_types: path in a block ('' is the block itself) to the qualified names of the classes known there.
+        parts: name to path. In the host: `blocks`, `embed` and, where a final norm sees all tokens, `norm`. In a
+            block: norm1, qkv (or q, k and v), proj, norm2, fc1 and fc2; where the host has them q_norm and k_norm, and
+            `attended`, a norm between attention and its projection. Three are numbers of a block: `heads`, `dropout`
+            (probability of an attention weight to be dropped) and, where it is not d**-0.5, `scale`. A path that ends
+            in an underscore begins the names of parameters without a module of their own.
+        chains: paths in a block of what runs one after another: `attention_branch` (behind proj), `activation`
+            (between fc1 and fc2) and `mlp_branch` (behind fc2).
+        position_key: path of the host's table of position embeddings, those of the patches last.
+        after_blocks: how the host's keys behind the blocks begin.
+        width, depth, heads: embed_dim, number of blocks, attention heads.
+    """
+
+    model_types: tuple[str, ...] = ()
+    part_types: Mapping[str, tuple[str, ...]] = {}
+    parts: Mapping[str, str] = {}
+    chains: Mapping[str, tuple[str, ...]] = {}
+    position_key: str = 'pos_embed'
+    after_blocks: tuple[str, ...] = ()
+
+    width: int
+    patches: int
+
+    def __init__(self, host: nn.Module, name: str | None = None, source: str = 'as given'):
+        kind = qualified(host)
+        if kind not in self.model_types:
+            raise InputError(f'{type(self).__name__}: received a model of type {kind}, expected one of {self.model_types}.')
+        self.host, self.name, self.source = host, name or f'{kind.split(".")[0]} {type(host).__name__}', source
+        self.blocks = attrgetter(self.parts['blocks'])(host)
+        self.depth = len(self.blocks)
+        for index, block in enumerate(self.blocks, start=1):
+            self.check_parts(index, block)
+        self.heads = attrgetter(self.parts['heads'])(self.blocks[0])
+
+    def check_parts(self, index: int, block: nn.Module) -> None:
+        """Refuse a block that this view cannot run: scale norms and gates hide inside a known class.
+
+        Args:
+            index: the block's number, from 1.
+            block: what of it is in `part_types` is checked; a part that it has not, such as one linear of two, is not.
+
+        Raises:
+            InputError: names the part. A subclass that extends this method raises it too.
+        """
+        found = {path: qualified(module) for path, module in block.named_modules(remove_duplicate=False)}
+        for path, known in self.part_types.items():
+            if found.get(path, known[0]) not in known:
+                raise InputError(
+                    f'{type(self).__name__}: block {index} of {self.name} has a {path or "type"} of {found[path]}, '
+                    f'which this view cannot run. Known: {", ".join(known)}. A new kind of host needs a view of its '
+                    'own: CONTRIBUTING.md, Add a host.'
+                )
+
+    def operator(self, layer: int, name: str) -> Operator | SideBySide | None:
+        """Return the parameters of an affine operator of the host, or None where there is none.
+
+        Args:
+            layer: counted from 1; not read for embed and norm.
+            name: embed, norm1, q, k, v, proj, norm2, fc1, fc2 or norm.
+
+        Raises:
+            InputError: something has been put around its module, whose weights are not the host's alone.
+        """
+        owner = self.host if name in ('embed', 'norm') else self.blocks[layer - 1]
+        found = self.operator_at(owner, self.path(name), f'{name} of layer {layer}')
+        if found is not None and name in QKV and name not in self.parts:
+            third = QKV.index(name)
+            bias = None if found.bias is None else found.bias.chunk(3)[third]
+            found = replace(found, weight=found.weight.chunk(3)[third], bias=bias)
+        if found is not None and name == 'embed':
+            table = {**dict(self.host.named_buffers()), **dict(self.host.named_parameters())}.get(self.position_key)
+            positions = None if table is None else table.detach().reshape(-1, self.width)[-self.patches :]
+            found = replace(found, positions=positions)
+        return found
+
+    def operator_at(self, owner: nn.Module, path: str | None, what: str) -> Operator | None:
+        """Return the operator at a path in `owner`, or None; `what` names it in errors."""
+        path, _, start = path.rpartition('.') if path and path.endswith('_') else (path, '', '')
+        module = dict(owner.named_modules(remove_duplicate=False)).get(path)
+        weight, bias = (getattr(module, f'{start}{key}', None) for key in ('weight', 'bias'))
+        if weight is None and (module is None or next(module.parameters(), None) is None):
+            return None
+        if type(weight) is not nn.Parameter or f'{start}weight' not in module._parameters:
+            raise InputError(
+                f'{self.name}: {what} is a {qualified(module)}, whose weight is no plain parameter that an adapter '
+                'can be measured by or merge into. Put what wraps or quantises the host around it after the adapters '
+                'are built, and take it off before they merge.'
+            )
+        return Operator(weight.detach(), None if bias is None else bias.detach(), module=module)
+
+    def path(self, name: str) -> str | None:
+        """Return the path of a part, None where there is none; fused q, k and v share theirs."""
+        return self.parts.get('qkv' if name in QKV and name not in self.parts else name)
+
+    def without(self, name: str) -> dict[str, str]:
+        """Return `parts` but one."""
+        return {key: path for key, path in self.parts.items() if key != name}
+
+    def layer_of(self, key: str) -> int:
+        """Return the layer of a parameter of the host: 0 before the blocks, `depth` + 1 behind them."""
+        stem = f'{self.parts["blocks"]}.'
+        if key.startswith(stem):
+            return int(key.removeprefix(stem).split('.')[0]) + 1
+        return self.depth + 1 if key.startswith(self.after_blocks) else 0
+
+    def pools(self, key: str) -> bool:
+        """Tell whether a parameter of the host is only read by `pooled`."""
+        norms = 'norm' in self.parts and key.startswith(f'{self.parts["norm"]}.')
+        return key.startswith(self.after_blocks) and not norms
