@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from mmsparse.analysis.from_config import build, count_config
-from mmsparse.cli.launch import read_config
+from mmsparse.config.read import read_config
 from mmsparse.errors import InputError
 from mmsparse.evaluation import published_macs
 from mmsparse.visualization.tables import read_csv

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from combinations import CLASSES, HOSTS, images
 from hosts import assert_near, timm_host
 from mmsparse.apis.adapted import adapted, build_classifier
-from mmsparse.cli.launch import read_config
+from mmsparse.config.read import read_config
 from mmsparse.convert.peft_format import from_peft, to_peft
 from mmsparse.errors import InputError
 from test_merge import run, write_config

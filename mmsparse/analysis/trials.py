@@ -21,7 +21,7 @@ from torch import Tensor
 
 from mmsparse.analysis.memory import saved_bytes
 from mmsparse.analysis.timing import interleave, speedup
-from mmsparse.cli.launch import read_config
+from mmsparse.config.read import read_config
 from mmsparse.engine.precision import precision_of, set_precision
 from mmsparse.errors import InputError
 from mmsparse.evaluation.cost import published_macs, rows_per_layer

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import traceback
 from pathlib import Path
 
 import torch
@@ -11,9 +10,9 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch import distributed
 
-from mmsparse.cli.options import NEEDED, config_file
+from mmsparse.cli.options import NEEDED
 from mmsparse.config.check import check_config
-from mmsparse.config.rules import check_changes
+from mmsparse.config.read import read_config
 from mmsparse.errors import InputError
 from mmsparse.models.hosts.weight_files import read_weights
 from mmsparse.state.files import is_state, read_state
@@ -21,30 +20,6 @@ from mmsparse.state.folder import CARD
 from mmsparse.utils.value_checks import writable_folder
 
 MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
-
-
-def read_config(path: str | Path, changes: dict | None = None) -> Config:
-    """Read a config file.
-
-    Args:
-        path: the file.
-        changes: what ``--cfg-options`` gave.
-
-    Raises:
-        InputError: no such file, or it cannot be read; the text gives file and line.
-    """
-    path = config_file(path)
-    try:
-        cfg = Config.fromfile(path)
-        check_changes(cfg, changes or {})
-        cfg.merge_from_dict(changes or {})
-        return cfg
-    except InputError:
-        raise
-    except Exception as error:  # a config is a program: anything can come out of it
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        place = f'{last.filename}, line {last.lineno}' if last.name == '<module>' else path
-        raise InputError(f'{place}: this config cannot be used. {type(error).__name__}: {error}. Correct the file or --cfg-options.') from error
 
 
 def load_config(args: argparse.Namespace, loaders: tuple[str, ...]) -> Config:

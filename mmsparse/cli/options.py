@@ -2,16 +2,14 @@
 
 import argparse
 import ast
-import difflib
 import os
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 from mmsparse.cli.reporting import reporting
-from mmsparse.errors import InputError
 from mmsparse.utils.dependencies import check_installed
-from mmsparse.utils.packaged import found
+from mmsparse.utils.number_formats import FORMATS
+from mmsparse.utils.packaged import config_file
 
 NEEDED = {  # what each launcher promises to set
     'none': (),
@@ -19,7 +17,6 @@ NEEDED = {  # what each launcher promises to set
     'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST'),
     'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK', 'MASTER_ADDR'),
 }
-FORMATS = dict(auto='auto', fp32='float32', bf16='bfloat16', fp16='float16')  # number formats here, and in configs and torch
 # Small data by their names in tools and tables, and the configs that have them.
 SMALL = dict(digits='mmsparse::sparse_tuning/tiny_digits.py', photos='mmsparse::sparse_tuning/tiny_photos.py')
 
@@ -102,23 +99,3 @@ def parse(options: argparse.ArgumentParser, configs: Callable = lambda args: [ar
         for path in configs(args):
             config_file(path)
     return args
-
-
-def config_file(path: str | Path) -> Path:
-    """Return the path of a config file.
-
-    Raises:
-        InputError: no such file; the text names the nearest one.
-    """
-    path = found(path)
-    if path.is_dir():
-        raise InputError(
-            f'{path}: a folder, expected a config file first, such as configs/sparse_tuning/tiny_digits.py; the folder of a state comes after it.'
-        )
-    if path.is_file() and path.suffix not in ('.py', '.json', '.yml', '.yaml'):
-        raise InputError(f'{path}: received a {path.suffix or "suffixless"} file, expected a config first: a .py file.')
-    if not path.is_file():
-        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob('*.py')])
-        hint = f' Did you mean {path.with_name(near[0])}?' if near else ' Expected a path such as configs/sparse_tuning/tiny_digits.py.'
-        raise InputError(f'{path}: no such config file.{hint}')
-    return path

@@ -16,8 +16,8 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch.nn.functional import gelu, linear
 
-from mmsparse.cli.options import FORMATS
 from mmsparse.errors import InputError
+from mmsparse.utils.number_formats import FORMATS
 
 WORTH = 1.2  # times as fast: less is lost again in what stays in float32
 ROUNDS = 5

@@ -1,6 +1,9 @@
 """Where configs and tools lie, in a checkout and in an installed package, and ``_base_ = 'mmsparse::…'`` for them."""
 
+import difflib
 from pathlib import Path
+
+from mmsparse.errors import InputError
 
 PREFIX = 'mmsparse::'
 
@@ -15,6 +18,26 @@ def found(path: str | Path) -> Path:
     """Return the path of a config: one of ours by ``mmsparse::sparse_tuning/tiny_digits.py``, any other as it is."""
     name = str(path)
     return home() / 'configs' / name.removeprefix(PREFIX) if name.startswith(PREFIX) else Path(path)
+
+
+def config_file(path: str | Path) -> Path:
+    """Return the path of a config file.
+
+    Raises:
+        InputError: no such file; the text names the nearest one.
+    """
+    path = found(path)
+    if path.is_dir():
+        raise InputError(
+            f'{path}: a folder, expected a config file first, such as configs/sparse_tuning/tiny_digits.py; the folder of a state comes after it.'
+        )
+    if path.is_file() and path.suffix not in ('.py', '.json', '.yml', '.yaml'):
+        raise InputError(f'{path}: received a {path.suffix or "suffixless"} file, expected a config first: a .py file.')
+    if not path.is_file():
+        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob('*.py')])
+        hint = f' Did you mean {path.with_name(near[0])}?' if near else ' Expected a path such as configs/sparse_tuning/tiny_digits.py.'
+        raise InputError(f'{path}: no such config file.{hint}')
+    return path
 
 
 def open_to(config) -> None:

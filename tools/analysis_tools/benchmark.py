@@ -16,9 +16,10 @@ weights decide. For trained weights write a function that returns mmsparse.load(
 import argparse
 from pathlib import Path
 
-from mmsparse.cli.options import FORMATS, Changes, add_precision, parse
+from mmsparse.cli.options import Changes, add_precision, parse
 from mmsparse.cli.reporting import reporting
 from mmsparse.errors import InputError
+from mmsparse.utils.number_formats import FORMATS
 
 
 def parse_args():
@@ -52,7 +53,7 @@ from mmsparse.analysis.benchmark import Row, Setting, measure, write_rows
 from mmsparse.analysis.contenders import Contender, build_contenders
 from mmsparse.analysis.figures import draw_speed
 from mmsparse.analysis.table3 import Shares, check_full, our_costs, paper_costs
-from mmsparse.cli.launch import read_config
+from mmsparse.config.read import read_config
 from mmsparse.engine.precision import choose
 
 

@@ -32,8 +32,8 @@ if __name__ == '__main__':
     parse_args()  # --help and mistakes are answered here, before seconds of imports
 
 from mmsparse.analysis.from_config import Counted, count_config
-from mmsparse.cli.launch import read_config
 from mmsparse.config.check import check_config
+from mmsparse.config.read import read_config
 from mmsparse.evaluation.account import Account, Cost
 from mmsparse.evaluation.scopes import PARTS
 from mmsparse.visualization.tables import Table, print_tables, writable

@@ -44,7 +44,7 @@ from mmsparse.analysis.fixed_rate import hold_rate
 from mmsparse.analysis.from_config import build
 from mmsparse.analysis.memory import held, nbytes, transient_peak
 from mmsparse.analysis.timing import interleave, speedup
-from mmsparse.cli.launch import read_config
+from mmsparse.config.read import read_config
 from mmsparse.evaluation.account import Account, account
 from mmsparse.evaluation.scopes import backbones
 from mmsparse.models.necks.dyt import DyTDispatcher

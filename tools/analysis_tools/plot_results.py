@@ -42,7 +42,7 @@ import torch
 from mmsparse.analysis.contenders import build_contenders
 from mmsparse.analysis.figures import AXES, draw_results, draw_tokens
 from mmsparse.analysis.results import read_results
-from mmsparse.cli.launch import read_config
+from mmsparse.config.read import read_config
 from mmsparse.evaluation import rows_per_layer
 from mmsparse.models.backbones import SparseViT
 

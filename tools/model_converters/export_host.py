@@ -32,7 +32,7 @@ import torch
 from mmengine.config import Config
 from safetensors.torch import save_file
 
-from mmsparse.cli.launch import read_config
+from mmsparse.config.read import read_config
 from mmsparse.models.hosts.weight_files import read_tensors
 
 

@@ -29,7 +29,7 @@ if __name__ == '__main__':
 from safetensors.torch import save_file
 
 from mmsparse.apis.adapted import adapted
-from mmsparse.cli.launch import read_config
+from mmsparse.config.read import read_config
 from mmsparse.convert.peft_format import to_peft
 
 

@@ -29,7 +29,7 @@ import torch
 from safetensors.torch import save_file
 
 from mmsparse.apis.adapted import adapted
-from mmsparse.cli.launch import read_config
+from mmsparse.config.read import read_config
 from mmsparse.convert.merge import merge
 from mmsparse.state.kept import normalisation
 

@@ -27,7 +27,7 @@ if __name__ == '__main__':
     parse_args()  # --help and mistakes are answered here, before seconds of imports
 
 from mmsparse.apis.adapted import build_classifier
-from mmsparse.cli.launch import read_config
+from mmsparse.config.read import read_config
 from mmsparse.convert.peft_format import from_peft
 from mmsparse.models.hosts.host_weights import digest
 from mmsparse.models.hosts.weight_files import read_tensors

@@ -4,7 +4,7 @@ from mmengine.hooks import Hook
 from torch import nn
 
 from mmsparse.errors import InputError
-from mmsparse.models import BaseSparsifier
+from mmsparse.models.necks.base import BaseSparsifier
 
 
 class KeepRateHook(Hook):
