@@ -178,11 +178,11 @@ def test_of_several_views_the_first_that_does_not_refuse_runs_the_host(own_views
     assert type(resolve(known)) is TimmView and type(resolve(unknown)) is Lenient
 
 
-def test_where_all_views_refuse_each_says_why(own_views, monkeypatch):
+def test_where_all_views_refuse_each_says_why_and_nothing_twice(own_views, monkeypatch):
     monkeypatch.setattr(Lenient, 'check_parts', Strict.check_parts)
     host = timm.create_model('vit_tiny_patch16_224', depth=1)
     host.blocks[0].ls1 = nn.LeakyReLU(1.0)
-    refused = r'TimmView: block 1 .* has a ls1 of .*LeakyReLU.*; Strict: block 1 is not to its taste; Lenient: '
+    refused = r'TimmView: block 1 .* has a ls1 of .*LeakyReLU.* Add a host[.] Strict: block 1 is not to its taste[.] Use another host[.]$'
     with pytest.raises(InputError, match=refused):
         resolve(host)
 

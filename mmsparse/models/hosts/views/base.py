@@ -209,19 +209,15 @@ def resolve(model: nn.Module) -> View:
     Raises:
         InputError: no view knows this type of model, or each that does has refused it; the text says why.
     """
-    kind, refused = qualified(model), {}
+    kind, refused = qualified(model), []
     for view in _views():
         if kind in view.model_types:
             try:
                 return view(model)
             except InputError as error:
-                refused[view.__name__] = str(error)
-    if len(refused) == 1:
-        raise InputError(*refused.values())
+                refused.append(str(error))
     if refused:
-        reasons = (text.removeprefix(f'{name}: ').split('. ')[0].rstrip('.') for name, text in refused.items())
-        told = '; '.join(map('{}: {}'.format, refused, reasons))
-        raise InputError(f'none of the views that know {kind} runs this host. {told}.')
+        raise InputError(' '.join(dict.fromkeys(refused)))  # views that inherit a check refuse with the same words
     known = sorted({name for view in _views() for name in view.model_types})
     raise InputError(
         f'received a host of type {kind}, which no view knows. Known: {", ".join(known)}. Use one of these, such as '
