@@ -6,7 +6,7 @@ Run: python tools/train.py configs/peft/tiny_dyt_digits.py
 """
 
 _base_ = [
-    '../_base_/models/tiny_sparse_tuning.py',
+    '../_base_/models/tiny_shipped.py',
     '../_base_/datasets/digits.py',
     '../_base_/schedules/adamw_short.py',
     '../_base_/default_runtime.py',
@@ -14,8 +14,8 @@ _base_ = [
 model = dict(
     type='mmsparse.SparseClassifier',
     backbone=dict(
-        adapter=dict(_delete_=True, type='mmsparse.DyTAdapter', bottleneck=32),
-        sparsifier=dict(_delete_=True, type='mmsparse.DyTDispatcher', rate=0.5),
+        adapter=dict(type='mmsparse.DyTAdapter', bottleneck=32),
+        sparsifier=dict(type='mmsparse.DyTDispatcher', rate=0.5),
     ),
-    head=dict(num_classes=10),
+    head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),
 )

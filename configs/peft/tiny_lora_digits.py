@@ -6,11 +6,12 @@ Run: python tools/train.py configs/peft/tiny_lora_digits.py
 """
 
 _base_ = [
-    '../_base_/models/tiny_sparse_tuning.py',
+    '../_base_/models/tiny_shipped.py',
     '../_base_/datasets/digits.py',
     '../_base_/schedules/adamw_short.py',
     '../_base_/default_runtime.py',
 ]
 model = dict(
-    backbone=dict(adapter=dict(_delete_=True, type='mmsparse.LoRA', rank=8, alpha=8, targets=('q', 'v')), sparsifier=None), head=dict(num_classes=10)
+    backbone=dict(adapter=dict(type='mmsparse.LoRA', rank=8, alpha=8, targets=('q', 'v'))),
+    head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),
 )

@@ -6,10 +6,10 @@ Run: python tools/train.py configs/peft/tiny_vpt_deep_digits.py
 """
 
 _base_ = [
-    '../_base_/models/tiny_sparse_tuning.py',
+    '../_base_/models/tiny_shipped.py',
     '../_base_/datasets/digits.py',
     '../_base_/schedules/adamw_short.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(backbone=dict(adapter=dict(_delete_=True, type='mmsparse.VPT', num_prompts=8), sparsifier=None), head=dict(num_classes=10))
+model = dict(backbone=dict(adapter=dict(type='mmsparse.VPT', num_prompts=8)), head=dict(num_classes={{_base_.data_preprocessor.num_classes}}))
 optim_wrapper = dict(optimizer=dict(lr=0.01))

@@ -5,12 +5,12 @@ Run: python tools/train.py configs/peft/vitb_adapter_two_cifar100.py --auto-scal
 """
 
 _base_ = [
-    '../_base_/models/vitb_sparse_tuning.py',
+    '../_base_/models/vitb_in21k.py',
     '../_base_/datasets/cifar100.py',
     '../_base_/schedules/adamw_100e.py',
     '../_base_/default_runtime.py',
 ]
 model = dict(
-    backbone=dict(adapter=dict(_delete_=True, type='mmsparse.Adapter', bottleneck=64, places=('attn', 'mlp')), sparsifier=None),
-    head=dict(num_classes=100),
+    backbone=dict(adapter=dict(type='mmsparse.Adapter', bottleneck=64, places=('attn', 'mlp'))),
+    head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),
 )

@@ -6,9 +6,9 @@ Run: python tools/train.py configs/peft/vitb_linear_probe_cifar100.py --auto-sca
 """
 
 _base_ = [
-    '../_base_/models/vitb_sparse_tuning.py',
+    '../_base_/models/vitb_in21k.py',
     '../_base_/datasets/cifar100.py',
     '../_base_/schedules/adamw_100e.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(backbone=dict(adapter=dict(_delete_=True, type='mmsparse.LinearProbe'), sparsifier=None), head=dict(num_classes=100))
+model = dict(backbone=dict(adapter=dict(type='mmsparse.LinearProbe')), head=dict(num_classes={{_base_.data_preprocessor.num_classes}}))

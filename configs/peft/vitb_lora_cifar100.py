@@ -6,12 +6,12 @@ Run: python tools/train.py configs/peft/vitb_lora_cifar100.py --auto-scale-lr
 """
 
 _base_ = [
-    '../_base_/models/vitb_sparse_tuning.py',
+    '../_base_/models/vitb_in21k.py',
     '../_base_/datasets/cifar100.py',
     '../_base_/schedules/adamw_100e.py',
     '../_base_/default_runtime.py',
 ]
 model = dict(
-    backbone=dict(adapter=dict(_delete_=True, type='mmsparse.LoRA', rank=32, alpha=32, targets=('q', 'v')), sparsifier=None),
-    head=dict(num_classes=100),
+    backbone=dict(adapter=dict(type='mmsparse.LoRA', rank=32, alpha=32, targets=('q', 'v'))),
+    head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),
 )

@@ -6,10 +6,10 @@ Run: python tools/train.py configs/peft/vitb_ssf_cifar100.py --auto-scale-lr
 """
 
 _base_ = [
-    '../_base_/models/vitb_sparse_tuning.py',
+    '../_base_/models/vitb_in21k.py',
     '../_base_/datasets/cifar100.py',
     '../_base_/schedules/adamw_100e.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(backbone=dict(adapter=dict(_delete_=True, type='mmsparse.SSF'), sparsifier=None), head=dict(num_classes=100))
+model = dict(backbone=dict(adapter=dict(type='mmsparse.SSF')), head=dict(num_classes={{_base_.data_preprocessor.num_classes}}))
 optim_wrapper = dict(paramwise_cfg=dict(flat_decay_mult=0.0))

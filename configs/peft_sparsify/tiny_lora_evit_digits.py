@@ -6,9 +6,15 @@ Run: python tools/train.py configs/peft_sparsify/tiny_lora_evit_digits.py
 """
 
 _base_ = [
-    '../_base_/models/tiny_sparse_tuning.py',
+    '../_base_/models/tiny_shipped.py',
     '../_base_/datasets/digits.py',
     '../_base_/schedules/adamw_short.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(backbone=dict(adapter=dict(_delete_=True, type='mmsparse.LoRA', rank=8)), head=dict(num_classes=10))
+model = dict(
+    backbone=dict(
+        adapter=dict(type='mmsparse.LoRA', rank=8),
+        sparsifier=dict(type='mmsparse.EViT', layers=(4, 7, 10), keep_rate=0.7, fuse='merge', normalize=True),
+    ),
+    head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),
+)

@@ -6,7 +6,7 @@ Run: python tools/train.py configs/peft_sparsify/vitb_adaptformer_dynamicvit_cif
 """
 
 _base_ = [
-    '../_base_/models/vitb_sparse_tuning.py',
+    '../_base_/models/vitb_in21k.py',
     '../_base_/datasets/cifar100.py',
     '../_base_/schedules/adamw_100e.py',
     '../_base_/default_runtime.py',
@@ -14,8 +14,8 @@ _base_ = [
 model = dict(
     type='mmsparse.SparseClassifier',
     backbone=dict(
-        adapter=dict(_delete_=True, type='mmsparse.AdaptFormer', bottleneck=64),
-        sparsifier=dict(_delete_=True, type='mmsparse.DynamicViT', layers=(4, 7, 10), keep_rates=(0.9, 0.7, 0.5)),
+        adapter=dict(type='mmsparse.AdaptFormer', bottleneck=64),
+        sparsifier=dict(type='mmsparse.DynamicViT', layers=(4, 7, 10), keep_rates=(0.9, 0.7, 0.5)),
     ),
-    head=dict(num_classes=100),
+    head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),
 )

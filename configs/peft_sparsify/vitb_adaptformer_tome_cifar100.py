@@ -6,12 +6,12 @@ Run: python tools/train.py configs/peft_sparsify/vitb_adaptformer_tome_cifar100.
 """
 
 _base_ = [
-    '../_base_/models/vitb_sparse_tuning.py',
+    '../_base_/models/vitb_in21k.py',
     '../_base_/datasets/cifar100.py',
     '../_base_/schedules/adamw_100e.py',
     '../_base_/default_runtime.py',
 ]
 model = dict(
-    backbone=dict(adapter=dict(_delete_=True, type='mmsparse.AdaptFormer', bottleneck=64), sparsifier=dict(_delete_=True, type='mmsparse.ToMe', r=8)),
-    head=dict(num_classes=100),
+    backbone=dict(adapter=dict(type='mmsparse.AdaptFormer', bottleneck=64), sparsifier=dict(type='mmsparse.ToMe', r=8)),
+    head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),
 )

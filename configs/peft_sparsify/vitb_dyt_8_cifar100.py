@@ -6,7 +6,7 @@ Run: python tools/train.py configs/peft_sparsify/vitb_dyt_8_cifar100.py --auto-s
 """
 
 _base_ = [
-    '../_base_/models/vitb_sparse_tuning.py',
+    '../_base_/models/vitb_in21k.py',
     '../_base_/datasets/cifar100.py',
     '../_base_/schedules/adamw_100e.py',
     '../_base_/default_runtime.py',
@@ -14,8 +14,8 @@ _base_ = [
 model = dict(
     type='mmsparse.SparseClassifier',
     backbone=dict(
-        adapter=dict(_delete_=True, type='mmsparse.DyTAdapter', bottleneck=8, scale=1.0),
-        sparsifier=dict(_delete_=True, type='mmsparse.DyTDispatcher', rate=0.5),
+        adapter=dict(type='mmsparse.DyTAdapter', bottleneck=8, scale=1.0),
+        sparsifier=dict(type='mmsparse.DyTDispatcher', rate=0.5),
     ),
-    head=dict(num_classes=100),
+    head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),
 )

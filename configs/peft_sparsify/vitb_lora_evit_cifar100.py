@@ -6,9 +6,15 @@ Run: python tools/train.py configs/peft_sparsify/vitb_lora_evit_cifar100.py --au
 """
 
 _base_ = [
-    '../_base_/models/vitb_sparse_tuning.py',
+    '../_base_/models/vitb_in21k.py',
     '../_base_/datasets/cifar100.py',
     '../_base_/schedules/adamw_100e.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(backbone=dict(adapter=dict(_delete_=True, type='mmsparse.LoRA', rank=8), sparsifier=dict(keep_rate=0.5)), head=dict(num_classes=100))
+model = dict(
+    backbone=dict(
+        adapter=dict(type='mmsparse.LoRA', rank=8),
+        sparsifier=dict(type='mmsparse.EViT', layers=(4, 7, 10), keep_rate=0.5, fuse='merge', normalize=True),
+    ),
+    head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),
+)

@@ -6,15 +6,15 @@ Run: python tools/train.py configs/peft_sparsify/vitb_lora_pyra_cifar100.py --au
 """
 
 _base_ = [
-    '../_base_/models/vitb_sparse_tuning.py',
+    '../_base_/models/vitb_in21k.py',
     '../_base_/datasets/cifar100.py',
     '../_base_/schedules/adamw_100e.py',
     '../_base_/default_runtime.py',
 ]
 model = dict(
     backbone=dict(
-        adapter=dict(_delete_=True, type='mmsparse.LoRA', rank=8, dropout=0.1),
-        sparsifier=dict(_delete_=True, type='mmsparse.PYRA', r=[16] * 11 + [10]),
+        adapter=dict(type='mmsparse.LoRA', rank=8, dropout=0.1),
+        sparsifier=dict(type='mmsparse.PYRA', r=[16] * 11 + [10]),
     ),
-    head=dict(num_classes=100),
+    head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),
 )

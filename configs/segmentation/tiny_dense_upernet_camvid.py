@@ -5,15 +5,13 @@ Run: python tools/train.py configs/segmentation/tiny_dense_upernet_camvid.py
 """
 
 _base_ = [
-    '../_base_/models/tiny_fcn.py',
+    '../_base_/models/tiny_segmentor.py',
     '../_base_/datasets/camvid_64.py',
     '../_base_/schedules/adamw_camvid.py',
     '../_base_/segmentation_runtime.py',
 ]
 model = dict(
     backbone=dict(out_type='featmap', out_indices=(2, 5, 8, 11)),
-    neck=dict(_delete_=True, type='MultiLevelNeck', in_channels=[128] * 4, out_channels=64, scales=[1, 0.5, 0.25, 0.125]),
-    decode_head=dict(
-        _delete_=True, type='UPerHead', in_channels=[64] * 4, in_index=[0, 1, 2, 3], channels=64, num_classes=11, norm_cfg=dict(type='BN')
-    ),
+    neck=dict(type='MultiLevelNeck', in_channels=[128] * 4, out_channels=64, scales=[1, 0.5, 0.25, 0.125]),
+    decode_head=dict(type='UPerHead', in_channels=[64] * 4, in_index=[0, 1, 2, 3], channels=64, num_classes=11, norm_cfg=dict(type='BN')),
 )

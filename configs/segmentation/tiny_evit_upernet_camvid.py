@@ -5,7 +5,7 @@ Run: python tools/train.py configs/segmentation/tiny_evit_upernet_camvid.py
 """
 
 _base_ = [
-    '../_base_/models/tiny_fcn.py',
+    '../_base_/models/tiny_segmentor.py',
     '../_base_/datasets/camvid_64.py',
     '../_base_/schedules/adamw_camvid.py',
     '../_base_/segmentation_runtime.py',
@@ -13,8 +13,6 @@ _base_ = [
 _maps = dict(type='MultiLevelNeck', in_channels=[128] * 4, out_channels=64, scales=[1, 0.5, 0.25, 0.125])
 model = dict(
     backbone=dict(out_indices=(2, 5, 8, 11), sparsifier=dict(type='mmsparse.EViT', layers=(4, 7, 10), keep_rate=0.7), stash=True),
-    neck=dict(mode='delta', then=_maps),
-    decode_head=dict(
-        _delete_=True, type='UPerHead', in_channels=[64] * 4, in_index=[0, 1, 2, 3], channels=64, num_classes=11, norm_cfg=dict(type='BN')
-    ),
+    neck=dict(type='mmsparse.Restore', mode='delta', then=_maps),
+    decode_head=dict(type='UPerHead', in_channels=[64] * 4, in_index=[0, 1, 2, 3], channels=64, num_classes=11, norm_cfg=dict(type='BN')),
 )

@@ -10,4 +10,4 @@ _base_ = [
     '../_base_/schedules/adamw_by_images.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(head=dict(num_classes=2))  # a stand-in, as many as the folder has
+model = dict(head=dict(num_classes={{_base_.data_preprocessor.num_classes}}))  # a stand-in, as many as the folder has

@@ -10,5 +10,5 @@ _base_ = [
     '../_base_/schedules/adamw_short.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(head=dict(num_classes=10))
+model = dict(head=dict(num_classes={{_base_.data_preprocessor.num_classes}}))
 default_hooks = dict(logger=dict(interval=20))

@@ -10,4 +10,4 @@ _base_ = [
     '../_base_/schedules/adamw_short.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(head=dict(num_classes=3))
+model = dict(head=dict(num_classes={{_base_.data_preprocessor.num_classes}}))

@@ -12,4 +12,4 @@ _base_ = [
     '../_base_/schedules/adamw_100e.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(head=dict(num_classes=100))
+model = dict(head=dict(num_classes={{_base_.data_preprocessor.num_classes}}))

@@ -5,9 +5,12 @@ Run: python tools/train.py configs/sparsify/tiny_ats_dense_adapter_digits.py
 """
 
 _base_ = [
-    '../_base_/models/tiny_sparse_tuning.py',
+    '../_base_/models/tiny_shipped.py',
     '../_base_/datasets/digits.py',
     '../_base_/schedules/adamw_short.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(backbone=dict(sparsifier=dict(_delete_=True, type='mmsparse.ATS', layers=(4, 7, 10), keep_rate=0.7)), head=dict(num_classes=10))
+model = dict(
+    backbone=dict(adapter=dict(type='mmsparse.DenseAdapter', bottleneck=32), sparsifier=dict(type='mmsparse.ATS', layers=(4, 7, 10), keep_rate=0.7)),
+    head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),
+)

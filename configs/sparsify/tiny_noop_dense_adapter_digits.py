@@ -4,5 +4,13 @@ Expected: 92.7 % top-1 (three seeds, docs/sparsifier_results.md), minutes on two
 Run: python tools/train.py configs/sparsify/tiny_noop_dense_adapter_digits.py
 """
 
-_base_ = ['tiny_random_dense_adapter_digits.py']
-model = dict(backbone=dict(sparsifier=dict(_delete_=True, type='mmsparse.NoOp')))
+_base_ = [
+    '../_base_/models/tiny_shipped.py',
+    '../_base_/datasets/digits.py',
+    '../_base_/schedules/adamw_short.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(
+    backbone=dict(adapter=dict(type='mmsparse.DenseAdapter', bottleneck=32), sparsifier=dict(type='mmsparse.NoOp')),
+    head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),
+)

@@ -5,9 +5,12 @@ Run: python tools/train.py configs/sparsify/vitb_ats_dense_adapter_cifar100.py -
 """
 
 _base_ = [
-    '../_base_/models/vitb_sparse_tuning.py',
+    '../_base_/models/vitb_in21k.py',
     '../_base_/datasets/cifar100.py',
     '../_base_/schedules/adamw_100e.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(backbone=dict(sparsifier=dict(_delete_=True, type='mmsparse.ATS', layers=(4, 7, 10), keep_rate=0.7)), head=dict(num_classes=100))
+model = dict(
+    backbone=dict(adapter=dict(type='mmsparse.DenseAdapter', bottleneck=32), sparsifier=dict(type='mmsparse.ATS', layers=(4, 7, 10), keep_rate=0.7)),
+    head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),
+)

@@ -5,13 +5,16 @@ Run: python tools/train.py configs/sparsify/vitb_dynamicvit_dense_adapter_cifar1
 """
 
 _base_ = [
-    '../_base_/models/vitb_sparse_tuning.py',
+    '../_base_/models/vitb_in21k.py',
     '../_base_/datasets/cifar100.py',
     '../_base_/schedules/adamw_100e.py',
     '../_base_/default_runtime.py',
 ]
 model = dict(
     type='mmsparse.SparseClassifier',
-    backbone=dict(sparsifier=dict(_delete_=True, type='mmsparse.DynamicViT', layers=(4, 7, 10), keep_rates=(0.7, 0.49, 0.343))),
-    head=dict(num_classes=100),
+    backbone=dict(
+        adapter=dict(type='mmsparse.DenseAdapter', bottleneck=32),
+        sparsifier=dict(type='mmsparse.DynamicViT', layers=(4, 7, 10), keep_rates=(0.7, 0.49, 0.343)),
+    ),
+    head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),
 )

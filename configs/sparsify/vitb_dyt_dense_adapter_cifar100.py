@@ -5,14 +5,14 @@ Run: python tools/train.py configs/sparsify/vitb_dyt_dense_adapter_cifar100.py -
 """
 
 _base_ = [
-    '../_base_/models/vitb_sparse_tuning.py',
+    '../_base_/models/vitb_in21k.py',
     '../_base_/datasets/cifar100.py',
     '../_base_/schedules/adamw_100e.py',
     '../_base_/default_runtime.py',
 ]
 model = dict(
     type='mmsparse.SparseClassifier',
-    backbone=dict(sparsifier=dict(_delete_=True, type='mmsparse.DyTDispatcher', rate=0.5)),
-    head=dict(num_classes=100),
+    backbone=dict(adapter=dict(type='mmsparse.DenseAdapter', bottleneck=32), sparsifier=dict(type='mmsparse.DyTDispatcher', rate=0.5)),
+    head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),
 )
 val_evaluator = test_evaluator = [dict(type='Accuracy', topk=(1,)), dict(type='mmsparse.ReportMean', name='ffn_rate')]

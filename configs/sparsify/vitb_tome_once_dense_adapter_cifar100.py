@@ -5,12 +5,12 @@ Run: python tools/train.py configs/sparsify/vitb_tome_once_dense_adapter_cifar10
 """
 
 _base_ = [
-    '../_base_/models/vitb_sparse_tuning.py',
+    '../_base_/models/vitb_in21k.py',
     '../_base_/datasets/cifar100.py',
     '../_base_/schedules/adamw_100e.py',
     '../_base_/default_runtime.py',
 ]
 model = dict(
-    backbone=dict(sparsifier=dict(_delete_=True, type='mmsparse.ToMe', r=[0] * 5 + [98] + [0] * 6)),
-    head=dict(num_classes=100),
+    backbone=dict(adapter=dict(type='mmsparse.DenseAdapter', bottleneck=32), sparsifier=dict(type='mmsparse.ToMe', r=[0] * 5 + [98] + [0] * 6)),
+    head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),
 )

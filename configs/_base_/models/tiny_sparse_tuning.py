@@ -1,5 +1,9 @@
-"""Sparse-Tuning on the small host that ships with the project: 12 layers, width 128, 32 px in patches of 4, seen seven classes of CIFAR-10."""
+"""Sparse-Tuning on the small host that ships with the project: Dense Adapter of width 32, EViT keeps .7 of the patches at layers 4, 7 and 10."""
 
-_base_ = ['vitb_sparse_tuning.py']
-host = dict(name='vit_tiny_patch16_224', checkpoint='mmsparse://tiny_vit', img_size=32, patch_size=4, embed_dim=128, depth=12, num_heads=4)
-model = dict(backbone=dict(host=host), head=dict(in_channels=128))
+_base_ = ['tiny_shipped.py']
+model = dict(
+    backbone=dict(
+        adapter=dict(type='mmsparse.DenseAdapter', bottleneck=32),
+        sparsifier=dict(type='mmsparse.EViT', layers=(4, 7, 10), keep_rate=0.7, fuse='merge', normalize=True),
+    ),
+)

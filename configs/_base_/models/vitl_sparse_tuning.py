@@ -3,12 +3,10 @@
 The paper names neither; these fit its GFLOPs to 1 %.
 """
 
-_base_ = ['vitb_sparse_tuning.py']
+_base_ = ['vitl_in21k.py']
 model = dict(
     backbone=dict(
-        host=dict(name='vit_large_patch16_224.orig_in21k'),
-        adapter=dict(skip=6),
-        sparsifier=dict(layers=(7, 13, 19)),
+        adapter=dict(type='mmsparse.DenseAdapter', bottleneck=32, skip=6),
+        sparsifier=dict(type='mmsparse.EViT', layers=(7, 13, 19), keep_rate=0.7, fuse='merge', normalize=True),
     ),
-    head=dict(in_channels=1024),
 )

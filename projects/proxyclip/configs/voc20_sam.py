@@ -4,6 +4,10 @@ Expected: no figure at hand, not measured here; 38.5 GFLOPs per window in CLIP, 
 Run: PYTHONPATH=. python tools/test.py projects/proxyclip/configs/voc20_sam.py none
 """
 
-_base_ = ['_base_/voc20.py']
-sam = dict(_delete_=True, type='mmsparse.TimmFeatures', host=dict(name='samvit_base_patch16.sa1b'))
-model = dict(vfm=sam, vfm_size=(1024, 1024), window_batch=2)
+_base_ = ['_base_/vitb16.py', '_base_/voc20_images.py']
+model = dict(
+    classes='voc20',
+    vfm=dict(type='mmsparse.TimmFeatures', host=dict(name='samvit_base_patch16.sa1b')),
+    vfm_size=(1024, 1024),
+    window_batch=2,
+)

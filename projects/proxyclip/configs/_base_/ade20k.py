@@ -1,6 +1,6 @@
 """ADE20K, 2,000 validation images, 150 classes."""
 
-_base_ = ['short_side_448.py']
+_base_ = ['vitb16_dinob16.py', 'short_side_448.py']
 test_dataloader = dict(
     dataset=dict(
         type='ADE20KDataset',

@@ -1,6 +1,6 @@
 """Cityscapes, 500 validation images, 19 classes, in windows of 224 px. Label maps (_labelTrainIds) as mmseg's converter writes them."""
 
-_base_ = ['short_side_448.py']
+_base_ = ['vitb16_dinob16.py', 'short_side_448.py']
 test_dataloader = dict(
     dataset=dict(
         type='CityscapesDataset',

@@ -1,6 +1,6 @@
 """COCO-Object, 5,000 validation images, 80 classes and the background, which 17 words describe. Label maps: convert_coco_object.py."""
 
-_base_ = ['short_side_336.py']
+_base_ = ['vitb16_dinob16.py', 'short_side_336.py']
 test_dataloader = dict(
     dataset=dict(
         type='mmsparse.COCOObjectDataset',

@@ -1,6 +1,6 @@
 """COCO-Stuff 164k, 5,000 validation images, 171 classes. Label maps (_labelTrainIds) as mmseg's converter writes them."""
 
-_base_ = ['short_side_336.py']
+_base_ = ['vitb16_dinob16.py', 'short_side_336.py']
 test_dataloader = dict(
     dataset=dict(
         type='COCOStuffDataset',

@@ -1,6 +1,6 @@
 """PASCAL Context, 5,105 validation images, 59 classes, background ignored. Label maps as mmseg's converter writes them."""
 
-_base_ = ['short_side_336.py']
+_base_ = ['vitb16_dinob16.py', 'short_side_336.py']
 test_dataloader = dict(
     dataset=dict(
         type='PascalContextDataset59',

@@ -1,6 +1,6 @@
 """PASCAL Context, 5,105 validation images, 59 classes and the background, which is the word 'background'."""
 
-_base_ = ['short_side_336.py']
+_base_ = ['vitb16_dinob16.py', 'short_side_336.py']
 test_dataloader = dict(
     dataset=dict(
         type='PascalContextDataset',

@@ -1,6 +1,5 @@
 """Images with a short side of 336 px, scored by mIoU at their own size; labels are not resized."""
 
-_base_ = ['vitb16_dinob16.py']
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(2048, 336), keep_ratio=True),

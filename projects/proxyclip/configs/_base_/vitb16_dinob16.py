@@ -1,27 +1,10 @@
-"""ProxyCLIP with OpenAI's CLIP ViT-B/16 and DINO ViT-B/16 as proxy, positions by the published rule."""
+"""ProxyCLIP with OpenAI's CLIP ViT-B/16 and DINO ViT-B/16 as proxy."""
 
-_base_ = ['runtime.py']
+_base_ = ['vitb16.py']
 model = dict(
-    type='mmsparse.ProxyCLIP',
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[122.7709383, 116.7460125, 104.09373615],
-        std=[68.5005327, 66.6321579, 70.32316305],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-        size=(336, 336),  # of training crops
-    ),
-    backbone=dict(
-        type='mmsparse.SparseViT',
-        host=dict(type='mmsparse.ProxyClipViT', name='ViT-B-16-quickgelu', checkpoint=None),
-        readout=dict(type='mmsparse.ProxyReadout', beta=1.2, gamma=3.0),
-    ),
     vfm=dict(
         type='mmsparse.SparseViT',
         host=dict(type='mmsparse.DinoViT', name='vit_base_patch16_224.dino', checkpoint=None),
         out_type='featmap',
     ),
-    window=336,
-    stride=112,
 )

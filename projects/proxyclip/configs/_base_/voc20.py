@@ -1,12 +1,4 @@
-"""PASCAL VOC 2012, 1,449 validation images, 20 classes, background ignored. data/VOCdevkit/VOC2012 as the VOC archive unpacks."""
+"""PASCAL VOC 2012, 20 classes, for CLIP-B/16 with DINO-B/16 as proxy."""
 
-_base_ = ['short_side_336.py']
-test_dataloader = dict(
-    dataset=dict(
-        type='mmsparse.PascalVOC20Dataset',
-        data_root='data/VOCdevkit/VOC2012',
-        data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClass'),
-        ann_file='ImageSets/Segmentation/val.txt',
-    ),
-)
+_base_ = ['vitb16_dinob16.py', 'voc20_images.py']
 model = dict(classes='voc20')

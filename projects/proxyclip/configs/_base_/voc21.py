@@ -1,6 +1,6 @@
 """PASCAL VOC 2012, 1,449 validation images, 20 classes and the background, which 26 words describe."""
 
-_base_ = ['short_side_336.py']
+_base_ = ['vitb16_dinob16.py', 'short_side_336.py']
 test_dataloader = dict(
     dataset=dict(
         type='PascalVOCDataset',
