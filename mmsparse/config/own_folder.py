@@ -92,7 +92,7 @@ def _fit_host(cfg: Config) -> tuple[Input, View]:
         view = sketch(backbone.host)
         if backbone.out_type == 'cls_token' and not view.class_token:
             backbone.out_type = 'pooled'
-            for part in backbone.sparsifier if isinstance(backbone.sparsifier, list) else [backbone.sparsifier]:
+            for part in sparsifier if isinstance(sparsifier := backbone.get('sparsifier'), list) else [sparsifier]:
                 if part and part.type in ('mmsparse.EViT', 'mmsparse.ATS'):  # their default reads the class token's attention
                     part.setdefault('score', 'received')
         with torch.device('meta'):

@@ -1,21 +1,27 @@
 """From a config file and ``--cfg-options`` to a config."""
 
 import traceback
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 from mmengine.config import Config
 
+from mmsparse.config.image_size import KEY, set_image_size
 from mmsparse.config.rules import check_changes
 from mmsparse.errors import InputError
 from mmsparse.utils.packaged import config_file
 
+PARTS = ('adapter', 'sparsifier')
+
 
 def read_config(path: str | Path, changes: dict | None = None) -> Config:
-    """Read a config file.
+    """Read a config file and change it.
 
     Args:
         path: the file.
-        changes: what ``--cfg-options`` gave.
+        changes: what ``--cfg-options`` gave, values by dotted path. An adapter or a sparsifier of another type takes the place of the one
+            (or the list) that the file has, arguments included; ``img_size`` is the size of the images everywhere.
 
     Raises:
         InputError: no such file, or it cannot be read; the text gives file and line.
@@ -23,8 +29,12 @@ def read_config(path: str | Path, changes: dict | None = None) -> Config:
     path = config_file(path)
     try:
         cfg = Config.fromfile(path)
-        check_changes(cfg, changes or {})
-        cfg.merge_from_dict(changes or {})
+        changes = dict(changes or {})
+        if KEY in changes:
+            set_image_size(cfg, changes.pop(KEY))
+        check_changes(cfg, changes)
+        _clear_other_types(cfg, changes)
+        cfg.merge_from_dict(changes)
         return cfg
     except InputError:
         raise
@@ -32,3 +42,30 @@ def read_config(path: str | Path, changes: dict | None = None) -> Config:
         last = traceback.extract_tb(error.__traceback__)[-1]
         place = f'{last.filename}, line {last.lineno}' if last.name == '<module>' else path
         raise InputError(f'{place}: this config cannot be used. {type(error).__name__}: {error}. Correct the file or --cfg-options.') from error
+
+
+def _clear_other_types(cfg: Config, changes: Mapping) -> None:
+    """Empty the places where the changes put an adapter or a sparsifier of another type: what MMEngine would merge it with is not its own."""
+    for path, value in changes.items():
+        *place, last = path.split('.')
+        if last != 'type':
+            place, value = [*place, last], value.get('type') if isinstance(value, Mapping) else None
+        if value is None or [key for key in place if not key.isdigit()][-1:] not in ([part] for part in PARTS):
+            continue
+        *above, key = (int(key) if key.isdigit() else key for key in place)
+        holder = cfg
+        for each in above:
+            holder = holder[each]
+        old = holder.get(key) if isinstance(holder, Mapping) else holder[key]
+        if not isinstance(old, Mapping) or str(old.get('type')).split('.')[-1] != value.split('.')[-1]:
+            holder[key] = {}
+            if 'sparsifier' in place and f'{".".join(place)}.keep_rate' not in changes:
+                _drop_keep_rate_hooks(cfg, value)
+
+
+def _drop_keep_rate_hooks(cfg: Config, sparsifier: str) -> None:
+    """Drop what changes the keep rate of a sparsifier that is gone; it would refuse the new one."""
+    hooks = cfg.get('custom_hooks') or []
+    for hook in [hook for hook in hooks if 'KeepRate' in str(hook.get('type'))]:
+        hooks.remove(hook)
+        warnings.warn(f'custom_hooks: {hook.type} goes with the sparsifier that {sparsifier} replaces.', stacklevel=2)
