@@ -69,7 +69,7 @@ def decided_by_image(cfg: Config) -> bool:
 def written_down(cfg: Config) -> int:
     """The cost of EViT and an adapter on a ViT of 224 px and 16 px patches, from the config alone: what a tracer may not get wrong unseen."""
     width, depth = {'b': (768, 12), 'l': (1024, 24)}[cfg.model.backbone.host.name[4]]
-    adapter, evit = dict(cfg.model.backbone.adapter or {}), dict(cfg.model.backbone.sparsifier or {}, type=None)
+    adapter, evit = dict(cfg.model.backbone.get('adapter') or {}), dict(cfg.model.backbone.get('sparsifier') or {}, type=None)
     d, inputs, fusion = adapter.get('bottleneck', 0), adapter.get('inputs', ('x', 'prev', 'skip')), adapter.get('fusion', 'inner')
     kind, places = adapter.get('type', '').split('.')[-1], adapter.get('places', ('mlp',))
     thin = 2 * adapter.get('rank', 0) * len(adapter.get('targets', ('q', 'v'))) + 2 * d * (kind == 'Adapter' and 'attn' in places)
