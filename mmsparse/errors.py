@@ -1,5 +1,19 @@
 """The one error that a user's input raises; tools print it without a traceback."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class InputError(ValueError):
     """A value that the user gave cannot be used. The text says what was received, what is expected and what to do next."""
+
+
+@contextmanager
+def in_words(lead: str, remedy: str = '') -> Iterator[None]:
+    """Let whatever a library raises for a value of the user be an InputError: lead, the library's own words, remedy."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f'{lead} ({type(error).__name__}: {error}). {remedy}'.strip()) from error

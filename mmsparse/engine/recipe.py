@@ -12,7 +12,7 @@ from torch import Tensor
 from typing_extensions import TypedDict
 
 from mmsparse.errors import InputError
-from mmsparse.state.agreement import ABSENT, differences
+from mmsparse.state.agreement import ABSENT, differences, short
 from mmsparse.state.card import plain
 from mmsparse.state.files import State
 from mmsparse.state.schema import validated
@@ -134,7 +134,7 @@ def _refuse_other_schedules(path, saved: Any, schedules: list) -> None:
             theirs, ours = numbers.get(key, ABSENT), getattr(schedule, key)
             if theirs != ours:
                 raise InputError(
-                    f'{path}: param_scheduler[{at}] ({type(schedule).__name__}) has {key}={_short(theirs)} in its run and {_short(ours)} by the '
+                    f'{path}: param_scheduler[{at}] ({type(schedule).__name__}) has {key}={short(theirs)} in its run and {short(ours)} by the '
                     f'config, which another kind, train_cfg or batch size makes. {START_ANEW}'
                 )
 
@@ -147,7 +147,3 @@ def _made_of(schedule) -> list[str]:
 
 def _few(counts: list[int]) -> str:
     return ', '.join(map(str, counts[:4])) + (' ...' if len(counts) > 4 else '')
-
-
-def _short(value: Any) -> str:
-    return str(value) if len(str(value)) <= 80 else f'{str(value)[:77]}...'

@@ -14,9 +14,9 @@ from mmsparse.models.hosts.host_weights import tensor_differences
 from mmsparse.state.files import State
 from mmsparse.state.kept import adapter_tensors, frozen_models, normalisation
 
-ABSENT = 'absent'
+ABSENT = 'absent'  # what stands for an entry that one of two configs lacks
 HEADS = ('head.', 'decode_head.', 'auxiliary_head.')
-WEIGHTS = ('checkpoint', 'init_cfg', 'checkpoint_grid')  # where a host's weights lie may differ; what they are is proved by the fingerprint
+WEIGHTS = ('checkpoint', 'init_cfg', 'checkpoint_grid')  # where a host's weights lie may differ: the fingerprint proves what they are
 
 
 def full_state_dict(model: nn.Module, state: State, classes: Any = None, new_head: bool = False) -> dict:
@@ -31,14 +31,11 @@ def full_state_dict(model: nn.Module, state: State, classes: Any = None, new_hea
     Raises:
         InputError: another host, another normalisation, other classes, tensors too many, too few, of another shape or type, or damaged.
     """
-    _same_frozen(model, state)
-    _same_normalisation(model, state)
-    if not new_head:
-        _same_classes(classes, state)
     left_out = HEADS if new_head else ()
     both = adapter_tensors(model), state.tensors
     ours, theirs = ({name: value for name, value in tensors.items() if not name.startswith(left_out)} for tensors in both)
-    _same_tensors(ours, theirs, state)
+    for objection in _objections(model, state, None if new_head else classes, ours, theirs):
+        raise InputError(f'{state.path}: {objection}')
     state.verify()
     return {**model.state_dict(), **theirs}
 
@@ -72,53 +69,44 @@ def other_settings(state: State, model_cfg: Mapping) -> list[str]:
             continue
         if 'host' in parts and not (parts[-1] == 'name' and str(card).split('.')[0] == str(ours).split('.')[0]):
             raise InputError(
-                f'{state.path}: this adapter belongs to another host: model.{place} is {_short(card)} on its card, {_short(ours)} in the config. '
+                f'{state.path}: this adapter belongs to another host: model.{place} is {short(card)} on its card, {short(ours)} in the config. '
                 'Use the config that trained it.'
             )
-        lines.append(f'model.{place}: {_short(card)} on the card, {_short(ours)} here')
+        lines.append(f'model.{place}: {short(card)} on the card, {short(ours)} here')
     return lines
 
 
-def _same_frozen(model: nn.Module, state: State) -> None:
-    card, ours = state.card.frozen, frozen_models(model)
-    if card.keys() != ours.keys():
-        raise InputError(
-            f'{state.path}: this adapter belongs to a model with the frozen parts {sorted(card) or "none"}, the config builds '
-            f'{sorted(ours) or "none"}. Use the config that trained it.'
-        )
-    for path, frozen in ours.items():
-        frozen.check(card[path], state.path)
-
-
-def _same_normalisation(model: nn.Module, state: State) -> None:
-    card, ours = state.card.normalisation, normalisation(model)
-    if card != ours:
-        raise InputError(
-            f'{state.path}: trained on pixels normalised with {_short(card)}, but the config normalises with {_short(ours)}. '
-            'Set data_preprocessor as on the card.'
-        )
-
-
-def _same_classes(classes: Any, state: State) -> None:
-    ours = None if classes is None else [str(name) for name in classes]
-    if ours is not None and state.card.classes is not None and ours != state.card.classes:
-        raise InputError(
-            f'{state.path}: trained for the classes {_short(state.card.classes)}, but the data has {_short(ours)}. '
-            'Use data with the same classes in the same order, or train a new head for others: load_from=STATE new_head=True.'
-        )
-
-
-def _same_tensors(ours: Mapping, theirs: Mapping, state: State) -> None:
-    wrong = tensor_differences(theirs, ours) or ', '.join(
-        f'of another type: {name} {theirs[name].dtype} for {value.dtype}' for name, value in ours.items() if theirs[name].dtype != value.dtype
-    )
-    if wrong:
-        raise InputError(
-            f'{state.path}: these are not the tensors of this model. Tensors {wrong}. Use the config that trained it, or copy the folder again; '
-            'for a head of other classes set load_from=STATE new_head=True.'
-        )
-
-
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """Return a value as text on one line, of 120 characters at most."""
     text = re.sub(r'\s+', ' ', str(value))
     return text if len(text) <= 120 else f'{text[:117]}...'
+
+
+def _objections(model: nn.Module, state: State, classes: Any, ours: Mapping, theirs: Mapping) -> Iterator[str]:
+    """Say where an adapter and a model disagree; what explains most comes first."""
+    card, frozen = state.card, frozen_models(model)
+    if card.frozen.keys() != frozen.keys():
+        yield (
+            f'this adapter belongs to a model with the frozen parts {sorted(card.frozen) or "none"}, the config builds {sorted(frozen) or "none"}. '
+            'Use the config that trained it.'
+        )
+    for path, one in frozen.items():
+        one.check(card.frozen[path], state.path)
+    if card.normalisation != (here := normalisation(model)):
+        yield (
+            f'trained on pixels normalised with {short(card.normalisation)}, but the config normalises with {short(here)}. '
+            'Set data_preprocessor as on the card.'
+        )
+    names = card.classes if classes is None else [str(name) for name in classes]
+    if card.classes is not None and names != card.classes:
+        yield (
+            f'trained for the classes {short(card.classes)}, but the data has {short(names)}. Use data with the same classes in the same order, '
+            'or train a new head for others: load_from=STATE new_head=True.'
+        )
+    if wrong := tensor_differences(theirs, ours) or ', '.join(
+        f'of another type: {name} {theirs[name].dtype} for {value.dtype}' for name, value in ours.items() if theirs[name].dtype != value.dtype
+    ):
+        yield (
+            f'these are not the tensors of this model. Tensors {wrong}. Use the config that trained it, or copy the folder again; '
+            'for a head of other classes set load_from=STATE new_head=True.'
+        )

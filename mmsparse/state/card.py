@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 
 from mmsparse.errors import InputError
 from mmsparse.state.kept import fingerprints, normalisation
-from mmsparse.state.schema import read_json
+from mmsparse.state.schema import validated
 
 SCHEMA = 1
 PACKAGES = ('mmsparse', 'mmpretrain', 'mmseg', 'mmengine')  # whose registered types a card may name
@@ -91,12 +91,8 @@ def read_card(path: Path) -> Card:
     """
     if not path.is_file():
         raise InputError(f'{path}: there is no card beside the tensors. Copy the whole folder; an adapter is not loaded without its card.')
-    return read_json(
-        Card,
-        path,
-        f'{path}: the card cannot be read, it is damaged or of another version',
-        'Copy the folder again, or use the version of mmsparse that wrote it.',
-    )
+    lead = f'{path}: the card cannot be read, it is damaged or of another version'
+    return validated(Card, path.read_bytes(), lead, 'Copy the folder again, or use the version of mmsparse that wrote it.')
 
 
 def plain(value: Any) -> Any:

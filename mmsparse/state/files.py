@@ -12,13 +12,13 @@ from pydantic import JsonValue
 from safetensors.torch import save
 from torch import Tensor
 
-from mmsparse.errors import InputError
+from mmsparse.errors import InputError, in_words
 from mmsparse.models.hosts.host_weights import digest
 from mmsparse.models.hosts.weight_files import read_tensors
 from mmsparse.state.card import SCHEMA, Card, read_card
 from mmsparse.state.folder import CARD, RESUME, RESUME_TENSORS, TENSORS, states, whole
 from mmsparse.state.pack import pack, unpack
-from mmsparse.state.schema import read_json
+from mmsparse.state.schema import validated
 
 
 @dataclass(frozen=True)
@@ -110,14 +110,12 @@ def read_resume(state: State) -> Any:
     path, beside = state.path.with_name(RESUME), state.path.with_name(RESUME_TENSORS)
     if not (path.is_file() and beside.is_file()):
         raise InputError(f'{state.path.parent}: saved without what resume needs (best states are). Resume from an epoch_N or iter_N beside it.')
-    remedy = 'Resume from another state.'
-    content, tensors = read_json(Resume, path, f'{path}: damaged or changed', remedy), read_tensors(str(beside))
-    try:
+    lead, remedy = f'{path}: damaged or changed', 'Resume from another state.'
+    content, tensors = validated(Resume, path.read_bytes(), lead, remedy), read_tensors(str(beside))
+    with in_words(lead, remedy):
         if (content.adapter, content.sha256) != (state.card.sha256, digest(tensors)):
             raise ValueError('its marks do not agree with the files beside it')
         return unpack(content.state, tensors)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise InputError(f'{path}: damaged or changed ({type(error).__name__}: {error}). {remedy}') from error
 
 
 def newest(work_dir: Path, warn=print) -> Path | None:
@@ -143,10 +141,10 @@ def newest(work_dir: Path, warn=print) -> Path | None:
             read_resume(state)
         except InputError as error:
             damaged.append(str(error))
-            continue
-        for text in damaged:
-            warn(f'Passed over: {text}')
-        return folder
+        else:
+            for text in damaged:
+                warn(f'Passed over: {text}')
+            return folder
     if damaged:
         raise InputError(f'{work_dir}: no state to resume from, all are damaged. {" ".join(damaged)} Move them away to start again.')
     return None

@@ -4,48 +4,34 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from mmsparse.errors import InputError
 
-
-def read_json(kind: type, path: Path, lead: str, remedy: str) -> Any:
-    """Read a JSON file as `validated` does its content.
-
-    Raises:
-        InputError: no JSON, or of another form.
-    """
-    try:
-        content = json.loads(path.read_text())
-    except (ValueError, RecursionError) as error:
-        raise InputError(f'{lead}, {type(error).__name__}: {error}. {remedy}') from error
-    return validated(kind, content, lead, remedy)
-
-
-def validated(kind: type, content: Any, lead: str, remedy: str) -> Any:
-    """Return content as a dataclass or TypedDict says it is; deeper than 255 levels nothing is read.
-
-    Args:
-        kind: what is expected.
-        content: from JSON.
-        lead, remedy: how the sentence begins and ends.
-
-    Raises:
-        InputError: entries that are missing, of another type, or too many.
-    """
-    try:
-        return _adapter(kind).validate_python(content)
-    except ValidationError as error:
-        raise InputError(f'{lead}, {"; ".join(map(_words, error.errors()[:3]))}. {remedy}') from error
-
-
 _adapter = cache(TypeAdapter)
 
 
-def _words(error: Any) -> str:
+def validated(kind: type, content: Any, lead: str, remedy: str) -> Any:
+    """Return content as a dataclass or TypedDict says it is; what is nested deeper than 255 levels is refused.
+
+    Args:
+        kind: what is expected.
+        content: plain values, or the bytes of JSON.
+        lead, remedy: how the sentence begins and ends.
+
+    Raises:
+        InputError: no JSON, or entries that are missing, of another type, or too many.
+    """
+    try:  # json's reader, as pydantic's own takes no path whose bytes are not UTF-8
+        return _adapter(kind).validate_python(json.loads(content) if isinstance(content, bytes) else content)
+    except (ValueError, RecursionError) as error:
+        reasons = '; '.join(map(_said, error.errors()[:3])) if isinstance(error, ValidationError) else f'{type(error).__name__}: {error}'
+        raise InputError(f'{lead}, {reasons}. {remedy}') from error
+
+
+def _said(error: Any) -> str:
     place = '.'.join(map(str, error['loc'][:8])) or 'its content'
     if error['type'] == 'missing':
         return f'it lacks {place}'
