@@ -16,4 +16,5 @@ def in_words(lead: str, remedy: str = '') -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
-        raise InputError(f'{lead} ({type(error).__name__}: {error}). {remedy}'.strip()) from error
+        reason = f'{type(error).__name__}: {error}'.removesuffix(': ')
+        raise InputError(f'{lead} ({reason}). {remedy}'.strip()) from error

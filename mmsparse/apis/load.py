@@ -11,7 +11,7 @@ from torch import nn
 
 from mmsparse.apis.peers import equip
 from mmsparse.apis.predict import Predictor
-from mmsparse.errors import InputError
+from mmsparse.errors import in_words
 from mmsparse.state.agreement import full_state_dict
 from mmsparse.state.files import read_state
 from mmsparse.state.folder import CARD
@@ -28,8 +28,9 @@ def load(path: str | Path, device: str | torch.device = 'cpu', host_checkpoint: 
         host_checkpoint: file of the host's weights, where the card names a file; compared by fingerprint.
 
     Returns:
-        The model (mmpretrain's or mmseg's) in evaluation mode. Its `predict` takes files, PIL images and arrays (`mmsparse.apis.predict.Predictor`,
-        docs/python_api.md); its `card` (`mmsparse.state.card.Card`) has class names, normalisation, config and score.
+        The model (mmpretrain's or mmseg's) in evaluation mode, on the device. Its `predict` takes files, PIL images and arrays
+        (`mmsparse.apis.predict.Predictor`, docs/python_api.md); its `card` (`mmsparse.state.card.Card`) has class names, normalisation,
+        config and score.
 
     Raises:
         InputError: damaged files, another host, a device that is not there, or a card that asks for what may not be built.
@@ -39,16 +40,10 @@ def load(path: str | Path, device: str | torch.device = 'cpu', host_checkpoint: 
     file = str(state.path.with_name(CARD))
     state.verify()
     config = model_config(state.card, file, host_checkpoint)
-    with DefaultScope.overwrite_default_scope(scope_of(state.card, file)):
-        try:
-            model = MODELS.build(ConfigDict(config))  # mmseg's models read their test_cfg by attributes
-        except InputError:
-            raise
-        except Exception as error:  # a card may hold any argument, and each class has its own words for a wrong one
-            raise InputError(
-                f'{file}: the model on this card cannot be built ({type(error).__name__}: {error}). '
-                f'It was written with {state.card.versions}; use these versions, or tools/test.py with a config of your own.'
-            ) from error
+    remedy = f'It was written with {state.card.versions}; use these versions, or tools/test.py with a config of your own.'
+    # A card may hold any argument, and each class has its own words for a wrong one.
+    with DefaultScope.overwrite_default_scope(scope_of(state.card, file)), in_words(f'{file}: the model on this card cannot be built', remedy):
+        model = MODELS.build(ConfigDict(config))  # mmseg's models read their test_cfg by attributes
     model.load_state_dict(full_state_dict(model, state))
     model.to(device)
     model.eval()

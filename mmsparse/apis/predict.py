@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,7 +25,7 @@ BATCH, MAPS = 32, 1  # a segmentor holds the logits of every pixel of a batch
 
 
 class Choice(NamedTuple):
-    """One class and its probability."""
+    """One class: its number, its name, and its probability."""
 
     label: int
     name: str
@@ -58,7 +59,7 @@ class Segmentation:
     Attributes:
         path: the file, or None where the image came as an array or a PIL image.
         names: of all classes.
-        label_hw: class of each pixel of the image in its own size, uint8 (int64 above 256 classes); None where there is an error.
+        label_hw: class of each pixel of the image in its own size, H×W, uint8 (int64 above 256 classes); None where there is an error.
         error: why there is no answer, or None.
         areas: pixels of each class by its name.
     """
@@ -107,10 +108,11 @@ class Predictor:
         if kwargs:
             raise InputError(f'predict: received {", ".join(kwargs)}, expected batch_size and topk.')
         answers = list(self.stream(inputs, batch_size, topk))
-        single = _is_one(inputs)
-        if single and answers[0].error:
+        if not _is_one(inputs):
+            return answers
+        if answers[0].error:
             raise InputError(answers[0].error)
-        return answers[0] if single else answers
+        return answers[0]
 
     def stream(self, inputs: Any, batch_size: int | None = None, topk: int = 5) -> Iterator[Prediction | Segmentation]:
         """Give the answers one by one, in order, a batch at a time: for more images than memory holds. Options are those of `predict`."""
@@ -153,22 +155,20 @@ class Predictor:
 
     def _answers(self, sources: list, topk: int) -> list[Prediction | Segmentation]:
         """Answer for a batch; what has one size runs together."""
-        read, found, reader = {}, [None] * len(sources), self.reader
+        answers, groups = {}, defaultdict(dict)
         for index, source in enumerate(sources):
             try:
-                packed = reader(source)
-                read.setdefault(packed['inputs'].shape, {})[index] = packed
+                packed = self.reader(source)
+                groups[packed['inputs'].shape][index] = packed
             except InputError as error:
-                found[index] = self._broken(source, error)
-        for group in read.values():
+                answers[index] = self._answer(source, error=str(error))
+        for group in groups.values():
             try:
                 samples = self._run(list(group.values()))
-                for index, sample in zip(group, samples, strict=True):
-                    found[index] = self._answer(sources[index], sample, topk)
+                answers |= {index: self._answer(sources[index], **self._said(sample, topk)) for index, sample in zip(group, samples, strict=True)}
             except InputError as error:  # a size that the host cannot take
-                for index in group:
-                    found[index] = self._broken(sources[index], error)
-        return found
+                answers |= {index: self._answer(sources[index], error=str(error)) for index in group}
+        return [answers[index] for index in range(len(sources))]
 
     @torch.no_grad()
     def _run(self, group: list[dict]) -> list:
@@ -179,16 +179,17 @@ class Predictor:
         finally:
             self.model.train(training)
 
-    def _answer(self, source: Any, sample: Any, topk: int) -> Prediction | Segmentation:
+    def _said(self, sample: Any, topk: int) -> dict:
         if self.classifies:
             top = sample.pred_score.topk(min(topk, len(sample.pred_score)))
-            names = self.names or [str(i) for i in range(len(sample.pred_score))]
-            return Prediction(_path(source), tuple(Choice(i, names[i], score) for i, score in zip(top.indices.tolist(), top.values.tolist())))
+            labels = zip(top.indices.tolist(), top.values.tolist())
+            return dict(top=tuple(Choice(label, self.names[label] if self.names else str(label), score) for label, score in labels))
         label_hw = sample.pred_sem_seg.data[0].numpy(force=True)
-        return Segmentation(_path(source), self.names, label_hw.astype(np.uint8) if len(self.names) <= 256 else label_hw)
+        return dict(label_hw=label_hw.astype(np.uint8) if len(self.names) <= 256 else label_hw)
 
-    def _broken(self, source: Any, error: InputError) -> Prediction | Segmentation:
-        return Prediction(_path(source), error=str(error)) if self.classifies else Segmentation(_path(source), self.names, error=str(error))
+    def _answer(self, source: Any, **values) -> Prediction | Segmentation:
+        path = Path(source) if isinstance(source, str | Path) else None
+        return Prediction(path, **values) if self.classifies else Segmentation(path, self.names, **values)
 
 
 def _sources(inputs: Any) -> Iterator:
@@ -204,7 +205,3 @@ def _is_one(inputs: Any) -> bool:
     if isinstance(inputs, str | Path):
         return not Path(inputs).is_dir()
     return isinstance(inputs, Image.Image | np.ndarray) or not isinstance(inputs, Iterable)
-
-
-def _path(source: Any) -> Path | None:
-    return Path(source) if isinstance(source, str | Path) else None

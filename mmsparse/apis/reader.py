@@ -12,7 +12,7 @@ from mmengine.registry import TRANSFORMS, DefaultScope
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mmsparse.datasets.load_image import LoadImage, as_bgr
-from mmsparse.errors import InputError
+from mmsparse.errors import InputError, in_words
 
 STORED = ('1', 'L', 'LA', 'P', 'RGB', 'RGBA', 'I;16')  # modes that a PNG holds
 
@@ -30,13 +30,8 @@ class Reader:
     """
 
     def __init__(self, pipeline: list[dict], scope: str, file: str):
-        try:
-            with DefaultScope.overwrite_default_scope(scope):
-                built = [TRANSFORMS.build(step) for step in pipeline]
-        except InputError:
-            raise
-        except Exception as error:  # each class has its own words for a wrong argument
-            raise InputError(f'{file}: the test pipeline on this card cannot be built ({type(error).__name__}: {error}).') from error
+        with in_words(f'{file}: the test pipeline on this card cannot be built'), DefaultScope.overwrite_default_scope(scope):
+            built = [TRANSFORMS.build(step) for step in pipeline]
         self.load = next(step for step in built if isinstance(step, LoadImage | LoadImageFromFile))
         self.steps = Compose([step for step in built if step is not self.load])
 
@@ -47,10 +42,8 @@ class Reader:
             InputError: it cannot be read or prepared; the text names it.
         """
         results = self._load(source)
-        try:
+        with in_words(f'{_name(source)}: the test pipeline fails on it'):  # a crop larger than this one picture, for instance
             return self.steps(results)
-        except Exception as error:  # a transform may not suit this one picture, a crop larger than it for instance
-            raise InputError(f'{_name(source)}: the test pipeline fails on it ({type(error).__name__}: {error}).') from error
 
     def picture(self, source: str | Path | Image.Image | np.ndarray) -> np.ndarray:
         """Return the picture as it is loaded, in its own size, H×W×3, RGB, uint8.
@@ -63,43 +56,31 @@ class Reader:
         return np.ascontiguousarray(loaded if getattr(self.load, 'to_rgb', False) else loaded[..., ::-1])
 
     def _load(self, source: str | Path | Image.Image | np.ndarray) -> dict:
-        if isinstance(source, np.ndarray):
-            source = _as_image(source)
-        try:
+        with in_words(f'{_name(source)}: cannot be read as an image by {type(self.load).__name__}', 'Replace or leave it out.'):
+            source = _as_image(source) if isinstance(source, np.ndarray) else source
             if isinstance(source, Image.Image):
-                image = self._stored(source)
-                return self.load(dict(img=image)) if isinstance(self.load, LoadImage) else self._loaded(image)
+                return self._stored(source)
             if not isinstance(source, str | Path):
-                raise ValueError(f'received {type(source).__name__}, expected a path, a PIL image, or an array H×W×3 of uint8 in RGB')
+                raise TypeError(f'received {type(source).__name__}, expected a path, a PIL image, or an array H×W×3 of uint8 in RGB')
             if not Path(source).is_file():  # a pipe would be waited for
-                raise ValueError('no such file' if not Path(source).exists() else 'no regular file')
+                raise FileNotFoundError('no such file' if not Path(source).exists() else 'no regular file')
             if not isinstance(self.load, LoadImage):
                 _refuse_truncated(source)
-            results = self.load(dict(img_path=str(source)))
-            if results is None:
+            if (results := self.load(dict(img_path=str(source)))) is None:
                 raise ValueError('its loader gives nothing')
             return results
-        except InputError:
-            raise
-        except Exception as error:  # whatever a decoder meets in a broken file
-            reason = str(error) or type(error).__name__
-            raise InputError(
-                f'{_name(source)}: cannot be read as an image by {type(self.load).__name__} ({reason}). Replace or leave it out.'
-            ) from error
 
-    def _stored(self, image: Image.Image) -> np.ndarray:
-        """Decode a picture in memory as if it were a file."""
+    def _stored(self, image: Image.Image) -> dict:
+        """Load a picture in memory as if it were a file."""
         if isinstance(self.load, LoadImage):
-            return as_bgr(image)
+            return self.load(dict(img=as_bgr(image)))
         flag, backend = self.load.color_type, self.load.imdecode_backend
         image = ImageOps.exif_transpose(image) if flag in ('color', 'grayscale') else image
         content = BytesIO()
         (image if image.mode in STORED else image.convert('RGB')).save(content, 'PNG', compress_level=0)
-        return mmcv.imfrombytes(content.getvalue(), flag=flag, backend='pillow' if backend == 'pillow' else 'cv2')
-
-    def _loaded(self, image: np.ndarray) -> dict:
-        image = image.astype(np.float32) if self.load.to_float32 else image
-        return dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
+        decoded = mmcv.imfrombytes(content.getvalue(), flag=flag, backend='pillow' if backend == 'pillow' else 'cv2')
+        decoded = decoded.astype(np.float32) if self.load.to_float32 else decoded
+        return dict(img=decoded, img_shape=decoded.shape[:2], ori_shape=decoded.shape[:2])
 
 
 def _as_image(array: np.ndarray) -> Image.Image:
