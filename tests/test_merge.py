@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from combinations import CLASSES, HOSTS, SIDE, WIDTH, images
 from hosts import assert_near, draw
 from mmsparse.apis.adapted import build_classifier
-from mmsparse.convert.merge import merge
+from mmsparse.convert.merge import merge_adapters
 from mmsparse.errors import InputError
 from mmsparse.models.hosts.host_weights import digest
 from mmsparse.state.card import describe
@@ -151,7 +151,7 @@ def test_a_head_that_the_library_has_not_is_refused_while_the_model_is_whole(tmp
     config, _, model = write_config(tmp_path, HOSTS['timm'], LORA)
     model.head = torch.nn.Sequential(model.head)
     with pytest.raises(InputError, match='received the head Sequential, but a timm model ends in one linear layer'):
-        merge(model, Config.fromfile(config).model)
+        merge_adapters(model, Config.fromfile(config).model)
     assert not model.backbone.folded and adapter_tensors(model)
 
 

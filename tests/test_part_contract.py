@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from hosts import DEPTH, WIDTH, assert_near, build, draw, images_for, timm_host, watch
-from mmsparse.convert.merge import merge
+from mmsparse.convert.merge import merge_adapters
 from mmsparse.errors import InputError
 from mmsparse.models import BaseAdapter
 from mmsparse.registry import MODELS
@@ -178,7 +178,7 @@ def test_what_stands_before_it_merges_with_it(ahead):
 
 def test_a_list_that_does_not_merge_whole_is_refused_by_the_tool_that_merges():
     with pytest.raises(InputError, match='^Reader merges into more than what its sites have, and LoRA, listed behind it, acts in between'):
-        merge(classifier(None, [plug_in(Reader), LORA]), {})
+        merge_adapters(classifier(None, [plug_in(Reader), LORA]), {})
 
 
 def test_rows_of_the_prefix_alone_are_dropped_and_inserted():

@@ -198,8 +198,8 @@ def changed(folder, change):
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (lambda card, _: card.update(use_dora=True), 'use_dora=True, expected plain LoRA'),
-        (lambda card, _: card.update(peft_type='LOHA'), 'received LOHA'),
+        (lambda card, _: card.update(use_dora=True), "use_dora: received 'True'.*for plain LoRA"),
+        (lambda card, _: card.update(peft_type='LOHA'), "peft_type: received 'LOHA'"),
         (lambda _, tensors: tensors.pop('base_model.model.head.bias'), 'expected a head of 3 classes and width 32'),
         (
             lambda _, tensors: tensors.update({'base_model.model.blocks.9.attn.qkv.lora_A.weight': torch.ones(2)}),
@@ -243,8 +243,17 @@ def test_a_neck_is_refused(tmp_path):
         to_peft(model)
 
 
-@pytest.mark.parametrize('config', [[], dict(peft_type='LORA', r=2)], ids=str)
-def test_a_config_without_rank_or_alpha_is_refused(config, tmp_path):
+@pytest.mark.parametrize(
+    ('config', 'message'),
+    [
+        ([], 'should be a valid dictionary'),
+        (dict(peft_type='LORA', r=2), 'it lacks lora_alpha'),
+        (dict(peft_type='LORA', r=0, lora_alpha=2), "r: received '0', input should be greater than 0"),
+        (dict(peft_type='LORA', r=2, lora_alpha=float('nan')), "lora_alpha: received 'nan', input should be a finite number"),
+    ],
+    ids=str,
+)
+def test_a_config_without_rank_or_alpha_is_refused(config, message, tmp_path):
     _, _, model = write_config(tmp_path, HOSTS['timm_layer_scale'], lora())
-    with pytest.raises(InputError, match='has no r or no lora_alpha'):
+    with pytest.raises(InputError, match=message):
         from_peft(config, {}, model, 'file')

@@ -1,7 +1,6 @@
 """Nothing that a state or a peft file says is executed or imported, on any path: a text that would leave a trace stands in every field in turn."""
 
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -142,7 +141,7 @@ def test_nothing_in_a_peft_file_is_executed_and_no_pattern_takes_for_ever(world)
                 from_peft(changed, tensors, model, 'peft')
             assert not world.ran.exists() and 'planted' not in sys.modules, place
     for pattern in ('(a+)+b' * 9, '(([a-z])+.)+Z', 'attn.*'):
-        with pytest.raises(InputError, match=re.escape('expected numbers by the ends of paths')):
+        with pytest.raises(InputError, match='alpha_pattern.*string should match pattern'):
             from_peft({**content, 'alpha_pattern': {pattern: 4}}, tensors, model, 'peft')
 
 

@@ -24,11 +24,11 @@ class Library(NamedTuple):
     options: dict[str, str] = {}
 
 
-def merge(model: nn.Module, cfg: Mapping) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Fold the adapters of a classifier into its host, for good; return the host library's checkpoint and the arguments that its model needs for it.
+def merge_adapters(model: nn.Module, cfg: Mapping) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Fold the adapters of a classifier into its host, for good, and return the host library's checkpoint.
 
-    timm: the host's keys, and the trained head as ``head.*``. mmpretrain: an ImageClassifier's. open_clip: the visual tower's alone; it has no
-    place for a head. Sparsifiers are no weights of the host: the library computes all rows.
+    Its keys are for timm those of the host, with the trained head as ``head.*``; for mmpretrain an ImageClassifier's; for open_clip the visual
+    tower's alone, which has no place for a head. Sparsifiers are no weights of the host: the library computes all tokens.
 
     Args:
         model: the classifier, its adapter loaded.
@@ -53,8 +53,7 @@ def merge(model: nn.Module, cfg: Mapping) -> tuple[dict[str, Tensor], dict[str, 
         raise InputError(
             f'{left[0]} merges into more than what its sites have, and {", ".join(left[1:])}, listed behind it, acts in between. List it last.'
         )
-    if getattr(model, 'neck', None) is not None:
-        raise InputError('received a model with a neck, which a plain checkpoint has no place for. Merge a model without one.')
+    _refuse_neck(model)
     package = type(backbone.host).__module__.split('.')[0]
     if package not in _LIBRARIES:
         raise InputError(f'{backbone.view.name} comes from the package {package}. Known libraries to merge for: {", ".join(_LIBRARIES)}.')
@@ -67,6 +66,24 @@ def merge(model: nn.Module, cfg: Mapping) -> tuple[dict[str, Tensor], dict[str, 
             f"out_type={backbone.out_type!r}. Train with out_type='pooled', the host's own."
         )
     return {name: value.contiguous() for name, value in library.tensors.items()}, library.options
+
+
+def linear_head(model: nn.Module) -> nn.Linear:
+    """Return the linear layer of a classifier that timm has a place for.
+
+    Raises:
+        InputError: another head, or a neck before it.
+    """
+    _refuse_neck(model)
+    fc = getattr(model.head, 'fc', None)
+    if not isinstance(fc, nn.Linear):
+        raise InputError(f'received the head {type(model.head).__name__}, but a timm model ends in one linear layer. Use LinearClsHead.')
+    return fc
+
+
+def _refuse_neck(model: nn.Module) -> None:
+    if getattr(model, 'neck', None) is not None:
+        raise InputError("received a model with a neck, which a host library's files have no place for. Use a model without one.")
 
 
 def _answers_alike(library: Library, images: Tensor) -> bool:
@@ -86,9 +103,7 @@ def _logits(model: nn.Module, images: Tensor) -> Tensor:
 def _timm(model: nn.Module, cfg: Mapping, images: Tensor) -> Library:
     import timm
 
-    fc = getattr(model.head, 'fc', None)
-    if not isinstance(fc, nn.Linear):
-        raise InputError(f'received the head {type(model.head).__name__}, but a timm model ends in one linear layer. Use LinearClsHead.')
+    fc = linear_head(model)
     host = {key: value for key, value in cfg['backbone']['host'].items() if key not in ('type', 'name', 'checkpoint')}
     tensors = {**model.backbone.host.state_dict(), **{f'head.{name}': value for name, value in fc.state_dict().items()}}
     # Where timm pools another way by default, its norms may stand elsewhere: only a model of the same parts can read the class token instead.

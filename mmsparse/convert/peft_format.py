@@ -1,20 +1,31 @@
 """LoRA in the format of the `peft` library, for timm hosts, both ways.
 
-`peft` knows modules, and q, k and v are mostly one module in timm. Pairs of rank r for n of them are there one pair of rank n·r: the
-down-projections stacked, the up-projections block by block; alpha is n times ours, so that the scale stays. Where gate and value of a FFN are two
-modules, our pair on both becomes a pair for each, with the same down-projection.
+`peft` adapts modules, mmsparse adapts targets (q, k, v, proj, fc1, fc2), and timm mostly keeps q, k and v in one module, `attn.qkv`. For LoRA of
+rank r and scale alpha / r on q and v this gives, with C the host's width (a matrix is outputs × inputs):
+
+    down (lora_A), 2r × C        up (lora_B), 3C × 2r
+    | down of q |                | up of q      0    |
+    | down of v |                |    0         0    |   k has no pair
+                                 |    0      up of v |
+
+Rank and alpha of the module are then twice ours, so that the scale stays. The way back cuts up into the rows of q, k and v and gives each the rows of
+down that it uses. Where gate and value of a gated FFN are two modules, a pair on fc1 becomes one on each, with the same down.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NamedTuple, Required
 
 import torch
+from pydantic import Field, FiniteFloat, PositiveInt
 from torch import Tensor, nn
+from torch.nn.functional import pad
+from typing_extensions import TypedDict
 
+from mmsparse.convert.merge import linear_head
 from mmsparse.errors import InputError
 from mmsparse.models.adapters.lora import TARGETS, LoRA
 from mmsparse.models.hosts.views.base import QKV, View
@@ -22,13 +33,37 @@ from mmsparse.models.hosts.views.eva import EvaView
 from mmsparse.models.hosts.views.operators import SideBySide
 from mmsparse.models.hosts.views.timm import TimmView
 from mmsparse.models.hosts.views.timm_parts import GATE_AND_VALUE
+from mmsparse.state.schema import validated
 from mmsparse.structures.tokens import Tokens
-from mmsparse.utils.value_checks import is_number
 
 PREFIX = 'base_model.model.'
 OTHER_FORMS = dict(use_dora=False, bias='none', fan_in_fan_out=False, lora_bias=False)  # what changes the sum beyond a scaled product
 # Every other start (PiSSA, OLoRA, CorDA, LoftQ, LoRA-GA, …) takes its product out of peft's base weights, which the host here still has whole.
 STARTS_BESIDE_THE_BASE = (None, True, False, 'gaussian', 'eva', 'orthogonal', 'mica')
+
+
+class _Config(TypedDict, total=False):
+    """What adapter_config.json may say of plain LoRA; entries that are not named here do not change the sum."""
+
+    peft_type: Required[Literal['LORA']]
+    r: Required[PositiveInt]
+    lora_alpha: Required[FiniteFloat]
+    # By the ends of paths, such as attn.qkv: a stranger's regular expression may take for ever.
+    alpha_pattern: dict[Annotated[str, Field(pattern=r'^(\w|\\?\.)+$')], FiniteFloat] | None
+    use_rslora: bool | None
+    init_lora_weights: Any
+    use_dora: Literal[False, None]
+    bias: Literal['none', None]
+    fan_in_fan_out: Literal[False, None]
+    lora_bias: Literal[False, None]
+
+
+class Share(NamedTuple):
+    """What a module gives of a target's outputs: all of them, or part number `place` of `of` equal ones."""
+
+    target: str
+    place: int = 0
+    of: int = 1
 
 
 def to_peft(model: nn.Module) -> tuple[dict, dict[str, Tensor]]:
@@ -40,19 +75,16 @@ def to_peft(model: nn.Module) -> tuple[dict, dict[str, Tensor]]:
     Raises:
         InputError: another host, adapter or head.
     """
-    lora, fc = _lora_of(model), _head_of(model)
-    view = model.backbone.view
-    linears = _linears(view)
-    modules = {module: own for module, held in linears.items() if (own := [share for share in held if share.target in lora.targets])}
+    lora, fc, view = _lora_of(model), _head_of(model), model.backbone.view
+    modules = {module: held for module, held in _linears(view).items() if any(share.target in lora.targets for share in held)}
     for module in modules:
         _refuse_what_peft_passes_by(module, view)
     tensors = {f'{PREFIX}head.{name}': value for name, value in fc.state_dict().items()}
     for layer, pairs in lora.layers.items():
-        for module, shares in modules.items():
-            down, up = _joined(pairs, shares, linears[module])
+        for module, held in modules.items():
             stem = f'{PREFIX}blocks.{int(layer) - 1}.{module}'
-            tensors |= {f'{stem}.lora_A.weight': down, f'{stem}.lora_B.weight': up}
-    times = {module: len(shares) for module, shares in modules.items()}
+            tensors[f'{stem}.lora_A.weight'], tensors[f'{stem}.lora_B.weight'] = _joined(pairs, held)
+    times = {module: sum(share.target in lora.targets for share in held) for module, held in modules.items()}
     base = times.popitem()[1] if len(times) == 1 else 1
     config = dict(
         peft_type='LORA',
@@ -74,8 +106,6 @@ def to_peft(model: nn.Module) -> tuple[dict, dict[str, Tensor]]:
 def from_peft(config: Mapping, tensors: Mapping[str, Tensor], model: nn.Module, source: str) -> None:
     """Fill the LoRA and the head of a model from `peft`'s files.
 
-    A pair on the fused module becomes one pair for each of q, k and v that it changes, of the columns that reach it.
-
     Args:
         config: content of adapter_config.json.
         tensors: of adapter_model.safetensors.
@@ -86,13 +116,8 @@ def from_peft(config: Mapping, tensors: Mapping[str, Tensor], model: nn.Module, 
         InputError: another form of adapter, tensors of another network, no head; or the text says which LoRA the config needs.
     """
     lora, fc = _lora_of(model), _head_of(model)
-    if not isinstance(config, Mapping) or not {'r', 'lora_alpha'} <= config.keys():
-        raise InputError(f"{source}: adapter_config.json has no r or no lora_alpha. Expected the folder that peft's save_pretrained wrote.")
-    _refuse_other_values(config, source)
-    odd = [key for key, usual in OTHER_FORMS.items() if config.get(key, usual) not in (usual, None)]
-    if config.get('peft_type') != 'LORA' or odd:
-        named = ', '.join(f'{key}={config[key]!r}' for key in odd)
-        raise InputError(f'{source}: received {config.get("peft_type")} {named}, expected plain LoRA, a scaled product and nothing else.')
+    remedy = "Expected the folder that peft's save_pretrained wrote for plain LoRA, a scaled product and nothing else."
+    config = validated(_Config, config, f'{source}: adapter_config.json cannot be used', remedy)
     if (start := config.get('init_lora_weights')) not in STARTS_BESIDE_THE_BASE:
         raise InputError(
             f"{source}: received init_lora_weights={start!r}, a start that also moves peft's base weights, while the host has its own. "
@@ -106,106 +131,76 @@ def from_peft(config: Mapping, tensors: Mapping[str, Tensor], model: nn.Module, 
             f'{source}: expected a head of {fc.out_features} classes and width {fc.in_features} in the file, as head.weight and head.bias. '
             "Train it along, with modules_to_save=['head']."
         )
-    products = list(_products(config, left, model.backbone.view, source))
-    room = {target: max((len(down) for _, found, down, _ in products if found == target), default=0) for target in _order(products)}
-    if not set(room) <= set(lora.targets) or max(room.values(), default=0) > lora.rank:
-        rank = max(room.values())
-        alpha = rank * _scale(config, '', config['r'])
+    products = _products(config, left, model.backbone.view, source)
+    ranks = {target: max((len(down) for (_, name), (down, _) in products.items() if name == target), default=0) for target in TARGETS}
+    targets, rank = tuple(target for target in TARGETS if ranks[target]), max(ranks.values())
+    if rank > lora.rank or not set(targets) <= set(lora.targets):
         raise InputError(
             f"{source}: the config's LoRA has rank {lora.rank} and targets {lora.targets}, which has no room for the file. "
-            f"Set model.backbone.adapter=dict(type='mmsparse.LoRA', rank={rank}, alpha={alpha}, targets={tuple(room)})."
+            f"Set model.backbone.adapter=dict(type='mmsparse.LoRA', rank={rank}, alpha={rank * _scale(config, '', config['r'])}, targets={targets})."
         )
     with torch.no_grad():
         fc.load_state_dict(head)
         for pairs in lora.layers.values():
             for pair in pairs.values():
                 pair['up'].weight.zero_()
-        for layer, target, down, up in products:
+        for (layer, target), (down, up) in products.items():
             pair = lora.layers[str(layer)][target]
             pair['down'].weight[: len(down)] = down
             pair['up'].weight[:, : len(down)] = up / lora.scale
 
 
-def _products(config: Mapping, left: dict[str, Tensor], view: View, source: str) -> Iterator[tuple[int, str, Tensor, Tensor]]:
-    """Yield layer, target, down and the scaled up of every product in the file that is not zero."""
-    linears, found = _linears(view), {}
-    while left:
-        name = next(iter(left))
-        match = re.fullmatch(r'(blocks\.(\d+)\.([\w.]+))\.lora_[AB]\.weight', name)
-        held = linears.get(match[3]) if match else None
-        pair = [left.pop(f'{match[1]}.lora_{side}.weight', None) for side in 'AB'] if held else [None]
-        layer = int(match[2]) + 1 if held else 0
-        if any(value is None for value in pair) or not 1 <= layer <= view.depth:
-            raise InputError(f'{source}: received the tensor {name}, which belongs to no linear layer of {view.name}. Use the host that trained it.')
-        _refuse_what_peft_passes_by(match[3], view)
-        down, up = pair
-        up = up * _scale(config, match[1], len(down))
-        for share, rows in zip(held, up.chunk(len(held))):
-            all_rows, columns = view.operator(layer, share.target).shape
-            if (len(rows), down.shape[1]) != (all_rows // share.of, columns):
+def _joined(pairs: nn.ModuleDict, held: tuple[Share, ...]) -> tuple[Tensor, Tensor]:
+    """Return one down and one up for the pairs on a module: downs stacked, ups as blocks along a diagonal with gaps, as drawn above."""
+    ups = [pairs[share.target]['up'].weight.chunk(share.of)[share.place] if share.target in pairs else None for share in held]
+    gap = next(up for up in ups if up is not None)[:, :0]  # rows of what has no pair: as many, of rank 0
+    down = torch.cat([pairs[share.target]['down'].weight for share in held if share.target in pairs])
+    return down, torch.block_diag(*(gap if up is None else up for up in ups))
+
+
+def _products(config: _Config, left: dict[str, Tensor], view: View, source: str) -> dict[tuple[int, str], tuple[Tensor, Tensor]]:
+    """Return down and scaled up, by layer and target, of every product in the file that is not zero."""
+    found: dict[tuple[int, str], list[tuple[Tensor, Tensor]]] = {}
+    for layer in range(1, view.depth + 1):
+        for module, held in _linears(view).items():
+            names = [f'blocks.{layer - 1}.{module}.lora_{side}.weight' for side in 'AB']
+            if not all(name in left for name in names):
+                continue
+            _refuse_what_peft_passes_by(module, view)
+            down, up = (left.pop(name) for name in names)
+            inputs, outputs = _shape(view, layer, held)
+            if down.shape[1:] != (inputs,) or up.shape != (outputs, len(down)):
                 raise InputError(
-                    f'{source}: {match[1]} is {len(rows)}×{down.shape[1]}, but {share.target} of {view.name} is {all_rows // share.of}×{columns}.'
+                    f'{source}: {names[0]} and its lora_B are of shapes {tuple(down.shape)} and {tuple(up.shape)}, but {module} of {view.name} '
+                    f'reads {inputs} and gives {outputs}.'
                 )
-            whole = up.new_zeros(share.of, len(rows), len(down)).index_copy(0, torch.tensor([share.place]), rows[None]).flatten(0, 1)
-            found[layer, share.target] = _sum(found.get((layer, share.target)), (down, whole))
-    for (layer, target), (down, up) in found.items():
-        used = up.any(dim=0)
-        if used.any():
-            yield layer, target, down[used], up[:, used]
+            up = up * _scale(config, f'blocks.{layer - 1}.{module}', len(down))
+            for share, rows in zip(held, up.chunk(len(held))):
+                before, behind = share.place * len(rows), (share.of - 1 - share.place) * len(rows)
+                found.setdefault((layer, share.target), []).append((down, pad(rows, (0, 0, before, behind))))
+    for name in left:
+        raise InputError(f'{source}: received the tensor {name}, which belongs to no linear layer of {view.name}. Use the host that trained it.')
+    return {key: product for key, products in found.items() if len((product := _used(products))[0])}
 
 
-def _sum(one: tuple[Tensor, Tensor] | None, other: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Return one product for two, of no higher rank where they read alike."""
-    if one is None:
-        return other
-    (down, up), (more_down, more_up) = one, other
-    return (down, up + more_up) if torch.equal(down, more_down) else (torch.cat([down, more_down]), torch.cat([up, more_up], dim=1))
+def _used(products: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Return one product for one or two, of no higher rank where both have the same down, and without what is multiplied by zero."""
+    downs, ups = zip(*products)
+    alike = all(torch.equal(down, downs[0]) for down in downs)
+    down, up = (downs[0], sum(ups)) if alike else (torch.cat(downs), torch.cat(ups, dim=1))
+    used = up.any(dim=0)
+    return down[used], up[:, used]
 
 
-def _scale(config: Mapping, module: str, rank: int) -> float:
+def _scale(config: _Config, module: str, rank: int) -> float:
     """Return alpha over rank, or over its root (rsLoRA); patterns name modules by the end of their path."""
-    names = {key.replace(r'\.', '.'): alpha for key, alpha in (config.get('alpha_pattern') or {}).items()}
-    alpha = next((alpha for name, alpha in names.items() if f'.{module}'.endswith(f'.{name}')), config['lora_alpha'])
+    patterns = (config.get('alpha_pattern') or {}).items()
+    alpha = next((alpha for name, alpha in patterns if f'.{module}'.endswith(f'.{name}'.replace(r'\.', '.'))), config['lora_alpha'])
     return alpha / (math.sqrt(rank) if config.get('use_rslora') else rank)
 
 
-def _refuse_other_values(config: Mapping, source: str) -> None:
-    """Refuse what is no number or no plain name: a stranger's regular expression may take for ever."""
-    patterns = config.get('alpha_pattern') or {}
-    if not isinstance(patterns, Mapping) or not all(re.fullmatch(r'(?:\w|\\?\.)+', name) for name in patterns):
-        raise InputError(f'{source}: received alpha_pattern={patterns!r}, expected numbers by the ends of paths such as attn.qkv. Write them out.')
-    for name, value in {'r': config['r'], 'lora_alpha': config['lora_alpha'], **patterns}.items():
-        if not is_number(value):
-            raise InputError(f'{source}: received {name}={value!r} in adapter_config.json, expected a number.')
-
-
-def _order(products) -> list[str]:
-    """Targets in the order of the block."""
-    found = {target for _, target, _, _ in products}
-    return [target for target in TARGETS if target in found]
-
-
-class Share(NamedTuple):
-    """What a module gives: the outputs of a target, or one of so many equal shares of them."""
-
-    target: str
-    place: int = 0
-    of: int = 1
-
-
-def _joined(pairs: nn.ModuleDict, shares: list[Share], held: tuple[Share, ...]) -> tuple[Tensor, Tensor]:
-    """Return one down- and one up-projection for the pairs on one module, whose rows are in equal parts those of what it holds."""
-    down = torch.cat([pairs[share.target]['down'].weight for share in shares])
-    ups = [pairs[share.target]['up'].weight.chunk(share.of)[share.place] for share in shares]
-    width, rank = ups[0].shape
-    up = down.new_zeros(len(held) * width, len(down))
-    for place, (block, own) in enumerate(zip(map(held.index, shares), ups)):
-        up[block * width : (block + 1) * width, place * rank : (place + 1) * rank] = own
-    return down, up
-
-
 def _linears(view: View) -> dict[str, tuple[Share, ...]]:
-    """Return timm's linear modules in a block and what each of them gives, side by side, in the order of the block."""
+    """Return timm's linear modules in a block and what each of them gives, in the order of its outputs."""
     found = {}
     for name in ('qkv', *TARGETS):
         stem = view.parts.get(name, '')
@@ -214,6 +209,12 @@ def _linears(view: View) -> dict[str, tuple[Share, ...]]:
         elif stem:
             found[stem] = tuple(map(Share, QKV)) if name == 'qkv' else (Share(name),)
     return found
+
+
+def _shape(view: View, layer: int, held: tuple[Share, ...]) -> tuple[int, int]:
+    """Return how many inputs and outputs a module has."""
+    shapes = [view.operator(layer, share.target).shape for share in held]
+    return shapes[0][1], sum(rows // share.of for (rows, _), share in zip(shapes, held))
 
 
 def _refuse_what_peft_passes_by(module: str, view: View) -> None:
@@ -238,14 +239,10 @@ def _head_of(model: nn.Module) -> nn.Linear:
     Raises:
         InputError: another head, a neck, or another pooling than timm's.
     """
-    fc, view, backbone = getattr(model.head, 'fc', None), model.backbone.view, model.backbone
-    if not isinstance(fc, nn.Linear):
-        raise InputError(f'received the head {type(model.head).__name__}, but a timm model ends in one linear layer. Use LinearClsHead.')
-    if getattr(model, 'neck', None) is not None:
-        raise InputError("received a model with a neck, which timm's models have no place for. Use a model without one.")
-    rows_1nc = fc.weight.new_empty(1, view.prefix + view.patches, view.width).normal_()
+    fc, view, backbone = linear_head(model), model.backbone.view, model.backbone
+    x_1nc = fc.weight.new_empty(1, view.prefix + view.patches, view.width).normal_()
     with torch.no_grad():
-        tokens = Tokens.start(rows_1nc, view.prefix, view.grid)
+        tokens = Tokens.start(x_1nc, view.prefix, view.grid)
         ours, timms = backbone.outputs([tokens])[0], view.pooled(tokens)
     if ours.shape != timms.shape or not torch.allclose(ours, timms):
         raise InputError(

@@ -30,7 +30,7 @@ from safetensors.torch import save_file
 
 from mmsparse.apis.adapted import adapted
 from mmsparse.config.read import read_config
-from mmsparse.convert.merge import merge
+from mmsparse.convert.merge import merge_adapters
 from mmsparse.state.kept import normalisation
 
 SUFFIXES = ('.safetensors', '.pth')
@@ -46,7 +46,7 @@ def main() -> None:
         model = adapted(cfg, args.adapter)
         left_out = ', '.join(type(part).__name__ for part in model.backbone.sparsifiers)
         pixels = normalisation(model)
-        tensors, options = merge(model, cfg.model)
+        tensors, options = merge_adapters(model, cfg.model)
         if args.out.suffix == '.pth':
             torch.save(tensors, args.out)
         else:
