@@ -139,7 +139,7 @@ def test_dynamicvit_counts_and_compares_original_patches_whatever_has_reduced_th
     model.backbone.encode = noting
     losses = step(model)
     sparse = passes[0]
-    host = model.backbone.encoder(batch()[0], (6,), False, False)[-1]
+    host = model.backbone.encoder(batch()[0], (6,))[-1]
     shares = {layer: [sum(image.tolist()) / 16 for image in mask] for layer, mask in choices.items()}
     wanted = [sum((share - rates[layer]) ** 2 for share in shares[layer]) / 6 for layer in rates]
     assert float(losses['loss_dynamicvit_ratio']) == pytest.approx(2.0 * sum(wanted) / 2, rel=1e-4)

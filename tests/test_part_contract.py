@@ -9,7 +9,8 @@ from torch import nn
 from hosts import DEPTH, WIDTH, assert_near, build, draw, images_for, timm_host, watch
 from mmsparse.convert.merge import merge_adapters
 from mmsparse.errors import InputError
-from mmsparse.models import BaseAdapter
+from mmsparse.models import BaseAdapter, SiteOutput
+from mmsparse.models.part import SITES
 from mmsparse.registry import MODELS
 from mmsparse.tokens import drop_prefix, insert_prefix, restore, rows_of
 from small_classifier import classifier, config, step
@@ -96,13 +97,59 @@ def test_keys_that_are_no_tokens_are_refused_where_rows_are_ranked_by_them(spars
     assert build(adapter=plug_in(MoreKeys))(images_for())[-1].shape == (3, 17, WIDTH)
 
 
+class Everywhere(Gain):
+    """Looks at every site."""
+
+    sites = SITES
+
+    def site(self, name, layer, x, y, t):
+        if name != 'embed':
+            chosen = name in ('fc1', 'fc2')  # a dispatcher sends some tokens through the FFN's linears
+            assert x.shape[:-1] == y.shape[:-1] and (chosen or name in ('q', 'proj', 'attn') or y.shape[1] == t.x_bnc.shape[1]), (name, layer)
+        return y
+
+
+@pytest.mark.parametrize('training', [False, True])
+@pytest.mark.parametrize('out_type', ['cls_token', 'raw'])
+@pytest.mark.parametrize('sparsifier', [None, EVIT, dict(type='mmsparse.ToMe', r=2), dict(type='mmsparse.DyTDispatcher')])
+def test_input_and_output_of_a_site_are_of_the_same_tokens(sparsifier, out_type, training):
+    backbone = build(adapter=[plug_in(Everywhere), dict(type='mmsparse.VPT', num_prompts=2)], sparsifier=sparsifier, out_type=out_type)
+    backbone.train(training).encode(images_for())
+
+
+class Beside(Gain):
+    """Reads the FFN's normed input for every token, as ConvPass does."""
+
+    def site(self, name, layer, x, y, t):
+        return y + self.square(x)
+
+
+def test_what_reads_the_input_of_the_ffn_reads_all_tokens_under_a_dispatcher():
+    """As a loop over the images, in which each chooses other tokens."""
+    backbone = build(adapter=plug_in(Beside), sparsifier=dict(type='mmsparse.DyTDispatcher'), out_type='raw').double().eval()
+    images = images_for().double()
+    with torch.no_grad():
+        together, rates = backbone(images)[-1], backbone.encode(images)[-1].notes['dyt.1']
+        assert len(rates.unique()) > 1
+        torch.testing.assert_close(together, torch.cat([backbone(image[None])[-1] for image in images]), rtol=0, atol=1e-12)
+
+
 class InNotes(Gain):
     """What one layer made is read, and replaced, in the next; not a tensor per row, so it rides in the notes."""
 
     def site(self, name, layer, x, y, t):
         before = t.notes.get('side', 0)
-        t.notes['side'] = self.square(y.mean(1, keepdim=True)).tanh() + before
-        return y * (1 + t.notes['side'] + before)
+        side = self.square(y.mean(1, keepdim=True)).tanh() + before
+        return SiteOutput(y * (1 + side + before), notes={'side': side})
+
+
+class WritesNotes(InNotes):
+    """The same, written to what it got."""
+
+    def site(self, name, layer, x, y, t):
+        y, _, notes = super().site(name, layer, x, y, t)
+        t.notes.update(notes)
+        return y
 
 
 class OnItself(InNotes):
@@ -120,8 +167,9 @@ def gradients(adapter, with_cp):
     return {name: parameter.grad for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-def test_what_rides_in_the_notes_has_the_same_gradients_when_blocks_run_again():
-    expected, found = gradients(InNotes, False), gradients(InNotes, True)
+@pytest.mark.parametrize('adapter', [InNotes, WritesNotes])
+def test_what_rides_in_the_notes_has_the_same_gradients_when_blocks_run_again(adapter):
+    expected, found = gradients(InNotes, False), gradients(adapter, True)
     assert all(torch.equal(found[name], own) and own.any() for name, own in expected.items())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mmsparse.evaluation.meter import Meter, Place
 from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.backbones import SparseViT
-from mmsparse.models.backbones.encoder import Encoder
+from mmsparse.models.backbones.encoder import exchanged
 from mmsparse.models.necks.scores import Score
 from mmsparse.structures.tokens import Plan, Tokens
 
@@ -32,20 +32,20 @@ def counting(model: nn.Module, all_rows: bool, dense: bool = False) -> Iterator[
     """Evaluation mode, and the form that is to be counted; everything as it was afterwards.
 
     Args:
-        all_rows: compute all rows of the last block.
+        all_rows: compute all tokens of the last block.
         dense: leave adapters and sparsifiers out.
     """
-    modes, before = {module: module.training for module in model.modules()}, [(b, b.encoder, b.shortcut) for b in backbones(model)]
-    try:
-        model.eval()
-        for backbone, encoder, shortcut in before:
-            backbone.encoder, backbone.shortcut = _Bare(encoder) if dense else encoder, shortcut and not all_rows
-        yield
-    finally:
-        for backbone, encoder, shortcut in before:
-            backbone.encoder, backbone.shortcut = encoder, shortcut
-        for module, mode in modes.items():
-            module.training = mode
+    modes = {module: module.training for module in model.modules()}
+    form = dict(class_row_only=False) if all_rows else {}
+    form |= dict(adapters=(), sparsifiers=()) if dense else {}
+    with ExitStack() as stack:
+        for backbone in backbones(model):
+            stack.enter_context(exchanged(backbone.encoder, lambda given: given | form))
+        try:
+            yield model.eval()
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
 
 
 @contextmanager
@@ -53,20 +53,28 @@ def metered(model: nn.Module, meter: Meter) -> Iterator[list[tuple[Tokens, int]]
     """Let the SparseViTs of a model tell the meter where they are.
 
     Yields:
-        A list that every layer of the first of them adds to: the tokens that enter its FFN, and how many rows of the batch the FFN runs on.
+        A list that every layer of the first of them adds to: the tokens that enter its FFN, and how many tokens of the batch the FFN runs on.
     """
-    seen, before = [], [(backbone, backbone.encoder) for backbone in backbones(model)]
-    with ExitStack() as hooks:
+    seen = []
+    with ExitStack() as stack:
         for score in (module for module in model.modules() if isinstance(module, Score)):
             for handle in _booked_as_probe(score, meter):
-                hooks.callback(handle.remove)
-        try:
-            for backbone, encoder in before:
-                backbone.encoder = _Metered(encoder, meter, seen if encoder is before[0][1] else [])
-            yield seen
-        finally:
-            for backbone, encoder in before:
-                backbone.encoder = encoder
+                stack.callback(handle.remove)
+        for number, backbone in enumerate(backbones(model)):
+            stack.enter_context(exchanged(backbone.encoder, partial(_book, meter, [] if number else seen)))
+            stack.callback(backbone.encoder.register_forward_hook(partial(_leave, meter), always_call=True).remove)
+        yield seen
+
+
+def _book(meter: Meter, seen: list, given: dict) -> dict:
+    """Let the parts of a call book their work on themselves, between two that tell the meter where the blocks are."""
+    meter.place = Place(None, 'embed')
+    adapters, sparsifiers = ([_Booked(part, meter, name) for part in given[f'{name}s']] for name in ('adapter', 'sparsifier'))
+    return given | dict(adapters=[_Start(meter), *adapters, _End(meter, seen)], sparsifiers=sparsifiers)
+
+
+def _leave(meter: Meter, *_) -> None:
+    meter.place = OUTSIDE
 
 
 def _booked_as_probe(score: Score, meter: Meter) -> tuple:
@@ -76,29 +84,6 @@ def _booked_as_probe(score: Score, meter: Meter) -> tuple:
         score.register_forward_pre_hook(lambda *_: stack.enter_context(meter.part(PROBE)) and None),
         score.register_forward_hook(lambda *_: stack.close(), always_call=True),
     )
-
-
-class _Bare(Encoder):
-    """The same encoder without adapters and sparsifiers."""
-
-    def __init__(self, encoder: Encoder):
-        self.__dict__.update(encoder.__dict__, adapters=(), sparsifiers=())
-
-
-class _Metered(Encoder):
-    """The same encoder, whose parts book their work on themselves."""
-
-    def __init__(self, encoder: Encoder, meter: Meter, seen: list):
-        adapters = [_Booked(part, meter, 'adapter') for part in encoder.adapters]
-        sparsifiers = [_Booked(part, meter, 'sparsifier') for part in encoder.sparsifiers]
-        self.__dict__.update(encoder.__dict__, meter=meter, adapters=[_Start(meter), *adapters, _End(meter, seen)], sparsifiers=sparsifiers)
-
-    def __call__(self, *args, **kwargs):
-        self.meter.place = Place(None, 'embed')
-        try:
-            return super().__call__(*args, **kwargs)
-        finally:
-            self.meter.place = OUTSIDE
 
 
 class _Booked:
@@ -136,7 +121,7 @@ class _Start(BaseAdapter):
 class _End(BaseAdapter):
     """The last of the adapters: it hears of a site when all work before it is done."""
 
-    sites = ('attn', 'norm2', 'block')
+    sites = ('attn', 'fc1', 'block')
 
     def __init__(self, meter: Meter, seen: list):
         super().__init__()
@@ -145,7 +130,7 @@ class _End(BaseAdapter):
     def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor:
         if name == 'attn':
             self.meter.place = Place(layer, 'ffn')
-        elif name == 'norm2':
+        elif name == 'fc1':
             self.seen.append((t, x.shape[0] * x.shape[1]))
         elif name == 'block':
             self.meter.place = OUTSIDE  # the final norm, or the next block, which says so itself

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.backbones import SparseViT
+from mmsparse.models.backbones.encoder import exchanged
 from mmsparse.models.necks.base import BaseSparsifier
 from mmsparse.models.ops.attention import Probe
 from mmsparse.structures.tokens import Plan, Tokens
@@ -22,26 +23,18 @@ def tokens_per_layer(backbone: SparseViT, images: Tensor, run: Callable[[Tensor]
         images: B×3×H×W, normalised as the host expects.
         run: what sends the images through the backbone, such as a model that hands it a context; None: the backbone alone.
     """
-    watcher, encoder = _Watcher(), backbone.encoder
-    adapters, encoder.adapters = encoder.adapters, [*encoder.adapters, watcher]
-    try:
-        with torch.no_grad():
-            (run or backbone.forward_tokens)(images)
-    finally:
-        encoder.adapters = adapters
+    watcher = _Watcher()
+    with exchanged(backbone.encoder, lambda given: dict(given, adapters=[*given['adapters'], watcher])), torch.no_grad():
+        (run or backbone.forward_tokens)(images)
     return watcher.seen
 
 
 def rows_taken(backbone: SparseViT, images: Tensor, run: Callable[[Tensor], object] | None = None) -> list[list[int]]:
     """Return, for each sparsifier, by how many rows its plan shortens the sequence in every layer. Arguments as in `tokens_per_layer`."""
-    encoder = backbone.encoder
-    sparsifiers, encoder.sparsifiers = encoder.sparsifiers, [_Noted(part, backbone.view.depth) for part in encoder.sparsifiers]
-    try:
-        with torch.no_grad():
-            (run or backbone.forward_tokens)(images)
-        return [part.taken for part in encoder.sparsifiers]
-    finally:
-        encoder.sparsifiers = sparsifiers
+    noted = [_Noted(part, backbone.view.depth) for part in backbone.sparsifiers]
+    with exchanged(backbone.encoder, lambda given: dict(given, sparsifiers=noted)), torch.no_grad():
+        (run or backbone.forward_tokens)(images)
+    return [part.taken for part in noted]
 
 
 class _Noted:

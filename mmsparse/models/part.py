@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -13,10 +17,33 @@ from mmsparse.structures.tokens import Tokens
 SITES = ('embed', 'norm1', 'q', 'k', 'v', 'proj', 'attn', 'norm2', 'fc1', 'fc2', 'mlp', 'block', 'norm')
 
 
+class SiteOutput(NamedTuple):
+    """What a site returns where it remembers something of this pass for later sites and layers.
+
+    Args:
+        y: what the network goes on with.
+        carry: by key, tensors B×N×c that move with the tokens, or None: that key is no longer needed.
+        notes: by key, values that belong to no token.
+    """
+
+    y: Tensor
+    carry: Mapping[str, Tensor | None] = MappingProxyType({})
+    notes: Mapping[str, Any] = MappingProxyType({})
+
+    def remembered(self, t: Tokens) -> Tokens:
+        """Return the tokens with what is remembered."""
+        carry = {**t.carry, **self.carry}
+        for key, value in self.carry.items():
+            if value is None:
+                carry.pop(key)
+        return replace(t, carry=carry, notes={**t.notes, **self.notes})
+
+
 class Part(nn.Module):
     """An adapter or a sparsifier.
 
-    What belongs to one pass rides in ``t.carry`` (a tensor per row) or ``t.notes``, never on the part: `with_cp` runs blocks again.
+    What belongs to one pass is returned from a site (`SiteOutput`) and found in ``t.carry`` and ``t.notes``, never kept on the part: `with_cp`
+    runs blocks again.
 
     Attributes:
         sites: where `site` is asked, of `SITES`; set by the class or when it is built.
@@ -26,10 +53,11 @@ class Part(nn.Module):
     sites: tuple[str, ...] = ()
     reads_rows = False
 
-    def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor:
+    def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor | SiteOutput:
         """Return what the network goes on with instead of `y`, in its shape; asked at `sites` alone, sparsifiers before adapters.
 
-        `x` and `y` have the same tokens, except under a sparsifier that chooses the FFN's rows: at mlp `x` is then those rows alone.
+        `x` and `y` have the same tokens at every site: those of `t`, but at fc1 and fc2 under a sparsifier that chooses the FFN's tokens, and at
+        q, proj and attn of a last block that runs for the class token alone.
         Keys and values may be given rows that are no tokens, where nothing reduces and no position is rotary.
 
         Args:
@@ -38,7 +66,7 @@ class Part(nn.Module):
             x: the operator's input.
             y: its output; at attn and mlp after layer scale and drop-path, before the residual sum.
             t: the sequence; `t.x_bnc` is the residual stream entering the branch, after the reduction for norm2 to mlp.
-                None at embed. A site may set `t.carry[key]` and `t.notes[key]`.
+                None at embed.
         """
         return y
 

@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the configs impo
 
 from mmsparse.cli.reporting import reporting
 from mmsparse.errors import InputError
+from mmsparse.models.backbones.encoder import exchanged
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens
 from mmsparse.utils.value_checks import check_device
@@ -73,11 +74,13 @@ def contenders(args: argparse.Namespace) -> dict[str, Callable[[], object]]:
     timed = {}
     for number, path in enumerate([args.configs[0], *args.configs]):
         model = build(path, args.device)
-        encoder = model.backbone.encoder
         if number == 0:
             if model.backbone.sparsifiers:
                 raise InputError(f'{path}: the first config must be dense, because the published form is made of it. Put voc20_dense.py first.')
-            encoder.readout = published_form(encoder.readout)
+            published = published_form(model.backbone.readout)
+            model.backbone.encoder.register_forward_pre_hook(
+                lambda _, args, given, own=published: (args, given | dict(readout=own)), with_kwargs=True
+            )
         name = 'per head' if number == 0 else Path(path).stem
         timed[name] = (lambda model=model: model(images)) if args.part == 'model' else last_block(model, images)
     return timed
@@ -85,10 +88,13 @@ def contenders(args: argparse.Namespace) -> dict[str, Callable[[], object]]:
 
 def last_block(model, images: Tensor) -> Callable[[], object]:
     """Return the readout on what really enters it."""
-    encoder, taken = model.backbone.encoder, []
-    readout = encoder.readout
-    encoder.readout = lambda *given: taken.append(given) or readout(*given)
-    with torch.no_grad():
+    readout, taken = model.backbone.readout, []
+
+    def noting(*given):
+        taken.append(given)
+        return readout(*given)
+
+    with exchanged(model.backbone.encoder, lambda given: given | dict(readout=noting)), torch.no_grad():
         model(images)
     return lambda: readout(*taken[0])
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mmsparse.errors import InputError
 from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.hosts.views.base import View
+from mmsparse.models.part import SiteOutput
 from mmsparse.registry import MODELS
 from mmsparse.structures.tokens import Tokens
 from mmsparse.utils.value_checks import check_choices, check_count, check_dropout, check_flag, check_positive
@@ -78,7 +79,8 @@ class DenseAdapter(BaseAdapter):
         number = next(self._numbers)  # two in a list keep their histories apart
         self.keys = {layer: f'dense_adapter.{number}.{layer}' for layer in layers}
         readers = {layer: [layer + distance for distance in self.distance.values() if layer + distance in layers] for layer in layers}
-        self.last_reader = {layer: max([layer, *later]) for layer, later in readers.items()}
+        # What each layer is the last to read; its own output where nobody reads it.
+        self.unread = {layer: {self.keys[old]: None for old in layers if max([old, *readers[old]]) == layer} for layer in layers}
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleDict()
         for layer in layers:
@@ -108,18 +110,14 @@ class DenseAdapter(BaseAdapter):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-    def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor:
+    def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> SiteOutput:
         """Add this layer's output to the FFN's, and leave it in the carry for the layers that read it."""
         inputs = {'x': t.x_bnc}
         for source, distance in self.distance.items():
             if layer > distance:
                 inputs[source] = t.carry[self.keys[layer - distance]]
         da_bnc = self._output(self.layers[str(layer)], inputs)
-        t.carry[self.keys[layer]] = da_bnc
-        for old, last_reader in self.last_reader.items():
-            if last_reader == layer:  # nobody reads it again
-                t.carry.pop(self.keys[old], None)
-        return y + da_bnc
+        return SiteOutput(y + da_bnc, {self.keys[layer]: da_bnc} | self.unread[layer])
 
     def _output(self, part: nn.ModuleDict, inputs: dict[str, Tensor]) -> Tensor:
         down, up = part['down'], part['up']

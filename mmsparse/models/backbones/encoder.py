@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.utils.checkpoint import checkpoint
 
@@ -17,40 +18,31 @@ from mmsparse.models.hosts.views.base import View
 from mmsparse.models.necks.base import BaseSparsifier
 from mmsparse.models.ops.attention import Probe, attend, attend_masked, key_bias
 from mmsparse.models.ops.ffn_rows import put, take
-from mmsparse.models.part import Part
+from mmsparse.models.part import Part, SiteOutput
 from mmsparse.structures.tokens import Tokens, reduce, settle
 
 
-class Encoder:
-    """Runs a host's blocks. It owns no parameters: those stay in the host, the adapters and the sparsifiers.
+class Encoder(nn.Module):
+    """Runs a host's blocks. It owns no parameters and knows no parts: who calls it hands them in, and a forward pre-hook may exchange them.
 
     Args:
         view: where the host keeps its parts.
-        adapters: asked in order at every site.
-        sparsifiers: asked in order at their stage, each on the tokens that the previous one left.
-        stash: remember the rows that leave, for `restore`.
-        readout: what comes between the last block of the view and the final norm, or None.
+        stash: remember the tokens that leave, for `restore`.
         with_cp: keep only what enters a block for the backward pass, and compute the block again there (torch.utils.checkpoint).
     """
 
-    def __init__(
-        self,
-        view: View,
-        adapters: Sequence[BaseAdapter],
-        sparsifiers: Sequence[BaseSparsifier],
-        stash: bool = False,
-        readout: BaseReadout | None = None,
-        with_cp: bool = False,
-    ):
-        self.view, self.adapters, self.sparsifiers, self.stash = view, adapters, sparsifiers, stash
-        self.readout, self.with_cp = readout, with_cp
+    def __init__(self, view: View, stash: bool = False, with_cp: bool = False):
+        super().__init__()
+        self.view, self.stash, self.with_cp = view, stash, with_cp
 
-    def __call__(
+    def forward(
         self,
         images: Tensor,
         out_layers: Sequence[int],
-        sparsify: bool = True,
-        adapt: bool = True,
+        *,
+        adapters: Sequence[BaseAdapter] = (),
+        sparsifiers: Sequence[BaseSparsifier] = (),
+        readout: BaseReadout | None = None,
         class_row_only: bool = False,
         context: object = None,
     ) -> list[Tokens]:
@@ -59,40 +51,41 @@ class Encoder:
         Args:
             images: B×3×H×W, normalised as the host expects.
             out_layers: layers, counted from 1 and rising, whose tokens are wanted; the final norm follows the last block only.
-            sparsify: False runs on all rows (DyT's complete model).
-            adapt: False leaves the adapters out too (DynamicViT's token targets).
-            class_row_only: compute the last block for the class token alone; exact for that row, and cheaper.
+            adapters: asked in order at every site.
+            sparsifiers: asked in order at their stage, each on the tokens that the previous one left.
+            readout: what comes between the last block of the view and the final norm, or None.
+            class_row_only: compute the last block for the class token alone; exact for that token, and cheaper.
             context: handed on to the readout and to the probe.
 
         Returns:
             One Tokens per wanted layer.
         """
         view, out = self.view, []
-        parts = _Parts(self.adapters if adapt else (), self.sparsifiers if sparsify else (), context)
+        parts = _Parts(adapters, sparsifiers, context)
         again = self.with_cp and torch.is_grad_enabled()
         before = parts.held(len(images)) if again else {}
-        t = view.embed(images, lambda patches: parts.site('embed', 0, images, patches, None) if 'embed' in parts.at else patches)
+        t = view.embed(images, lambda patches: parts.site('embed', 0, images, patches, None)[0] if 'embed' in parts.at else patches)
         t = t.with_stash() if self.stash else t
         for layer, block in zip(range(1, out_layers[-1] + 1), view.blocks):
             run = self._block_again if again else self._block
             t = run(layer, block, t, parts, class_row_only and layer == view.depth)
             if layer == view.depth:
-                t = self._finish(layer, t if self.readout is None else self.readout(t, context), parts)
+                t = self._finish(layer, t if readout is None else readout(t, context), parts)
             if layer in out_layers:
                 out.append(t if layer == view.depth else settle(t, lambda x_bmc: x_bmc))
         for name in [name for key, name in parts.held(len(images)).items() if key not in before] if again else ():
             raise InputError(
                 f'{name} keeps tensors of a pass on itself; with_cp=True runs a block again in the backward pass and would find the last ones '
-                'there. Keep them in t.carry (a tensor per row) or t.notes, or leave out with_cp.'
+                'there. Return them from the site (SiteOutput: carry, a tensor per token, or notes), or leave out with_cp.'
             )
         return out
 
     def _finish(self, layer: int, t: Tokens, parts: _Parts) -> Tokens:
-        """Norm the rows, and in the same way those that left."""
+        """Norm the tokens, and in the same way those that left."""
 
         def norm(x_bnc: Tensor) -> Tensor:
             y_bnc = self.view.norm(x_bnc)
-            return parts.site('norm', layer, x_bnc, y_bnc, t) if 'norm' in parts.at else y_bnc
+            return parts.site('norm', layer, x_bnc, y_bnc, t)[0] if 'norm' in parts.at else y_bnc
 
         t = settle(t, norm)
         return replace(t, x_bnc=norm(t.x_bnc))
@@ -107,14 +100,14 @@ class Encoder:
 
     def _block(self, layer: int, block, t: Tokens, parts: _Parts, class_row_only: bool) -> Tokens:
         """Run one pre-norm block: attention, reduction, FFN (Sparse-Tuning, fig. 2)."""
-        t = replace(t, carry=dict(t.carry), notes=dict(t.notes))  # a site writes to this layer's copy, also when the block runs again
+        t = replace(t, carry=dict(t.carry), notes=dict(t.notes))  # a part that writes there writes to this run of the block alone
         for adapter in parts.inserting:
             t = adapter.tokens(layer, t)
         if parts.stages['before']:
             t, _ = parts.reduce('before', layer, t, None)
         t, probe = self._attention(layer, block, t, parts, class_row_only)
         ffn_bn = None
-        if parts.stages['after'] and not class_row_only:  # the class token alone sees no other row again
+        if parts.stages['after'] and not class_row_only:  # the class token alone sees no other token again
             t, ffn_bn = parts.reduce('after', layer, t, probe)
         del probe  # queries, keys and values are released before the FFN, where memory peaks
         return self._ffn(layer, block, t, parts, ffn_bn)
@@ -123,36 +116,57 @@ class Encoder:
         """Add the attention branch; return also what may be asked about it."""
         view, at, site = self.view, parts.at, parts.site
         h_bnc = view.norm1(block, t.x_bnc)
-        h_bnc = site('norm1', layer, t.x_bnc, h_bnc, t) if 'norm1' in at else h_bnc
+        h_bnc, t = site('norm1', layer, t.x_bnc, h_bnc, t) if 'norm1' in at else (h_bnc, t)
         hq_bnc = h_bnc[:, :1] if class_row_only else h_bnc
         q_bnc, k_bnc, v_bnc = view.qkv(block, hq_bnc, h_bnc)
-        q_bnc = site('q', layer, hq_bnc, q_bnc, t) if 'q' in at else q_bnc
-        k_bnc = site('k', layer, h_bnc, k_bnc, t) if 'k' in at else k_bnc
-        v_bnc = site('v', layer, h_bnc, v_bnc, t) if 'v' in at else v_bnc
+        q_bnc, t = site('q', layer, hq_bnc, q_bnc, t) if 'q' in at else (q_bnc, t)
+        k_bnc, t = site('k', layer, h_bnc, k_bnc, t) if 'k' in at else (k_bnc, t)
+        v_bnc, t = site('v', layer, h_bnc, v_bnc, t) if 'v' in at else (v_bnc, t)
         q_bhqd, k_bhnd, v_bhnd = view.heads_of(block, q_bnc, k_bnc, v_bnc)
         q_bhqd, k_bhnd = view.turn(block, q_bhqd, t), view.turn(block, k_bhnd, t)
         o_bnc, probe = parts.attend(q_bhqd, k_bhnd, v_bhnd, view.scale(block), view.attention_dropout(block), t)
         t = t.first_row() if class_row_only else t
         o_bnc = view.attended(block, o_bnc)
         y_bnc = view.proj(block, o_bnc)
-        y_bnc = site('proj', layer, o_bnc, y_bnc, t) if 'proj' in at else y_bnc
+        y_bnc, t = site('proj', layer, o_bnc, y_bnc, t) if 'proj' in at else (y_bnc, t)
         y_bnc = view.attention_branch(block, y_bnc)
-        y_bnc = site('attn', layer, hq_bnc, y_bnc, t) if 'attn' in at else y_bnc
+        y_bnc, t = site('attn', layer, hq_bnc, y_bnc, t) if 'attn' in at else (y_bnc, t)
         return replace(t, x_bnc=t.x_bnc + y_bnc), probe
 
     def _ffn(self, layer: int, block, t: Tokens, parts: _Parts, ffn_bn: Tensor | None) -> Tokens:
-        """Add the FFN's branch, run on the rows in ffn_bn (None: all)."""
+        """Add the FFN's branch, whose linears run on the tokens in ffn_bn (None: all)."""
         view, at, site = self.view, parts.at, parts.site
-        x_bnc = t.x_bnc if ffn_bn is None else take(t.x_bnc, ffn_bn)
+        looked_at = 'norm2' in at or 'mlp' in at  # by a part, which then sees the norm of all tokens
+        x_bnc = t.x_bnc if ffn_bn is None or looked_at else take(t.x_bnc, ffn_bn)
         h_bnc = view.norm2(block, x_bnc)
-        h_bnc = site('norm2', layer, x_bnc, h_bnc, t) if 'norm2' in at else h_bnc
-        y_bnc = view.fc1(block, h_bnc)
-        z_bnc = view.activation(block, site('fc1', layer, h_bnc, y_bnc, t) if 'fc1' in at else y_bnc)
+        h_bnc, t = site('norm2', layer, x_bnc, h_bnc, t) if 'norm2' in at else (h_bnc, t)
+        in_bnc = take(h_bnc, ffn_bn) if ffn_bn is not None and looked_at else h_bnc
+        z_bnc = view.fc1(block, in_bnc)
+        z_bnc, t = site('fc1', layer, in_bnc, z_bnc, t) if 'fc1' in at else (z_bnc, t)
+        z_bnc = view.activation(block, z_bnc)
         y_bnc = view.fc2(block, z_bnc)
-        y_bnc = view.mlp_branch(block, site('fc2', layer, z_bnc, y_bnc, t) if 'fc2' in at else y_bnc)
+        y_bnc, t = site('fc2', layer, z_bnc, y_bnc, t) if 'fc2' in at else (y_bnc, t)
+        y_bnc = view.mlp_branch(block, y_bnc)
         y_bnc = y_bnc if ffn_bn is None else put(y_bnc, t.x_bnc, ffn_bn)
-        y_bnc = t.x_bnc + (site('mlp', layer, h_bnc, y_bnc, t) if 'mlp' in at else y_bnc)
-        return replace(t, x_bnc=site('block', layer, t.x_bnc, y_bnc, t) if 'block' in at else y_bnc)
+        y_bnc, t = site('mlp', layer, h_bnc, y_bnc, t) if 'mlp' in at else (y_bnc, t)
+        y_bnc = t.x_bnc + y_bnc
+        y_bnc, t = site('block', layer, t.x_bnc, y_bnc, t) if 'block' in at else (y_bnc, t)
+        return replace(t, x_bnc=y_bnc)
+
+
+@contextmanager
+def exchanged(encoder: Encoder, change: Callable[[dict], dict]) -> Iterator[None]:
+    """Call an encoder with other parts than its owner hands in, for as long as the context lasts.
+
+    Args:
+        encoder: of a SparseViT, wherever that stands in a model.
+        change: gets the keyword arguments of a call and returns those that it is made with.
+    """
+    hook = encoder.register_forward_pre_hook(lambda module, args, kwargs: (args, change(kwargs)), with_kwargs=True)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 class _Parts:
@@ -168,16 +182,18 @@ class _Parts:
             for name in part.sites:
                 self.at.setdefault(name, []).append(part)
 
-    def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor:
-        """Ask those that act at a site which somebody named."""
+    def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> tuple[Tensor, Tokens | None]:
+        """Ask those that act at a site which somebody named; return what the network goes on with, and the tokens with what they remember."""
         for part in self.at[name]:
             shape, y = y.shape, part.site(name, layer, x, y, t)
+            if isinstance(y, SiteOutput):
+                y, t = y.y, y.remembered(t)
             if y.shape != shape and name not in ('k', 'v'):  # the sum behind a branch would broadcast it
                 raise InputError(
                     f'{type(part).__name__}: received a tensor of {tuple(shape)} at the site {name} of layer {layer} and returned one of '
-                    f'{tuple(y.shape)}. Return the shape received; rows are added by `tokens`.'
+                    f'{tuple(y.shape)}. Return the shape received; tokens are added by `tokens`.'
                 )
-        return y
+        return y, t
 
     def held(self, batch: int) -> dict[int, str]:
         """Return by id, with the name of the part, the tensors of a pass (with history, or one entry per image) that parts keep on themselves."""

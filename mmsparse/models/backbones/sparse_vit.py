@@ -87,7 +87,7 @@ class SparseViT(BaseModule):
                 self.view.pooled(Tokens.start(zeros_bnc, self.view.prefix, self.view.grid))
         # Exact for the class token, and a third of the last block's cost.
         self.shortcut = out_type == 'cls_token' and self.out_layers == (self.view.depth,) and readout is None
-        self.encoder = Encoder(self.view, self.adapters, self.sparsifiers, stash, self.readout, with_cp)
+        self.encoder = Encoder(self.view, stash, with_cp)
         self.train()
 
     @property
@@ -122,7 +122,20 @@ class SparseViT(BaseModule):
             adapt: False leaves the adapters out.
             context: handed on to the readout and to the probe.
         """
-        return self.encoder(images, self.out_layers, sparsify, adapt, self.class_row_only, context)
+        return self._run(images, self.out_layers, sparsify, adapt, self.class_row_only, context)
+
+    def _run(
+        self, images: Tensor, layers: Sequence[int], sparsify: bool, adapt: bool = True, class_row_only: bool = False, context: object = None
+    ) -> list[Tokens]:
+        return self.encoder(
+            images,
+            layers,
+            adapters=self.adapters if adapt else (),
+            sparsifiers=self.sparsifiers if sparsify else (),
+            readout=self.readout,
+            class_row_only=class_row_only,
+            context=context,
+        )
 
     def outputs(self, layers: Sequence[Tokens]) -> tuple:
         """Bring tokens into the form of `out_type`."""
@@ -136,7 +149,7 @@ class SparseViT(BaseModule):
             context: what the readout and the sparsifiers (by their probe) may read besides: a second network's features, for instance.
             sparsify: False leaves the sparsifiers out; the adapters stay.
         """
-        return self.encoder(images, (self.view.depth,), sparsify, context=context)[-1]
+        return self._run(images, (self.view.depth,), sparsify, context=context)[-1]
 
     def init_weights(self) -> None:
         """Leave every weight alone: parts draw theirs when built, the host has been loaded. MMEngine's Runner would redraw a timm host."""
@@ -158,7 +171,7 @@ class SparseViT(BaseModule):
         with torch.no_grad(), without_autocast(next(self.host.parameters()).device):
             for adapter in leading:
                 adapter.fold(self.view)
-        self.adapters = self.encoder.adapters = self.adapters[len(leading) :]
+        self.adapters = self.adapters[len(leading) :]
         self.requires_grad_(False)
         self.host_trains, self.folded = frozenset(), self.folded + tuple(type(adapter).__name__ for adapter in leading)
         self.train(self.training)

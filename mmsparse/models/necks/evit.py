@@ -12,6 +12,7 @@ from mmsparse.models.hosts.views.base import View
 from mmsparse.models.necks.base import KeepRateSparsifier, asked, kept, strongest
 from mmsparse.models.necks.scores import SCORES
 from mmsparse.models.ops.attention import Probe
+from mmsparse.models.part import SiteOutput
 from mmsparse.registry import MODELS
 from mmsparse.structures.tokens import Plan, Tokens
 from mmsparse.utils.value_checks import check_flag
@@ -68,10 +69,9 @@ class EViT(KeepRateSparsifier):
         """Where the score looks."""
         return self.score.sites
 
-    def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor:
+    def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> SiteOutput:
         """Let the score see what the host's operator gave."""
-        self.score.see(y, t)
-        return y
+        return SiteOutput(y, self.score.see(y))
 
     def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
         """Rank the patches by their score."""

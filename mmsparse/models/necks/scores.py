@@ -30,8 +30,9 @@ class Score(nn.Module):
         """Return B×N, float32 or wider; the row with the higher score stays."""
         raise NotImplementedError
 
-    def see(self, y: Tensor, t: Tokens) -> None:
-        """See what an operator at one of `sites` gave, B×N×C; may set `t.carry[key]`."""
+    def see(self, y: Tensor) -> dict[str, Tensor]:
+        """See what an operator at one of `sites` gave, B×N×C; return what is to be carried along, by key, B×N×c."""
+        return {}
 
 
 class ClassAttention(Score):
@@ -77,8 +78,8 @@ class Shift(Score):
     def forward(self, probe: Probe, tokens: Tokens) -> Tensor:
         return tokens.carry['shift'].squeeze(-1)
 
-    def see(self, y: Tensor, t: Tokens) -> None:
-        t.carry['shift'] = _norm(y).unsqueeze(-1)
+    def see(self, y: Tensor) -> dict[str, Tensor]:
+        return {'shift': _norm(y).unsqueeze(-1)}
 
 
 def _norm(x: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 import plain
 from mmsparse.errors import InputError
 from mmsparse.evaluation.watch import tokens_per_layer
+from mmsparse.models.backbones.encoder import exchanged
 from mmsparse.registry import MODELS
 from small_proxyclip import build, dino_host, images
 
@@ -104,12 +105,14 @@ def test_folding_into_the_proxy_product_changes_nothing(patch, sparsifier):
 def explicit(model, x, mode):
     """Restore patch by patch from the streams that single passes show, then mix as published; one image, EViT at layer 2 alone."""
     backbone = model.backbone
-    encoder, readout = backbone.encoder, backbone.encoder.readout
-    taken = []
-    encoder.readout = lambda tokens, context: taken.append(tokens) or readout(tokens, context)
-    with torch.no_grad():
+    readout, taken = backbone.readout, []
+
+    def noting(tokens, context):
+        taken.append(tokens)
+        return readout(tokens, context)
+
+    with exchanged(backbone.encoder, lambda given: given | dict(readout=noting)), torch.no_grad():
         model.extract_feat(x)
-    encoder.readout = readout
     last, source = taken[0].x_bnc[0], taken[0].source_bm[0]
     backbone.sparsifiers[0].layers = ()
     with torch.no_grad():
