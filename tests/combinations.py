@@ -6,6 +6,7 @@ from itertools import combinations, product
 import torch
 from mmpretrain.structures import DataSample
 
+from hosts import tiny_hosts
 from mmsparse.models import BaseAdapter, BaseSparsifier
 from mmsparse.registry import MODELS
 
@@ -18,32 +19,7 @@ MORE = {  # by method, where the usual arguments would leave a part of it untrie
 }
 
 
-def timm(**options):
-    tiny = dict(img_size=SIDE, patch_size=8, embed_dim=WIDTH, depth=DEPTH, num_heads=2)
-    return dict(type='mmsparse.TimmViT', name='vit_tiny_patch16_224', checkpoint=False) | tiny | options
-
-
-def mmpretrain(**options):
-    arch = dict(embed_dims=WIDTH, num_layers=DEPTH, num_heads=2, feedforward_channels=4 * WIDTH)
-    return dict(type='mmpretrain.VisionTransformer', arch=arch, img_size=SIDE, patch_size=8, checkpoint=False, **options)
-
-
-def open_clip(**options):
-    tiny = dict(img_size=SIDE, patch_size=8, width=WIDTH, layers=DEPTH, head_width=WIDTH // 2)
-    return dict(type='mmsparse.OpenClipViT', name='ViT-B-16-quickgelu', checkpoint=False, **tiny, **options)
-
-
-HOSTS = {
-    'timm': timm(),
-    'timm_layer_scale': timm(init_values=0.5),
-    'timm_registers': timm(reg_tokens=4),
-    'timm_no_class_token': timm(class_token=False, global_pool='avg'),
-    'timm_siglip': timm(name='vit_base_patch16_siglip_224'),
-    'timm_dinov3': timm(name='vit_small_patch16_dinov3', init_values=0.5),  # as built 1e-5, and no adapter would show
-    'mmpretrain': mmpretrain(),
-    'mmpretrain_pre_norm': mmpretrain(pre_norm=True, patch_cfg=dict(bias=False)),
-    'open_clip': open_clip(),
-}
+HOSTS = tiny_hosts(width=WIDTH, depth=DEPTH, heads=2)
 WITHOUT_CLASS_TOKEN = ('timm_no_class_token', 'timm_siglip')
 
 

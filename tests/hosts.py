@@ -14,35 +14,50 @@ HEADS, DEPTH, WIDTH = 3, 6, 48
 RESIDUAL_WRITERS = ('proj', 'fc2', 'ffn.layers.1', 'up')  # damped, or the stream grows with depth
 
 
-def timm_host(**options):
-    tiny = dict(img_size=32, patch_size=8, embed_dim=WIDTH, depth=DEPTH, num_heads=HEADS)
-    return dict(type='mmsparse.TimmViT', name='vit_tiny_patch16_224', checkpoint=False) | tiny | options
+def timm_host(width=WIDTH, depth=DEPTH, heads=HEADS, **options):
+    tiny = dict(name='vit_tiny_patch16_224', checkpoint=False, img_size=32, patch_size=8, embed_dim=width, depth=depth, num_heads=heads)
+    return dict(type='mmsparse.TimmViT') | tiny | options
+
+
+def mmpretrain_vit(width=WIDTH, depth=DEPTH, heads=HEADS, **options):
+    """As mmpretrain itself takes it."""
+    arch = dict(embed_dims=width, num_layers=depth, num_heads=heads, feedforward_channels=4 * width)
+    tiny = dict(arch=arch, img_size=32, patch_size=8, out_type='raw')
+    return dict(type='mmpretrain.VisionTransformer') | tiny | options
 
 
 def mmpretrain_host(**options):
-    arch = dict(embed_dims=WIDTH, num_layers=DEPTH, num_heads=HEADS, feedforward_channels=4 * WIDTH)
-    return dict(type='mmpretrain.VisionTransformer', arch=arch, img_size=32, patch_size=8, out_type='raw', checkpoint=False, **options)
+    return dict(checkpoint=False) | mmpretrain_vit(**options)
 
 
-def open_clip_host(name='ViT-B-16-quickgelu', **options):
-    tiny = dict(img_size=32, patch_size=8, width=WIDTH, layers=DEPTH, head_width=WIDTH // HEADS)
-    return dict(type='mmsparse.OpenClipViT', name=name, checkpoint=False) | tiny | options
+def open_clip_host(name='ViT-B-16-quickgelu', width=WIDTH, depth=DEPTH, heads=HEADS, **options):
+    tiny = dict(checkpoint=False, img_size=32, patch_size=8, width=width, layers=depth, head_width=width // heads)
+    return dict(type='mmsparse.OpenClipViT', name=name) | tiny | options
 
 
-HOSTS = {
-    'timm': timm_host(),
-    'timm_layer_scale': timm_host(init_values=1.0),
-    'timm_registers': timm_host(reg_tokens=4),
+def tiny_hosts(**size):
+    """A config of every kind of host that is crossed with methods: `width`, `depth`, `heads`, `img_size` and `patch_size` of all of them."""
+    return {
+        'timm': timm_host(**size),
+        'timm_layer_scale': timm_host(init_values=1.0, **size),
+        'timm_registers': timm_host(reg_tokens=4, **size),
+        'timm_no_class_token': timm_host(class_token=False, global_pool='avg', **size),
+        'timm_siglip': timm_host(name='vit_base_patch16_siglip_224', **size),
+        'timm_dinov3': timm_host(name='vit_small_patch16_dinov3', init_values=0.5, **size),  # as built 1e-5, and no adapter would show
+        'mmpretrain': mmpretrain_host(**size),
+        'mmpretrain_pre_norm': mmpretrain_host(pre_norm=True, patch_cfg=dict(bias=False), **size),
+        'open_clip': open_clip_host(**size),
+    }
+
+
+BEYOND_THE_REFERENCE = ('timm_siglip', 'timm_dinov3')  # the float64 reference has neither attention pooling nor rotary positions
+HOSTS = {name: host for name, host in tiny_hosts().items() if name not in BEYOND_THE_REFERENCE} | {
     'timm_registers_bare_positions': timm_host(reg_tokens=4, no_embed_class=True),
-    'timm_no_class_token': timm_host(class_token=False, global_pool='avg'),
     'timm_qk_norm': timm_host(qk_norm=True),
     'timm_pre_norm': timm_host(pre_norm=True),
     'timm_wide_image': timm_host(img_size=(32, 48)),
-    'mmpretrain': mmpretrain_host(),
     'mmpretrain_layer_scale': mmpretrain_host(layer_scale_init_value=1.0),
-    'mmpretrain_pre_norm': mmpretrain_host(pre_norm=True),
     'mmpretrain_no_class_token': mmpretrain_host(with_cls_token=False),
-    'open_clip': open_clip_host(),
     'open_clip_gelu_layer_scale': open_clip_host('ViT-B-16', ls_init_value=1.0),
 }
 WITH_CLASS_TOKEN = [name for name in HOSTS if 'no_class_token' not in name]

@@ -3,7 +3,7 @@
 import torch
 from mmpretrain.structures import DataSample
 
-from hosts import DEPTH, WIDTH, timm_host
+from hosts import DEPTH, WIDTH, listed, timm_host
 from mmsparse.models import BaseSparsifier
 from mmsparse.registry import MODELS
 
@@ -25,6 +25,12 @@ def registered() -> list[str]:
     MODELS.import_from_location()
     kinds = [kind for kind in MODELS.module_dict.values() if isinstance(kind, type) and issubclass(kind, BaseSparsifier)]
     return sorted(kind.__name__ for kind in kinds if kind.__module__.startswith('mmsparse.'))
+
+
+def untried(lists) -> set[str]:
+    """The sparsifiers that none of these configs names. RandomDrop is left out: what it draws wants a test of its own."""
+    tried = {own['type'].removeprefix('mmsparse.') for config in lists for own in listed(config)}
+    return set(registered()) - tried - {'NoOp', 'RandomDrop'}
 
 
 def config(name: str) -> dict:
@@ -63,4 +69,4 @@ def step(model, optimiser=None, seed=0) -> dict:
     return losses
 
 
-__all__ = ['CLASSES', 'DEPTH', 'OPTIONS', 'adapter', 'batch', 'classifier', 'config', 'registered', 'step']
+__all__ = ['CLASSES', 'DEPTH', 'OPTIONS', 'adapter', 'batch', 'classifier', 'config', 'registered', 'step', 'untried']

@@ -1,6 +1,7 @@
 """A tiny classification run on files that the test writes: what the tests of tools and engine share."""
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -8,12 +9,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from hosts import timm_host
+
 ROOT = Path(__file__).parents[1]
 CONFIG = """
 _base_ = ['{root}/configs/_base_/default_runtime.py']
 backbone = dict(
     type='mmsparse.SparseViT',
-    host=dict(type='mmsparse.TimmViT', name='vit_tiny_patch16_224', checkpoint=False, img_size=32, patch_size=8, embed_dim=32, depth=4, num_heads=2),
+    host={host},
     adapter=dict(type='mmsparse.DenseAdapter', bottleneck=4{dropout}),
     sparsifier=dict(type='mmsparse.EViT', layers=(2,), keep_rate=0.7),
 )
@@ -53,7 +56,9 @@ def write_run(folder: Path, train: int = 32, test: int = 20, augment: str = FLIP
     write_images(folder / 'data/train', train)
     write_images(folder / 'data/test', test)
     config = folder / 'small.py'
-    config.write_text(CONFIG.format(root=ROOT, data=folder / 'data', augment=augment, dropout=f', dropout={dropout}'))
+    config.write_text(
+        CONFIG.format(root=ROOT, host=timm_host(width=32, depth=4, heads=2), data=folder / 'data', augment=augment, dropout=f', dropout={dropout}')
+    )
     return config
 
 
@@ -67,3 +72,25 @@ def command(*args, folder: Path, status: int = 0) -> subprocess.CompletedProcess
     done = subprocess.run(start + words, cwd=folder, env=env, capture_output=True, text=True)
     assert done.returncode == status, f'{words} ended with {done.returncode}, expected {status}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}'
     return done
+
+
+def tool(name, *args) -> int:
+    """Run a tool in this process, as ``python tools/NAME ARGS``; return its exit status."""
+    before = sys.argv
+    sys.argv = [f'tools/{name}', *map(str, args)]
+    try:
+        runpy.run_path(str(ROOT / 'tools' / name), run_name='__main__')
+    except SystemExit as end:
+        return end.code
+    finally:
+        sys.argv = before
+    return 0
+
+
+def refused(capsys, name, *args) -> str:
+    """The one message of a run that must end with status 2."""
+    capsys.readouterr()
+    assert tool(name, *args) == 2
+    text = capsys.readouterr().err
+    assert 'Traceback' not in text and text.count('error:') == 1, text
+    return text

@@ -109,7 +109,7 @@ def test_dyt_has_its_dispatchers_beside_the_adapter():
 
 def drawn_at_start(config):
     torch.manual_seed(0)
-    backbone = MODELS.build(dict(type='mmsparse.SparseViT', host=timm_host(embed_dim=192, patch_size=4), adapter=config))
+    backbone = MODELS.build(dict(type='mmsparse.SparseViT', host=timm_host(width=192, patch_size=4), adapter=config))
     state = backbone.adapters[0].state_dict()
     return lambda end: torch.cat([value.flatten() for key, value in state.items() if key.endswith(end)])
 

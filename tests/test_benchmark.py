@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from hosts import images_for, open_clip_host
+from hosts import images_for, mmpretrain_host, open_clip_host
 from mmsparse.analysis import benchmark, table3
 from mmsparse.analysis.benchmark import Row, Setting, measure, read_rows, write_rows
 from mmsparse.analysis.contenders import Contender, build_contenders
@@ -19,8 +19,7 @@ from mmsparse.analysis.memory import held, nbytes, saved_bytes, transient_peak
 from mmsparse.analysis.timing import Spread, interleave, speedup
 from mmsparse.errors import InputError
 from small_classifier import adapter, classifier, config
-from small_run import write_run
-from test_tools import refused, tool
+from small_run import refused, tool, write_run
 
 CPU = torch.device('cpu')
 FLOAT = 4
@@ -290,9 +289,8 @@ def test_a_config_its_dense_host_a_timm_name_and_a_function_meet(tmp_path, own_m
 
 
 def test_dense_is_the_host_of_an_mmpretrain_config_too(tmp_path):
-    arch = dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=64)
     cfg = small_config(tmp_path)
-    cfg.model.backbone.host = dict(type='mmpretrain.VisionTransformer', arch=arch, img_size=32, patch_size=8, out_type='raw')
+    cfg.model.backbone.host = mmpretrain_host(width=32, depth=2, heads=2)
     dense, small = build_contenders(['dense', 'small'], {'small': cfg})
     assert type(dense.module.backbone).__name__ == 'VisionTransformer' and all(p.requires_grad for p in dense.module.backbone.layers.parameters())
     images = torch.randn(2, 3, 32, 32)
@@ -301,7 +299,7 @@ def test_dense_is_the_host_of_an_mmpretrain_config_too(tmp_path):
 
 def test_a_tower_of_open_clip_is_measured_at_its_own_size(tmp_path):
     cfg = Config.fromfile(write_run(tmp_path))
-    cfg.model.backbone.host = dict(open_clip_host(), width=32, head_width=16, layers=4)
+    cfg.model.backbone.host = open_clip_host(width=32, depth=4, heads=2)
     dense, ours = build_contenders(['dense', 'ours'], {'ours': cfg})
     assert ours.image_size == (32, 32)
     assert dense.module(torch.randn(2, 3, 32, 32)).shape == (2, 3)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hosts import assert_same, build, check, images_for, reference_of, watch
-from small_classifier import classifier, step
+from small_classifier import classifier, step, untried
 
 EVIT = dict(type='mmsparse.EViT', layers=(2, 4, 5), keep_rate=0.7, fuse='merge', normalize=False)
 TOME = dict(type='mmsparse.ToMe', r=[1, 2, 0, 2, 2, 1])
@@ -31,6 +31,10 @@ BLIND = ['tome', 'pyra', 'dynamicvit', 'dyt', 'evit_received', 'evit_key_norm', 
 
 def dense_adapter(fusion='inner'):
     return dict(type='mmsparse.DenseAdapter', bottleneck=8, fusion=fusion)
+
+
+def test_every_sparsifier_has_the_history_under_it():
+    assert not untried(SPARSIFIERS.values())
 
 
 @pytest.mark.parametrize('fusion', ['inner', 'early', 'late'])

@@ -17,7 +17,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from rich.console import Console
 
-from hosts import timm_host
+from hosts import mmpretrain_vit, timm_host
 from mmsparse.engine.hooks.epoch_seed import EpochSeedHook
 from mmsparse.engine.hooks.start_card import cut_counts, outcome, stages
 from mmsparse.engine.runner import SparseRunner
@@ -130,8 +130,7 @@ def test_stages_name_the_layers_where_tokens_change():
 
 
 def test_a_model_that_is_no_sparse_vit_is_trained_and_described(config, capsys):
-    arch = dict(embed_dims=32, num_layers=1, num_heads=2, feedforward_channels=32)
-    vit = dict(type='VisionTransformer', arch=arch, img_size=32, patch_size=8, _delete_=True)
+    vit = mmpretrain_vit(width=32, depth=1, heads=2, out_type='cls_token', _delete_=True)
     train(config, 'other', **{'model.backbone': vit})
     text = capsys.readouterr().out
     assert '(100.00%)' in text and 'recipe' in text and '    tokens' not in text

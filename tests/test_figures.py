@@ -5,10 +5,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from hosts import mmpretrain_vit
 from mmsparse.analysis.figures import draw_results, draw_tokens
 from mmsparse.analysis.results import Result, read_results
-from small_run import write_run
-from test_tools import refused, tool
+from small_run import refused, tool, write_run
 
 TOOL = 'analysis_tools/plot_results.py'
 TEXT = """method,seed,accuracy,gflops,trainable_kib
@@ -88,8 +88,5 @@ def test_nothing_to_draw_and_a_backbone_without_tokens_are_refused(tmp_path, cap
     assert 'nothing to draw' in capsys.readouterr().err
     own = write_run(tmp_path)
     plain = tmp_path / 'plain.py'
-    arch = 'dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=64)'
-    plain.write_text(
-        f"_base_ = ['{own.name}']\nmodel = dict(backbone=dict(_delete_=True, type='VisionTransformer', arch={arch}, img_size=32, patch_size=8))\n"
-    )
+    plain.write_text(f"_base_ = ['{own.name}']\nmodel = dict(backbone={mmpretrain_vit(_delete_=True)})\n")
     assert 'its backbone is a VisionTransformer' in refused(capsys, TOOL, '--tokens', plain)

@@ -20,7 +20,7 @@ from mmsparse.state.agreement import full_state_dict
 from mmsparse.state.card import describe
 from mmsparse.state.files import State
 from mmsparse.state.kept import adapter_tensors, fingerprints
-from test_host_weights import jax_arrays
+from weight_files import jax_arrays
 
 LIBRARIES = ('timm', 'mmpretrain', 'open_clip')
 
@@ -76,15 +76,15 @@ def test_another_processor_has_the_same_fingerprints(tmp_path):
 
 @pytest.mark.parametrize('size', [dict(img_size=64), dict(patch_size=8), dict(img_size=(32, 64), patch_size=16), dict()], ids=str)
 def test_what_timm_resizes_of_promised_weights_is_named_as_promised(tmp_path, monkeypatch, size):
-    tiny = dict(type='mmsparse.TimmViT', name='vit_tiny_patch16_224', embed_dim=48, depth=1, num_heads=3)
-    save_file(draw(model_of(tiny | dict(checkpoint=False)).host, seed=5).state_dict(), tmp_path / 'hub.safetensors')
+    tiny = timm_host(depth=1, img_size=224, patch_size=16)
+    save_file(draw(model_of(tiny).host, seed=5).state_dict(), tmp_path / 'hub.safetensors')
 
     def downloaded(name, **options):
         return timm.create_model(name, pretrained=True, pretrained_cfg_overlay=dict(file=str(tmp_path / 'hub.safetensors')), **options)
 
     for module in ('hubs', 'views.timm'):
         monkeypatch.setattr(f'mmsparse.models.hosts.{module}.pretrained_timm', downloaded)
-    model = model_of(tiny | size)
+    model = model_of(tiny | dict(checkpoint=None) | size)
     assert fingerprints(model)['host']['fingerprint'] == digest(load_file(tmp_path / 'hub.safetensors'))
     assert (fingerprint(model.host) == digest(load_file(tmp_path / 'hub.safetensors'))) == (not size)
 

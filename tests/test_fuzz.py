@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import combinations
-from hosts import draw
+from hosts import draw, tiny_hosts
 from mmsparse.errors import InputError
 from mmsparse.models.ops.losses import LossContext, Run, collect
 from mmsparse.registry import MODELS
@@ -18,25 +18,9 @@ ADAPTERS = combinations.ADAPTERS | {'LoRA': dict(rank=2, targets=('q', 'v'))}
 FOLDING = ('LoRA', 'SSF', 'BitFit', 'LinearProbe')
 
 
-def hosts():
-    """The kinds of `combinations`, narrower and of any size where the library can."""
-    found = {}
-    for name, host in combinations.HOSTS.items():
-        host = dict(host)
-        if host['type'] == 'mmsparse.TimmViT':
-            host |= dict(embed_dim=WIDTH, depth=2, img_size=16, patch_size=4, dynamic_img_size=True)
-        elif host['type'] == 'mmsparse.OpenClipViT':
-            host |= dict(width=WIDTH, layers=2, head_width=WIDTH // 2, img_size=16, patch_size=4)
-        else:
-            arch = dict(embed_dims=WIDTH, num_layers=2, num_heads=2, feedforward_channels=2 * WIDTH)
-            host |= dict(arch=arch, img_size=16, patch_size=4)
-        found[name] = host
-    return found
-
-
-HOSTS = hosts()
-del HOSTS['open_clip']  # its text tower makes it slow to build; one case in 16 is enough
-SLOW = combinations.HOSTS['open_clip'] | dict(width=WIDTH, layers=2, head_width=WIDTH // 2, img_size=16, patch_size=4)
+HOSTS = tiny_hosts(width=WIDTH, depth=2, heads=2, img_size=16, patch_size=4)
+HOSTS = {name: host | (dict(dynamic_img_size=True) if 'Timm' in host['type'] else {}) for name, host in HOSTS.items()}
+SLOW = HOSTS.pop('open_clip')  # its text tower makes it slow to build; one case in 16 is enough
 
 
 def recipe(seed):

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
 from hosts import HOSTS, draw, open_clip_host, timm_host
 from mmsparse.errors import InputError
 from mmsparse.models.hosts.host_weights import fingerprint
 from mmsparse.models.hosts.weight_files import read_tensors
 from mmsparse.registry import MODELS
+from weight_files import openai_clip, under
 
 LIBRARIES = ('timm', 'mmpretrain', 'open_clip')
 PREFIXES = [
@@ -49,10 +50,6 @@ def drawn(config, seed=5):
 
 def loaded(config, path):
     return fingerprint(host_of(config | dict(checkpoint=str(path))))
-
-
-def under(prefix, host):
-    return {prefix + key: value for key, value in host.state_dict().items()}
 
 
 @pytest.mark.parametrize('suffix', ['.safetensors', '.pth', '.pt', '.bin', '.ckpt', '.pth.tar'])
@@ -196,38 +193,13 @@ def test_a_decoder_and_heads_are_left_out_and_told(tmp_path, told, suffix):
     assert '5 tensors were left out (decoder_blocks, decoder_pos_embed, head, mask_token, pre_logits)' in line
 
 
-class Part(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return x
-
-
-def archive(state, path, **more):
-    """Write tensors as OpenAI published CLIP: a TorchScript archive."""
-    root = Part()
-    for key, value in state.items():
-        *owners, name = key.split('.')
-        part = root
-        for owner in owners:
-            if not hasattr(part, owner):
-                part.add_module(owner, Part())
-            part = getattr(part, owner)
-        part.register_parameter(name, nn.Parameter(value.detach().clone()))
-    for name, value in more.items():
-        root.register_buffer(name, torch.tensor(value))
-    torch.jit.script(root).save(str(path))
-
-
-def openai_clip(path, host):
-    archive(under('visual.', host) | {'logit_scale': torch.ones([])}, path, input_resolution=32, context_length=77, vocab_size=49408)
-
-
 def test_openais_archive_is_read_without_running_it(tmp_path, monkeypatch, told):
     source = drawn(open_clip_host())
     openai_clip(tmp_path / 'ViT-B-16.pt', source)
     monkeypatch.setattr(torch.jit, 'load', lambda *args, **kwargs: pytest.fail('the program of the archive was loaded'))
     assert loaded(open_clip_host(), tmp_path / 'ViT-B-16.pt') == fingerprint(source)
     assert '4 tensors were left out' in told[0]
-    tiny = timm_host(name='vit_base_patch16_clip_quickgelu_224', embed_dim=48, depth=6, num_heads=3)
+    tiny = timm_host(name='vit_base_patch16_clip_quickgelu_224')
     ours = host_of(tiny | dict(checkpoint=str(tmp_path / 'ViT-B-16.pt'))).state_dict()
     assert torch.equal(ours['blocks.3.attn.qkv.weight'], source.state_dict()['transformer.resblocks.3.attn.in_proj_weight'])
     data = (tmp_path / 'ViT-B-16.pt').read_bytes()

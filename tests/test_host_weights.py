@@ -16,6 +16,7 @@ from mmsparse.models.hosts.host_files import _jax_geometry
 from mmsparse.models.hosts.host_weights import fingerprint
 from mmsparse.models.hosts.weight_files import read_weights
 from mmsparse.registry import MODELS
+from weight_files import jax_arrays, save
 
 
 def backbone(host, **options):
@@ -24,47 +25,6 @@ def backbone(host, **options):
 
 def drawn(host, seed=5):
     return draw(backbone(host, out_type='raw').host, seed)
-
-
-def jax_arrays(host):
-    """A timm host's parameters under the names and layouts of the original JAX files."""
-    state = {key: value.numpy() for key, value in host.state_dict().items()}
-    heads, width = host.blocks[0].attn.num_heads, host.embed_dim
-    arrays = {
-        'embedding/kernel': state['patch_embed.proj.weight'].transpose(2, 3, 1, 0),
-        'embedding/bias': state['patch_embed.proj.bias'],
-        'cls': state['cls_token'],
-        'Transformer/posembed_input/pos_embedding': state['pos_embed'],
-        'Transformer/encoder_norm/scale': state['norm.weight'],
-        'Transformer/encoder_norm/bias': state['norm.bias'],
-    }
-    for i in range(len(host.blocks)):
-        ours, theirs = f'blocks.{i}.', f'Transformer/encoderblock_{i}/'
-        attention = theirs + 'MultiHeadDotProductAttention_1/'
-        for norm, number in (('norm1', 0), ('norm2', 2)):
-            arrays[f'{theirs}LayerNorm_{number}/scale'] = state[f'{ours}{norm}.weight']
-            arrays[f'{theirs}LayerNorm_{number}/bias'] = state[f'{ours}{norm}.bias']
-        for part, weight, bias in zip(
-            ('query', 'key', 'value'), np.split(state[ours + 'attn.qkv.weight'], 3), np.split(state[ours + 'attn.qkv.bias'], 3), strict=True
-        ):
-            arrays[f'{attention}{part}/kernel'] = weight.T.reshape(width, heads, -1)
-            arrays[f'{attention}{part}/bias'] = bias.reshape(heads, -1)
-        arrays[attention + 'out/kernel'] = state[ours + 'attn.proj.weight'].T.reshape(heads, -1, width)
-        arrays[attention + 'out/bias'] = state[ours + 'attn.proj.bias']
-        for number, part in enumerate(('fc1', 'fc2')):
-            arrays[f'{theirs}MlpBlock_3/Dense_{number}/kernel'] = state[f'{ours}mlp.{part}.weight'].T
-            arrays[f'{theirs}MlpBlock_3/Dense_{number}/bias'] = state[f'{ours}mlp.{part}.bias']
-    return arrays
-
-
-def save(host, path):
-    if path.suffix == '.npz':
-        np.savez(path, **jax_arrays(host))
-    elif path.suffix == '.safetensors':
-        save_file(host.state_dict(), path)
-    else:
-        torch.save(dict(state_dict=host.state_dict() | {'head.weight': torch.zeros(3, 48)}), path)
-    return str(path)
 
 
 @pytest.mark.parametrize('suffix', ['.safetensors', '.pth', '.npz'])
@@ -195,8 +155,8 @@ def test_files_of_one_name_from_two_places_are_two_files(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('host', ['timm', 'mmpretrain'])
 def test_a_file_of_another_network_is_refused(tmp_path, host):
-    shallow = dict(depth=2) if host == 'timm' else dict(arch=dict(embed_dims=48, num_layers=2, num_heads=3, feedforward_channels=192))
-    path = save(drawn(HOSTS[host] | shallow), tmp_path / 'host.pth')
+    shallow = dict(timm=timm_host, mmpretrain=mmpretrain_host)[host](depth=2)
+    path = save(drawn(shallow), tmp_path / 'host.pth')
     with pytest.raises(InputError, match='Missing: .* more; unexpected: none'):
         backbone(HOSTS[host] | dict(checkpoint=path), out_type='raw')
 

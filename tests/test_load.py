@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, TRANSFORMS, DefaultScope
 from safetensors.torch import save_file
 
+from hosts import timm_host
 from mmsparse import load
 from mmsparse.errors import InputError
 from mmsparse.state.card import SCHEMA, Card, plain
@@ -18,7 +19,7 @@ from small_state import change_card, copy_of, train
 
 ROOT = Path(__file__).parents[1]
 LEAVES = sorted(path for path in ROOT.glob('configs/*/*.py') if path.parent.name != '_base_')
-HOST = dict(type='mmsparse.TimmViT', name='vit_tiny_patch16_224', checkpoint=False, img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=2)
+HOST = timm_host(width=32, depth=2, heads=2)
 
 
 def card_of(config: dict, *frozen: str) -> Card:

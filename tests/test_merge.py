@@ -1,8 +1,5 @@
 """Merging: a checkpoint that the host's own library loads strictly and that answers as the adapted model."""
 
-import runpy
-import sys
-
 import open_clip
 import pytest
 import timm
@@ -12,51 +9,21 @@ from mmpretrain.registry import MODELS as MMPRETRAIN
 from safetensors.torch import load_file
 
 from combinations import CLASSES, HOSTS, SIDE, WIDTH, images
-from hosts import assert_near, draw
-from mmsparse.apis.adapted import build_classifier
+from hosts import assert_near
 from mmsparse.convert.merge import merge_adapters
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.host_weights import digest
-from mmsparse.state.card import describe
-from mmsparse.state.files import write_state
 from mmsparse.state.kept import adapter_tensors
-from small_run import ROOT
+from small_converter import write_config
+from small_run import tool
 
 LORA = dict(type='mmsparse.LoRA', rank=2, alpha=3, targets=('q', 'k', 'v', 'proj', 'fc1', 'fc2'))
 BOTH = [LORA, dict(type='mmsparse.SSF')]
-PIXELS = dict(mean=[127.5] * 3, std=[127.5] * 3, to_rgb=True)
-
-
-def write_config(folder, host, adapter, sparsifier=None, out_type='cls_token', width=WIDTH):
-    """A config file and a state of its model with all trained parameters drawn; returns both and the model."""
-    backbone = dict(type='mmsparse.SparseViT', host=host, adapter=adapter, sparsifier=sparsifier, out_type=out_type)
-    head = dict(type='LinearClsHead', num_classes=CLASSES, in_channels=width)
-    cfg = Config(dict(default_scope='mmpretrain', model=dict(type='ImageClassifier', backbone=backbone, head=head), data_preprocessor=PIXELS))
-    cfg.dump(folder / 'config.py')
-    model = build_classifier(Config.fromfile(folder / 'config.py'))
-    frozen = {key: value.clone() for key, value in model.state_dict().items() if key not in adapter_tensors(model)}
-    draw(model)
-    model.load_state_dict(frozen, strict=False)
-    tensors = adapter_tensors(model)
-    write_state(folder / 'state', tensors, describe(model, digest(tensors), cfg.to_dict(), None, {}, 1, 1))
-    return folder / 'config.py', folder / 'state', model
-
-
-def run(tool, *args) -> int:
-    before, sys.argv = sys.argv, [tool, *map(str, args)]
-    try:
-        runpy.run_path(str(ROOT / 'tools/model_converters' / tool), run_name='__main__')
-    except SystemExit as end:
-        return end.code
-    finally:
-        sys.argv = before
-    return 0
 
 
 def merged(folder, *args, suffix='.safetensors', **options):
     """The adapted model's logits on all rows, and what the tool wrote."""
     config, state, model = write_config(folder, *args, **options)
-    assert run('merge_adapter.py', config, state, folder / f'out{suffix}') == 0
+    assert tool('model_converters/merge_adapter.py', config, state, folder / f'out{suffix}') == 0
     out = folder / f'out{suffix}'
     with torch.no_grad():
         expected = model.head(model.backbone.outputs(model.backbone.encode(images(), sparsify=False)))
@@ -78,7 +45,7 @@ def test_a_rotary_host_is_timms_too(tmp_path):
 def test_a_library_that_pools_by_mean_is_built_to_read_the_class_token_where_its_parts_allow(options, argument, tmp_path, capsys):
     host = HOSTS['timm_dinov3'] | options
     config, state, model = write_config(tmp_path, host, LORA)
-    code, said = run('merge_adapter.py', config, state, tmp_path / 'out.safetensors'), capsys.readouterr()
+    code, said = tool('model_converters/merge_adapter.py', config, state, tmp_path / 'out.safetensors'), capsys.readouterr()
     if 'use_fc_norm' in options:
         assert code == 2 and argument in said.err
         return
@@ -103,7 +70,7 @@ def test_timm_loads_it_strictly_with_the_head_and_answers_the_same(host, adapter
 @pytest.mark.parametrize('host', ['mmpretrain', 'mmpretrain_pre_norm'])
 def test_mmpretrain_loads_it_strictly_as_an_image_classifier(host, tmp_path):
     expected, _, tensors = merged(tmp_path, HOSTS[host], BOTH, suffix='.pth')
-    backbone = {key: value for key, value in HOSTS[host].items() if key != 'checkpoint'}
+    backbone = {key: value for key, value in HOSTS[host].items() if key != 'checkpoint'} | dict(out_type='cls_token')
     head = dict(type='LinearClsHead', num_classes=CLASSES, in_channels=WIDTH)
     model = MMPRETRAIN.build(dict(type='mmpretrain.ImageClassifier', backbone=backbone, head=dict(head, type='mmpretrain.LinearClsHead')))
     model.load_state_dict(tensors)
@@ -142,7 +109,7 @@ def test_a_sparsifier_is_no_weight_and_the_tool_says_so(tmp_path, capsys):
 )
 def test_what_has_no_counterpart_in_the_library_is_refused(host, adapter, out_type, message, tmp_path, capsys):
     config, state, _ = write_config(tmp_path, HOSTS[host], adapter, out_type=out_type)
-    assert run('merge_adapter.py', config, state, tmp_path / 'out.safetensors') == 2
+    assert tool('model_converters/merge_adapter.py', config, state, tmp_path / 'out.safetensors') == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / 'out.safetensors').exists()
 
@@ -158,13 +125,13 @@ def test_a_head_that_the_library_has_not_is_refused_while_the_model_is_whole(tmp
 def test_a_shift_without_a_bias_to_take_it_is_refused(tmp_path, capsys):
     config, state, model = write_config(tmp_path, HOSTS['timm'] | dict(qkv_bias=False), dict(type='mmsparse.SSF'))
     assert not model.backbone.adapters[0].folds
-    assert run('merge_adapter.py', config, state, tmp_path / 'out.safetensors') == 2
+    assert tool('model_converters/merge_adapter.py', config, state, tmp_path / 'out.safetensors') == 2
     assert 'SSF shifts q, k, v, where this host has no bias to take it' in capsys.readouterr().err
 
 
 def test_a_name_that_says_no_format_is_refused_before_anything_is_read(tmp_path, capsys):
     (tmp_path / 'config.py').touch()
-    assert run('merge_adapter.py', tmp_path / 'config.py', tmp_path / 'state', tmp_path / 'out.bin') == 2
+    assert tool('model_converters/merge_adapter.py', tmp_path / 'config.py', tmp_path / 'state', tmp_path / 'out.bin') == 2
     assert 'expected a name ending in .safetensors or .pth' in capsys.readouterr().err
 
 

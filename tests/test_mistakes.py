@@ -2,10 +2,8 @@
 
 import errno
 import os
-import runpy
 import socket
 import subprocess
-import sys
 
 import pytest
 from mmengine.config import Config
@@ -16,7 +14,7 @@ from mmsparse.cli.reporting import reporting
 from mmsparse.config.check import check_config
 from mmsparse.engine.runner import SparseRunner
 from mmsparse.errors import InputError
-from small_run import ROOT, write_images, write_run
+from small_run import ROOT, tool, write_images, write_run
 
 
 @pytest.fixture(scope='module')
@@ -82,18 +80,6 @@ def run(config):
     """The folder of a finished run."""
     assert tool('train.py', config, '--work-dir', config.parent / 'run', '--no-validate') == 0
     return config.parent / 'run'
-
-
-def tool(name, *args) -> int:
-    """Run a tool in this process; return its exit status."""
-    before, sys.argv = sys.argv, [f'tools/{name}', *map(str, args)]
-    try:
-        runpy.run_path(str(ROOT / 'tools' / name), run_name='__main__')
-    except SystemExit as end:
-        return end.code
-    finally:
-        sys.argv = before
-    return 0
 
 
 @pytest.mark.parametrize('name', mistakes.COMMAND)

@@ -96,7 +96,7 @@ def test_weights_of_the_whole_model_and_of_the_tower_load(whole, tmp_path):
 
 
 def test_weights_of_another_tower_are_refused(tmp_path):
-    save_file(build(open_clip_host(layers=5)).host.state_dict(), tmp_path / 'clip.safetensors')
+    save_file(build(open_clip_host(depth=5)).host.state_dict(), tmp_path / 'clip.safetensors')
     with pytest.raises(InputError, match=r'not the weights of this host.*resblocks\.5'):
         MODELS.build(open_clip_host(checkpoint=str(tmp_path / 'clip.safetensors')))
 
@@ -114,7 +114,7 @@ def test_unreachable_weights_are_one_message_with_the_ways_to_provide_them(monke
 def trained(tmp_path_factory):
     """A run on an open_clip host, kept as an adapter."""
     config = write_run(tmp_path_factory.mktemp('open_clip'))
-    host = dict(open_clip_host(width=32, layers=4, head_width=16), _delete_=True)
+    host = dict(open_clip_host(width=32, depth=4, heads=2), _delete_=True)
     return train(config, 'run', **{'model.backbone.host': host})
 
 

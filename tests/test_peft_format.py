@@ -14,7 +14,8 @@ from mmsparse.apis.adapted import adapted, build_classifier
 from mmsparse.config.read import read_config
 from mmsparse.convert.peft_format import from_peft, to_peft
 from mmsparse.errors import InputError
-from test_merge import run, write_config
+from small_converter import write_config
+from small_run import tool
 
 TARGETS = [('q', 'v'), ('v',), ('q', 'k', 'v'), ('fc2', 'k', 'proj'), ('q', 'k', 'v', 'proj', 'fc1', 'fc2')]
 
@@ -38,7 +39,7 @@ def theirs(model, folder, *host):
 @pytest.mark.parametrize('targets', TARGETS, ids='-'.join)
 def test_what_the_tool_writes_gives_peft_the_same_logits_and_gradients(targets, tmp_path):
     config, state, model = write_config(tmp_path, HOSTS['timm_layer_scale'], lora(targets=targets))
-    assert run('lora_to_peft.py', config, state, tmp_path / 'peft') == 0
+    assert tool('model_converters/lora_to_peft.py', config, state, tmp_path / 'peft') == 0
     other = theirs(model, tmp_path / 'peft')
     labels = torch.tensor([0, 1, 2, 0])
     found, expected = other(images()), model(images())
@@ -78,8 +79,8 @@ def test_q_and_v_become_one_pair_of_twice_the_rank_and_alpha(tmp_path):
 @pytest.mark.parametrize('targets', TARGETS, ids='-'.join)
 def test_there_and_back_is_the_same(targets, tmp_path):
     config, state, model = write_config(tmp_path, HOSTS['timm_layer_scale'], lora(targets=targets))
-    assert run('lora_to_peft.py', config, state, tmp_path / 'peft') == 0
-    assert run('peft_to_lora.py', config, tmp_path / 'peft', tmp_path / 'back') == 0
+    assert tool('model_converters/lora_to_peft.py', config, state, tmp_path / 'peft') == 0
+    assert tool('model_converters/peft_to_lora.py', config, tmp_path / 'peft', tmp_path / 'back') == 0
     again = adapted(read_config(config), tmp_path / 'back')
     torch.testing.assert_close(again(images()), model(images()), rtol=0, atol=1e-6)
 
@@ -97,7 +98,7 @@ def test_what_peft_saved_runs_here(modules, rslora, tmp_path):
     host = {key: value for key, value in weights.items() if 'lora_' not in key and not key.startswith('head.')}
     save_file(host, tmp_path / 'host.safetensors')
     options = ('--cfg-options', f'model.backbone.host.checkpoint={tmp_path}/host.safetensors')
-    assert run('peft_to_lora.py', config, tmp_path / 'peft', tmp_path / 'state', *options) == 0
+    assert tool('model_converters/peft_to_lora.py', config, tmp_path / 'peft', tmp_path / 'state', *options) == 0
     here = adapted(read_config(config, {'model.backbone.host.checkpoint': f'{tmp_path}/host.safetensors'}), tmp_path / 'state')
     assert_near(here(images()), other.eval()(images()))
 
@@ -117,7 +118,7 @@ def test_a_start_that_moves_pefts_base_is_refused_until_peft_has_written_it_as_p
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0)) if 'lora_' in name else 0.0)
     other.save_pretrained(tmp_path / 'peft')
     options = ('--cfg-options', f'model.backbone.host.checkpoint={tmp_path}/host.safetensors')
-    code = run('peft_to_lora.py', config, tmp_path / 'peft', tmp_path / 'state', *options)
+    code = tool('model_converters/peft_to_lora.py', config, tmp_path / 'peft', tmp_path / 'state', *options)
     assert code == (2 if moves else 0)
     if moves:
         assert f"received init_lora_weights='{start}', a start that also moves peft's base weights" in capsys.readouterr().err
@@ -125,7 +126,7 @@ def test_a_start_that_moves_pefts_base_is_refused_until_peft_has_written_it_as_p
         file = tmp_path / 'plain/adapter_model.safetensors'
         head = {key: value for key, value in load_file(tmp_path / 'peft/adapter_model.safetensors').items() if '.head.' in key}
         save_file({**load_file(file), **head}, file)
-        assert run('peft_to_lora.py', config, tmp_path / 'plain', tmp_path / 'state', *options) == 0
+        assert tool('model_converters/peft_to_lora.py', config, tmp_path / 'plain', tmp_path / 'state', *options) == 0
     here = adapted(read_config(config, {'model.backbone.host.checkpoint': f'{tmp_path}/host.safetensors'}), tmp_path / 'state')
     assert_near(here(images()), other.eval()(images()))
 
@@ -151,12 +152,12 @@ def test_rotary_hosts_go_there_and_back_and_answer_alike(kind, targets, tmp_path
         with pytest.raises(InputError, match='timm reads the weight of attn.qkv here without running the module'):
             to_peft(model)
         return
-    assert run('lora_to_peft.py', config, state, tmp_path / 'peft') == 0
+    assert tool('model_converters/lora_to_peft.py', config, state, tmp_path / 'peft') == 0
     other = theirs(model, tmp_path / 'peft', host)
     assert_near(other(images()), model(images()))
     with other.disable_adapter():
         assert (other(images()) - model(images())).abs().max() > 0.01
-    assert run('peft_to_lora.py', config, tmp_path / 'peft', tmp_path / 'back') == 0
+    assert tool('model_converters/peft_to_lora.py', config, tmp_path / 'peft', tmp_path / 'back') == 0
     torch.testing.assert_close(adapted(read_config(config), tmp_path / 'back')(images()), model(images()), rtol=0, atol=1e-6)
 
 
@@ -189,7 +190,7 @@ def test_what_peft_put_where_timm_does_not_run_it_has_no_effect_there_and_is_ref
 def changed(folder, change):
     """Files of a LoRA on q and v, edited by `change(config, tensors)`, and the model that is to take them."""
     config, state, _ = write_config(folder, HOSTS['timm_layer_scale'], lora(rank=4))
-    run('lora_to_peft.py', config, state, folder / 'peft')
+    tool('model_converters/lora_to_peft.py', config, state, folder / 'peft')
     card, tensors = json.loads((folder / 'peft/adapter_config.json').read_text()), load_file(folder / 'peft/adapter_model.safetensors')
     change(card, tensors)
     return card, tensors, build_classifier(read_config(config))

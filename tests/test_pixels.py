@@ -7,13 +7,15 @@ import torch
 from safetensors.torch import save_file
 
 from hosts import HOSTS, mmpretrain_host
+from hosts import open_clip_host as tiny_open_clip
+from hosts import timm_host as tiny_timm
 from mmsparse.engine.hooks.start_card import describe_start
 from mmsparse.errors import InputError
 from mmsparse.models.hosts.build import build_view, sketch
 from mmsparse.models.hosts.hubs import pretrained_open_clip, pretrained_timm
 from mmsparse.models.hosts.pixels import refuse_other_timm_activation
 from mmsparse.registry import MODELS
-from test_host_files import openai_clip
+from weight_files import openai_clip
 
 UNIT, IMAGENET, CLIP = (
     ((127.5,) * 3, (127.5,) * 3),
@@ -122,16 +124,6 @@ def test_every_tag_of_open_clip_under_the_other_activation_names_a_model_that_ha
     assert refused >= 7
 
 
-def clip(name, checkpoint):
-    tiny = dict(img_size=32, patch_size=8, width=48, layers=6, head_width=16)
-    return dict(type='mmsparse.OpenClipViT', name=name, checkpoint=str(checkpoint)) | tiny
-
-
-def timm_clip(name, checkpoint):
-    tiny = dict(img_size=32, patch_size=8, embed_dim=48, depth=6, num_heads=3)
-    return dict(type='mmsparse.TimmViT', name=name, checkpoint=str(checkpoint)) | tiny
-
-
 GELU, QUICK = ('ViT-B-16', 'vit_base_patch16_clip_224'), ('ViT-B-16-quickgelu', 'vit_base_patch16_clip_quickgelu_224')
 
 
@@ -154,7 +146,7 @@ def test_a_file_known_by_its_name_is_refused_under_the_other_activation(tmp_path
     host = build_view(HOSTS['open_clip']).host
     (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
     torch.save({f'visual.{key}': value for key, value in host.state_dict().items()}, tmp_path / path)
-    config = (clip, timm_clip)[library](ours[library], tmp_path / path)
+    config = (tiny_open_clip, tiny_timm)[library](name=ours[library], checkpoint=str(tmp_path / path))
     if not refused:
         assert build_view(config).width == 48
         return
@@ -166,10 +158,10 @@ def test_a_file_known_by_its_name_is_refused_under_the_other_activation(tmp_path
 def test_openais_archive_is_refused_under_gelu_whatever_it_is_called(tmp_path):
     openai_clip(tmp_path / 'host.pt', build_view(HOSTS['open_clip']).host)
     with pytest.raises(InputError, match="trained with QuickGELU. Use name='ViT-B-16-quickgelu'"):
-        build_view(clip('ViT-B-16', tmp_path / 'host.pt'))
+        build_view(tiny_open_clip('ViT-B-16', checkpoint=str(tmp_path / 'host.pt')))
     for name in ('vit_base_patch16_clip_224', 'vit_base_patch16_clip_224.laion2b'):
         with pytest.raises(InputError, match="trained with QuickGELU. Use name='vit_base_patch16_clip_quickgelu_224'"):
-            build_view(timm_clip(name, tmp_path / 'host.pt'))
+            build_view(tiny_timm(name=name, checkpoint=str(tmp_path / 'host.pt')))
 
 
 def test_mmpretrains_clip_needs_its_activation(tmp_path):

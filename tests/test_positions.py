@@ -2,16 +2,14 @@
 
 import math
 
-import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch.nn import functional as F
 
 from hosts import HOSTS, build, draw, native, timm_host
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
-from test_host_weights import jax_arrays
+from weight_files import save
 
 KINDS = [
     *((library, suffix) for library in ('timm', 'timm_registers_bare_positions', 'mmpretrain', 'open_clip') for suffix in ('.safetensors', '.pth')),
@@ -33,16 +31,6 @@ def table_of(host):
     """Prefix rows and patches of a host's table, N×C."""
     table = host.positional_embedding if hasattr(host, 'conv1') else host.pos_embed[0]
     return table.detach()
-
-
-def save(host, path):
-    if path.suffix == '.npz':
-        np.savez(path, **jax_arrays(host))
-    elif path.suffix == '.safetensors':
-        save_file(host.state_dict(), path)
-    else:
-        torch.save(host.state_dict(), path)
-    return str(path)
 
 
 def resized(table, own, grid, library, suffix):

@@ -6,6 +6,7 @@ import torch
 from hosts import assert_near, build, clear_case, images_for, reference_of, watch
 from mmsparse.registry import MODELS
 from mmsparse.tokens import restore
+from small_classifier import untried
 
 MODES = ['gather', 'stale', 'delta']
 TOME = dict(type='mmsparse.ToMe', r=[0, 4, 0, 3, 3, 0])
@@ -51,6 +52,10 @@ def compare(case, host, mode, adapter=None):
     assert_near(found.double(), wanted)
     torch.testing.assert_close(exact, wanted, atol=1e-9, rtol=0)
     return wanted
+
+
+def test_every_sparsifier_has_its_grid_given_back():
+    assert not untried(CASES.values())
 
 
 @pytest.mark.parametrize('mode', MODES)

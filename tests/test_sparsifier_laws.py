@@ -8,9 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import test_dense_adapter_everywhere
-import test_restore
-from hosts import DEPTH, HOSTS, assert_near, assert_same, build, by_patch, images_for, listed, watch
+from hosts import DEPTH, HOSTS, assert_near, assert_same, build, by_patch, images_for, watch
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 from small_classifier import registered
@@ -67,16 +65,6 @@ SCORES = {'EViT': ['class', 'received', 'key_norm', 'shift'], 'ATS': ['class', '
 
 def test_every_sparsifier_of_the_design_is_registered():
     assert set(SPARSIFIERS) >= {'EViT', 'DynamicViT', 'ToMe', 'DyTDispatcher', 'PYRA', 'ATS', 'RandomDrop'}
-
-
-@pytest.mark.parametrize(
-    'configs', [test_restore.CASES.values(), test_dense_adapter_everywhere.SPARSIFIERS.values()], ids=['restore', 'dense_adapter']
-)
-def test_the_lists_written_by_hand_cover_the_registry(configs):
-    """What a new method needs besides: a float64 loop of its own, its grid given back, the Dense Adapter's history under it."""
-    found = {own['type'].removeprefix('mmsparse.') for config in configs for own in listed(config)}
-    assert found >= set(SPARSIFIERS) - {'NoOp', 'RandomDrop'}
-    assert callable(test_restore.test_rows_drawn_at_random_come_back) and callable(test_dense_adapter_everywhere.test_it_follows_rows_drawn_at_random)
 
 
 @st.composite

@@ -99,6 +99,13 @@ def test_a_second_block_loop_would_be_seen(second_loop):
     assert not runs_blocks(ast.parse('for block in host.blocks:\n    check(block)'))
 
 
+def test_no_test_imports_another():
+    """What tests share stands in a file of its own beside them; a test whose own process imports it again (in a text) may."""
+    files = [path for folder in ('tests', 'projects') for path in ROOT.glob(f'{folder}/**/test_*.py')]
+    imported = {by_path(path): set(re.findall(r'^\s*(?:from|import) (test_\w+)', path.read_text(), re.M)) - {path.stem} for path in files}
+    assert len(files) > 80 and {path: names for path, names in imported.items() if names} == {}
+
+
 @pytest.mark.parametrize('page', PAGES, ids=by_path)
 def test_links_lead_somewhere(page):
     links = re.findall(r'\]\(([^)#\s]+)', page.read_text())

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from small_run import ROOT, write_images, write_run
+from small_run import ROOT, refused, tool, write_images, write_run
 
 
 @pytest.fixture(scope='module')
@@ -24,19 +24,6 @@ def small(tmp_path_factory):
     return SimpleNamespace(folder=folder, config=config, checkpoint=folder / 'trained/epoch_3')
 
 
-def tool(name, *args) -> int:
-    """Run a tool in this process, as ``python tools/NAME ARGS``; return its exit status."""
-    before = sys.argv
-    sys.argv = [f'tools/{name}', *map(str, args)]
-    try:
-        runpy.run_path(str(ROOT / 'tools' / name), run_name='__main__')
-    except SystemExit as end:
-        return end.code
-    finally:
-        sys.argv = before
-    return 0
-
-
 def config_of(name, *args):
     """The config that a tool would run."""
     before = sys.argv
@@ -46,15 +33,6 @@ def config_of(name, *args):
         return module['build_config'](module['parse_args']())
     finally:
         sys.argv = before
-
-
-def refused(capsys, name, *args) -> str:
-    """The one message of a run that must end with status 2."""
-    capsys.readouterr()
-    assert tool(name, *args) == 2
-    text = capsys.readouterr().err
-    assert 'Traceback' not in text and text.count('error:') == 1, text
-    return text
 
 
 def test_a_missing_config_is_answered_with_its_neighbour(small, capsys):

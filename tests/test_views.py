@@ -62,7 +62,7 @@ def test_what_trains_behind_the_last_wanted_block_is_refused(part):
         MODELS.build(dict(type='mmsparse.SparseViT', host=timm_host(), out_indices=(2,), **part))
 
 
-@pytest.mark.parametrize('host', [timm_host(embed_dim=50), mmpretrain_host() | dict(arch='bb')], ids=['timm', 'mmpretrain'])
+@pytest.mark.parametrize('host', [timm_host(width=50), mmpretrain_host() | dict(arch='bb')], ids=['timm', 'mmpretrain'])
 def test_a_size_that_the_library_cannot_build_is_refused_in_one_message(host):
     with pytest.raises(InputError, match='cannot be built'):
         MODELS.build(dict(type='mmsparse.SparseViT', host=host, out_type='raw'))

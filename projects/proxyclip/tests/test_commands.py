@@ -14,7 +14,7 @@ from mmsparse.datasets.palette import palette
 from mmsparse.models.backbones.encoder import exchanged
 from projects.proxyclip import cost, segment, speed
 from small_proxyclip import build, config, images
-from test_benchmarks import CONFIGS
+from stand_ins import CONFIGS
 
 
 @pytest.fixture(scope='module')

@@ -6,6 +6,7 @@ from safetensors.torch import save_file
 from torch.nn import functional as F
 
 import plain
+from hosts import timm_host
 from mmsparse.errors import InputError
 from mmsparse.evaluation.watch import tokens_per_layer
 from mmsparse.models.backbones.encoder import exchanged
@@ -253,6 +254,6 @@ def test_the_replaced_block_is_no_place_for_parts():
 
 
 def test_a_host_whose_values_cannot_be_projected_first_is_refused():
-    host = dict(type='mmsparse.TimmViT', name='beit3_base_patch16_224', checkpoint=False, img_size=32, depth=2, embed_dim=48, num_heads=3)
+    host = timm_host(name='beit3_base_patch16_224', depth=2)
     with pytest.raises(InputError, match='has a norm between attention and projection'):
         MODELS.build(dict(type='mmsparse.SparseViT', host=host, readout=dict(type='mmsparse.ProxyReadout'), out_type='tokens'))

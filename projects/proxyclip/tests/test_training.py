@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from mmsparse.cli.launch import build_runner
 from mmsparse.state.kept import adapter_tensors
 from small_proxyclip import build, config, images
-from test_benchmarks import CONFIGS, stand_in
+from stand_ins import CONFIGS, stand_in
 
 ADAPTER = dict(type='mmsparse.DenseAdapter', bottleneck=4)
 

@@ -13,7 +13,7 @@ from PIL import Image
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 from small_proxyclip import config
-from test_benchmarks import CONFIGS, build
+from stand_ins import CONFIGS, build
 
 TOOL = runpy.run_path(str(CONFIGS.parents[2] / 'tools' / 'test.py'))
 MIRROR = partial(torch.flip, dims=(-1,))

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from hosts import timm_host
 from projects.proxyclip.proxyclip.windows import boxes, cut, join, pad_to
 from small_proxyclip import build, images
 
@@ -67,8 +68,7 @@ def test_an_image_smaller_than_the_window_and_no_multiple_of_the_patch_is_padded
 
 def test_both_patch_sizes_divide_what_is_run():
     assert build(patch=8).multiple == (16, 16)
-    vfm = dict(type='mmsparse.SparseViT', host=dict(type='mmsparse.TimmViT', name='vit_tiny_patch16_224', checkpoint=False, patch_size=14,
-               img_size=56, embed_dim=48, depth=1, num_heads=3, dynamic_img_size=True), out_type='featmap')  # fmt: skip
+    vfm = dict(type='mmsparse.SparseViT', host=timm_host(depth=1, patch_size=14, img_size=56, dynamic_img_size=True), out_type='featmap')
     model = build(vfm=vfm)
     assert model.multiple == (112, 112)
     with torch.no_grad():
