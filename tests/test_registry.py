@@ -60,6 +60,19 @@ def test_a_misspelt_argument_is_answered_with_the_right_one(place, right):
         check_config(a_config(**{'optim_wrapper': wrapper, place: 1}))
 
 
+def test_gradients_are_clipped_by_norm_or_by_value():
+    for clip in (dict(max_norm=1.0, norm_type=2), dict(type='value', clip_value=1.0)):
+        check_config(a_config(**{'optim_wrapper.clip_grad': clip}))
+    with pytest.raises(InputError, match=r"clip_grad: received {'type': 'valu'.* expected dict\(max_norm=1.0\), or dict\(type='value'"):
+        check_config(a_config(**{'optim_wrapper.clip_grad': dict(type='valu', clip_value=1.0)}))
+
+
+@pytest.mark.parametrize('place', ['env_cfg', 'train_cfg', 'param_scheduler', 'optim_wrapper.paramwise_cfg', 'default_hooks.logger'])
+def test_a_number_is_refused_where_a_dictionary_belongs(place):
+    with pytest.raises(InputError, match=f'{place}: received 3, expected .*dict'):
+        check_config(a_config(**{place: 3}))
+
+
 def test_an_argument_of_a_host_of_another_package_is_checked():
     host = dict(_delete_=True, type='mmpretrain.VisionTransformer', arch='b', patchsize=16, checkpoint=False)
     with pytest.raises(InputError, match="model.backbone.host: .*'patchsize'.*Did you mean 'patch_size'"):

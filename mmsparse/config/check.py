@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 
 from mmengine.utils import get_object_from_string
 
-from mmsparse.config.plain import check_plain
-from mmsparse.config.rules import check_rules
-from mmsparse.config.slots import HOOK, LOOP, RANGES, TOP, Slot, below
+from mmsparse.config.rules import contradictions
+from mmsparse.config.slots import KINDS, LOOP, PLAIN, TOP, Slot, below
 from mmsparse.errors import InputError
 from mmsparse.models.backbones.lost_losses import refuse_lost_losses
 from mmsparse.utils.hints import check_arguments, find_type, takes
-from mmsparse.utils.value_checks import is_number
 
 
 def check_config(cfg: Mapping) -> None:
-    """Walk a whole config; refuse unknown types, unknown or missing arguments, numbers out of range, entries that contradict each other, and
+    """Walk a whole config; refuse unknown types, unknown or missing arguments, values out of range, entries that contradict each other, and
     losses that get lost.
 
     Args:
@@ -25,53 +24,66 @@ def check_config(cfg: Mapping) -> None:
     Raises:
         InputError: names the place in the config, what it holds, what is expected there and the nearest right spelling.
     """
-    scope = cfg.get('default_scope') or 'mmengine'
-    check_plain(cfg)
+    _check_values(cfg, '', PLAIN)
     for key, slot in TOP.items():  # other entries are variables of the file, or plain values
-        _walk(cfg.get(key), key, scope, slot, cfg)
-    check_rules(cfg)
+        _walk(cfg.get(key), key, cfg.get('default_scope') or 'mmengine', slot, cfg)
+    if fault := next(contradictions(cfg), None):
+        raise InputError(fault)
 
 
 def _walk(node, where: str, scope: str, slot: Slot, parent: Mapping) -> None:
-    if isinstance(node, Mapping):
-        scope, target = node.get('_scope_') or scope, None
-        if 'type' in node:
-            target = find_type(node['type'], scope, where, slot.registries, slot.complete)
-        else:
-            target = _untyped(node, slot, where)
-        if target is not None:
-            _check(target, node, where, slot, parent)
-        for key, value in node.items():
-            # mmpretrain's LoRAModel writes patterns of module names as dict(type='.*qkv'), Albu the names of another library.
-            if key != 'targets' and not (key == 'transforms' and str(node.get('type')).startswith('Albu')):
-                # Named by their users, not by a class: default_hooks, an optimiser for each of several models.
-                _walk(value, f'{where}.{key}', scope, slot if target is None else below(slot, key), node)
-        if target is not None:  # only now that what is misspelt below has been named
-            refuse_lost_losses(target, node, scope, where)
-    elif isinstance(node, list | tuple):
+    if isinstance(node, list | tuple):
         for index, value in enumerate(node):
             _walk(value, f'{where}[{index}]', scope, slot, parent)
+    elif isinstance(node, Mapping):
+        scope = node.get('_scope_') or scope
+        target = _target(node, where, scope, slot)
+        if target is not None:
+            _check_target(target, node, where, slot, parent)
+        _check_values(node, f'{where}.', slot.values)
+        for key, value in node.items():
+            # mmpretrain's LoRAModel writes patterns of module names as dict(type='.*qkv'), Albu the names of another library.
+            if key == 'targets' or key == 'transforms' and str(node.get('type')).startswith('Albu'):
+                continue
+            if target is not None or slot.keys:
+                inner = below(slot, key)
+            else:  # named by their users, not by a class: default_hooks, an optimiser for each of several models
+                inner = slot.inner or slot._replace(built='')
+            _walk(value, f'{where}[{key!r}]' if slot.inner and inner.keys else f'{where}.{key}', scope, inner, node)
+        if target is not None:  # only now that what is misspelt below has been named
+            refuse_lost_losses(target, node, scope, where)
+    elif isinstance(node, str | int | float) and not isinstance(node, bool) and (slot.built or slot.keys):
+        expected = slot.built or f'a dict of some of: {", ".join(slot.keys)}'
+        expected = expected.replace('type=…', f'type={node!r}, …') if isinstance(node, str) else expected
+        raise InputError(f'{where}: received {node!r}, expected {expected}.')
 
 
-def _untyped(node: Mapping, slot: Slot, where: str):
-    """What MMEngine builds there without a type; None where entries are named by their users: default_hooks, several optimisers."""
-    if (
-        slot.complete
-        and slot.numbers is not HOOK.numbers
-        and slot.registries not in (LOOP.registries, TOP['param_scheduler'].registries)
-        and not slot.default
-    ):
-        raise InputError(f'{where}: received {dict(node)} without a type, expected dict(type=…).')
-    if slot.default is None and slot.registries != LOOP.registries or node.get('constructor') and 'optimizer' not in node:
+def _target(node: Mapping, where: str, scope: str, slot: Slot):
+    """The class or function that is called with a dictionary; None where there is none, or only entries named by their users."""
+    if slot.keys:
+        for key in node:
+            near = get_close_matches(key, slot.keys, n=1, cutoff=0.8)
+            if key not in slot.keys and (near or not where.startswith('optim_wrapper')):  # optimisers read marks of their own, such as lars_exclude
+                hint = f' Did you mean {near[0]!r}?' if near else ''
+                raise InputError(f'{where}: nothing reads {key!r}, expected some of: {", ".join(slot.keys)}.{hint}')
         return None
-    if slot.default is None:
-        if not isinstance(node.get('by_epoch'), bool):
-            raise InputError(f'{where}: received by_epoch={node.get("by_epoch")!r}, expected True with max_epochs, or False with max_iters.')
-        return get_object_from_string(f'mmengine.runner.{"Epoch" if node["by_epoch"] else "Iter"}BasedTrainLoop')
-    return get_object_from_string(slot.default)
+    if 'type' in node:
+        if slot.types and node['type'] not in slot.types:
+            raise InputError(f'{where}: received {dict(node)}, expected {slot.built}.')
+        return slot.types.get(node['type']) or find_type(node['type'], scope, where, slot.registries, slot.complete)
+    if slot.default:
+        several = node.get('constructor') and 'optimizer' not in node
+        return None if several else get_object_from_string(slot.default)
+    if slot.registries == LOOP.registries:
+        if not isinstance(by_epoch := node.get('by_epoch'), bool):
+            raise InputError(f'{where}: received by_epoch={by_epoch!r}, expected True with max_epochs, or False with max_iters.')
+        return get_object_from_string(f'mmengine.runner.{"Epoch" if by_epoch else "Iter"}BasedTrainLoop')
+    if slot.complete and not slot.inner:
+        raise InputError(f'{where}: received {dict(node)} without a type, expected {slot.built or "dict(type=…)"}.')
+    return None
 
 
-def _check(target, node: Mapping, where: str, slot: Slot, parent: Mapping) -> None:
+def _check_target(target, node: Mapping, where: str, slot: Slot, parent: Mapping) -> None:
     ours = getattr(target, '__module__', '').startswith('mmsparse.')
     host = where.endswith('.host')
     if slot.checked or ours or host:
@@ -82,8 +94,10 @@ def _check(target, node: Mapping, where: str, slot: Slot, parent: Mapping) -> No
             f'{where}: received {node["type"]}, which acts inside a host. Put it into the adapter or sparsifier of a '
             "backbone=dict(type='mmsparse.SparseViT', host=…)."
         )
-    for name, kind in slot.numbers.items():
-        words, fits = RANGES[kind]
-        value = node.get(name)
-        if value is not None and not (is_number(value) and fits(value)):
-            raise InputError(f'{where}.{name}: received {value!r}, expected {words}.')
+
+
+def _check_values(node: Mapping, place: str, kinds: Mapping[str, str]) -> None:
+    for name, kind in kinds.items():
+        fits, words = KINDS[kind]
+        if (value := node.get(name)) is not None and not fits(value):
+            raise InputError(f'{place}{name}: {words.format(value)}.')

@@ -14,31 +14,11 @@ TOGETHER = (
     ('test_dataloader', 'test_cfg', 'test_evaluator'),
 )
 # Every entry that MMEngine's runner and the tools read; others are variables of a config file.
-READ = frozenset(
-    [
-        *TOP,
-        'work_dir',
-        'auto_scale_lr',
-        'load_from',
-        'resume',
-        'launcher',
-        'env_cfg',
-        'log_level',
-        'default_scope',
-        'experiment_name',
-        'cfg',
-        'runner_type',
-        'model_wrapper_cfg',
-        'find_unused_parameters',
-        'sync_bn',
-        'activation_checkpointing',
-        'efficient_conv_bn_eval',
-        'compile',
-        'custom_imports',
-        'strategy',
-        'own_folder',
-    ]
-)
+READ = frozenset(TOP) | {
+    *('work_dir', 'load_from', 'resume', 'launcher', 'log_level', 'default_scope', 'experiment_name', 'cfg', 'runner_type', 'model_wrapper_cfg'),
+    *('find_unused_parameters', 'sync_bn', 'activation_checkpointing', 'efficient_conv_bn_eval', 'compile', 'custom_imports', 'strategy'),
+    'own_folder',
+}
 MIXING = ('Mixup', 'CutMix', 'ResizeMix')
 PACKED = ('mmpretrain', 'mmseg')  # scopes whose data preprocessors take what a Pack… transform makes
 
@@ -65,29 +45,43 @@ def check_changes(cfg: Mapping, changes: Mapping) -> None:
         raise InputError(f'--cfg-options {path}: {first} is {why}, so nothing would change.{hint}')
 
 
-def check_rules(cfg: Mapping) -> None:
-    """Refuse a config whose entries contradict each other.
-
-    Raises:
-        InputError: names both entries.
-    """
+def contradictions(cfg: Mapping) -> Iterator[str]:
+    """Say which entries of a config contradict each other, one sentence each, which names both."""
     for key in cfg:
         near = get_close_matches(key, READ, n=1, cutoff=0.9)
         if key not in READ and near and len(key) > 7 and 'pipeline' not in key:  # a file may have variables called models and train_pipeline2
-            raise InputError(f'{key}: nothing reads this entry of the config. Did you mean {near[0]!r}?')
+            yield f'{key}: nothing reads this entry of the config. Did you mean {near[0]!r}?'
+    wrapper, scale = cfg.get('optim_wrapper'), cfg.get('auto_scale_lr') or {}
+    if isinstance(wrapper, Mapping) and 'optimizer' not in wrapper and 'constructor' not in wrapper:
+        yield f"optim_wrapper: received {', '.join(wrapper) or 'nothing'}, expected optimizer=dict(type='AdamW', lr=…)."
+    if scale.get('enable') and not isinstance(scale.get('base_batch_size'), int):
+        yield 'auto_scale_lr: received no base_batch_size, expected auto_scale_lr=dict(base_batch_size=N), the batch the rate was set for.'
     for names in TOGETHER:
         missing = [name for name in names if cfg.get(name) is None or cfg.get(name) == []]
         if missing and len(missing) < len(names):
             given = ', '.join(name for name in names if name not in missing)
-            raise InputError(f'{given}: received without {", ".join(missing)}, expected {", ".join(names)}: all three, or none (None).')
-    _by_epoch(cfg)
-    _classes(cfg)
-    if cfg.get('default_scope') in PACKED:
-        for names in TOGETHER:
-            _packs((cfg.get(names[0]) or {}).get('dataset'), f'{names[0]}.dataset')
+            yield f'{given}: received without {", ".join(missing)}, expected {", ".join(names)}: all three, or none (None).'
+        if isinstance(loader := cfg.get(names[0]), Mapping):
+            yield from _loader(loader, names[0], cfg.get('default_scope') in PACKED)
+    yield from _by_epoch(cfg)
+    model = cfg.get('model') or {}
+    while isinstance(model.get('module'), Mapping):  # LoRAModel, test-time augmentation
+        model = model['module']
+    preprocessor = model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
+    yield from _classes(cfg, model, preprocessor)
+    yield from _channels(model, preprocessor)
 
 
-def _by_epoch(cfg: Mapping) -> None:
+def _loader(loader: Mapping, where: str, packed: bool) -> Iterator[str]:
+    if loader.get('dataset') is None:
+        yield f'{where}: received no dataset, expected dataset=dict(type=…, data_root=…).'
+    if loader.get('prefetch_factor') and not loader.get('num_workers'):
+        yield f'{where}.prefetch_factor: received {loader["prefetch_factor"]} without workers. Set num_workers, or leave it out.'
+    if packed:
+        yield from _packs(loader.get('dataset'), f'{where}.dataset')
+
+
+def _by_epoch(cfg: Mapping) -> Iterator[str]:
     """In a loop over iterations no epoch ends, so what waits for one never acts."""
     if (cfg.get('train_cfg') or {}).get('by_epoch', True):
         return
@@ -98,52 +92,61 @@ def _by_epoch(cfg: Mapping) -> None:
             'by_epoch', where.startswith('param_scheduler') or str(part.get('type')).endswith('CheckpointHook')
         )
         if waits and not part.get('convert_to_iter_based') and where != 'default_hooks.logger':
-            raise InputError(f'{where}: received by_epoch=True, but train_cfg.by_epoch is False, and it would never act. Set {where}.by_epoch=False.')
+            yield f'{where}: received by_epoch=True, but train_cfg.by_epoch is False, and it would never act. Set {where}.by_epoch=False.'
 
 
-def _classes(cfg: Mapping) -> None:
-    model = cfg.get('model') or {}
-    while isinstance(model.get('module'), Mapping):  # LoRAModel, test-time augmentation
-        model = model['module']
+def _classes(cfg: Mapping, model: Mapping, preprocessor: Mapping) -> Iterator[str]:
     head = model.get('head') if isinstance(model.get('head'), Mapping) else {}
     where, classes = ('model.head.num_classes', head.get('num_classes')) if head else ('model.num_classes', model.get('num_classes'))
     if cfg.get('train_cfg') and str(model.get('type')).endswith('ImageClassifier') and not head:
-        raise InputError(f"model.head: received {model.get('head')!r}, expected the head that trains: dict(type='LinearClsHead', num_classes=…).")
+        yield f"model.head: received {model.get('head')!r}, expected the head that trains: dict(type='LinearClsHead', num_classes=…)."
     if not isinstance(classes, int):
         return
     if classes < 1:
-        raise InputError(f'{where}: received {classes}, expected the number of classes, at least 1.')
+        yield f'{where}: received {classes}, expected the number of classes, at least 1.'
     loss = head.get('loss') if isinstance(head.get('loss'), Mapping) else {}
     weights = loss.get('class_weight')
     for what, number in (('num_classes', loss.get('num_classes')), ('class_weight', len(weights) if isinstance(weights, list | tuple) else None)):
         if number not in (None, classes):
-            raise InputError(f'model.head.loss.{what}: received {number}, but {where} is {classes}. Give it for {classes} classes.')
+            yield f'model.head.loss.{what}: received {number}, but {where} is {classes}. Give it for {classes} classes.'
     counted = [('model.head', head)] if head.get('cal_acc') else []
     counted += [(name, metric) for name in ('val_evaluator', 'test_evaluator') for metric in _listed(cfg.get(name))]
     for name, part in counted:
         tops = _listed(part.get('topk')) if part is head or part.get('type') in ('Accuracy', 'mmpretrain.Accuracy') else []
         if (most := max(tops, default=1)) > classes:
-            raise InputError(f'{name}.topk: received {most}, but {where} is {classes}. Expected numbers of at most {classes}, such as topk=(1,).')
-    preprocessor = model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
+            yield f'{name}.topk: received {most}, but {where} is {classes}. Expected numbers of at most {classes}, such as topk=(1,).'
     augments = (model.get('train_cfg') or preprocessor.get('batch_augments') or {}).get('augments')
     mixing = [part['type'] for part in _listed(augments) if str(part.get('type')).removeprefix('mmpretrain.') in MIXING]
     if mixing and preprocessor.get('num_classes') != classes:
-        raise InputError(
+        yield (
             f'data_preprocessor.num_classes: received {preprocessor.get("num_classes")}, but {where} is {classes}, and {mixing[0]} mixes labels of '
             f'that many classes. Set data_preprocessor.num_classes={classes}.'
         )
 
 
-def _packs(dataset, where: str) -> None:
-    for index, inner in enumerate(_listed((dataset or {}).get('datasets'))):
-        _packs(inner, f'{where}.datasets[{index}]')
-    if isinstance((dataset or {}).get('dataset'), Mapping):
-        _packs(dataset['dataset'], f'{where}.dataset')
-    elif isinstance(pipeline := (dataset or {}).get('pipeline'), Mapping) or any(isinstance(step, str) for step in pipeline or ()):
-        raise InputError(f'{where}.pipeline: received {pipeline!r}, expected a list of steps: [dict(type=…), …].')
-    elif isinstance(pipeline := (dataset or {}).get('pipeline'), list | tuple) and not any('Pack' in str(kind) for kind in _types(pipeline)):
-        raise InputError(
-            f'{where}.pipeline: received {[str(kind) for kind in _types(pipeline)]}, expected a last step that packs image and label, such as '
+def _channels(model: Mapping, preprocessor: Mapping) -> Iterator[str]:
+    mean, std = preprocessor.get('mean'), preprocessor.get('std')
+    if not isinstance(mean, list | tuple):
+        return
+    if isinstance(std, list | tuple) and len(mean) != len(std):
+        yield f'data_preprocessor: received {len(mean)} means and {len(std)} deviations, expected one of each per channel.'
+    if len(mean) not in (1, 3) and 'host' in (model.get('backbone') or {}):  # one stands for all channels
+        yield f'data_preprocessor: received {len(mean)} means, expected 3, one for each channel of the host.'
+
+
+def _packs(dataset, where: str) -> Iterator[str]:
+    dataset = dataset if isinstance(dataset, Mapping) else {}
+    for index, inner in enumerate(_listed(dataset.get('datasets'))):
+        yield from _packs(inner, f'{where}.datasets[{index}]')
+    pipeline = dataset.get('pipeline')
+    kinds = [str(kind) for kind in _types(pipeline)]
+    if isinstance(dataset.get('dataset'), Mapping):
+        yield from _packs(dataset['dataset'], f'{where}.dataset')
+    elif isinstance(pipeline, Mapping) or any(isinstance(step, str) for step in pipeline or ()):
+        yield f'{where}.pipeline: received {pipeline!r}, expected a list of steps: [dict(type=…), …].'
+    elif isinstance(pipeline, list | tuple) and not any('Pack' in kind for kind in kinds):
+        yield (
+            f'{where}.pipeline: received {kinds}, expected a last step that packs image and label, such as '
             "dict(type='PackInputs'), or dict(type='PackSegInputs') for segmentation."
         )
 

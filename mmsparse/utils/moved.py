@@ -44,7 +44,6 @@ MOVED = {
     'mmsparse.evaluation.trials': 'mmsparse.analysis.trials',
     'mmsparse.visualization.figures': 'mmsparse.analysis.figures',
     'mmsparse.config_check': 'mmsparse.config.check',
-    'mmsparse.config_plain': 'mmsparse.config.plain',
     'mmsparse.config_rules': 'mmsparse.config.rules',
     'mmsparse.config_slots': 'mmsparse.config.slots',
     'mmsparse.engine.own_folder': 'mmsparse.config.own_folder',
