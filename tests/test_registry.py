@@ -61,8 +61,10 @@ def test_a_misspelt_argument_is_answered_with_the_right_one(place, right):
 
 
 def test_gradients_are_clipped_by_norm_or_by_value():
+    loader = dict(batch_size=1, dataset=dict(type='mmsparse.Digits', pipeline=[dict(type='PackInputs')]))
     for clip in (dict(max_norm=1.0, norm_type=2), dict(type='value', clip_value=1.0)):
-        check_config(a_config(**{'optim_wrapper.clip_grad': clip}))
+        wrapper = dict(optimizer=dict(type='SGD', lr=1.0), clip_grad=clip)
+        check_config(a_config(train_cfg=dict(by_epoch=True, max_epochs=1), train_dataloader=loader, optim_wrapper=wrapper))
     with pytest.raises(InputError, match=r"clip_grad: received {'type': 'valu'.* expected dict\(max_norm=1.0\), or dict\(type='value'"):
         check_config(a_config(**{'optim_wrapper.clip_grad': dict(type='valu', clip_value=1.0)}))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mmsparse.errors import InputError
@@ -25,46 +25,30 @@ def is_list(value: object) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 0
 
 
-def check_count(what: str, value: int, example: int) -> None:
-    """Refuse what is no integer of at least 1."""
-    if not is_whole(value) or value < 1:
-        raise InputError(f'{what}={value!r}, expected an integer of at least 1, such as {example}.')
+def _refusing(fits: Callable[..., bool], words: str) -> Callable[..., None]:
+    def check(what: str, value: object, *known) -> None:
+        if not fits(value, *known[:1]):
+            raise InputError(words.format(what, value, *known))
+
+    check.__doc__ = f'Refuse a value that is wrong: "{words}" with who asks, what was received, and the other arguments.'
+    return check
 
 
-def check_positive(what: str, value: float, example: float) -> None:
-    """Refuse what is no finite number above 0."""
-    if not is_number(value) or value <= 0:
-        raise InputError(f'{what}={value!r}, expected a finite number above 0, such as {example}.')
-
-
-def check_flag(what: str, value: bool) -> None:
-    """Refuse what is neither True nor False."""
-    if not isinstance(value, bool):
-        raise InputError(f'{what}={value!r}, expected True or False.')
-
-
-def check_choices(what: str, values: Sequence[str], known: Sequence[str], example: Sequence[str]) -> None:
-    """Refuse what is no list of some of the known words, each once; a bare string is a list of its letters and never meant."""
-    if not is_list(values) or any(values.count(value) > 1 or value not in known for value in values):
-        raise InputError(f'{what}={values!r}, expected some of {known}, each once, such as {example}.')
-
-
-def check_dropout(name: str, dropout: float) -> None:
-    """Refuse a probability outside [0, 1)."""
-    if not is_number(dropout) or not 0 <= dropout < 1:
-        raise InputError(f'{name}: dropout must lie in [0, 1), received {dropout!r}.')
-
-
-def check_rate(what: str, rate: float) -> None:
-    """Refuse a share outside (0, 1]."""
-    if not is_number(rate) or not 0 < rate <= 1:
-        raise InputError(f'{what} must lie in (0, 1], received {rate!r}. For no reduction leave out the sparsifier or use 1.0.')
-
-
-def check_weight(what: str, weight: float) -> None:
-    """Refuse a factor of a loss that is negative: the loss would be sought, not avoided."""
-    if not is_number(weight) or weight < 0:
-        raise InputError(f'{what} must be a number of at least 0, received {weight!r}. To leave that loss out use 0.')
+# Called with who asks, the value, and what the words name besides.
+check_count = _refusing(lambda value, _: is_whole(value) and value >= 1, '{}={!r}, expected an integer of at least 1, such as {}.')
+check_positive = _refusing(lambda value, _: is_number(value) and value > 0, '{}={!r}, expected a finite number above 0, such as {}.')
+check_flag = _refusing(lambda value: isinstance(value, bool), '{}={!r}, expected True or False.')
+check_choices = _refusing(  # a bare string is a list of its letters, and never meant
+    lambda values, known: is_list(values) and all(values.count(value) == 1 and value in known for value in values),
+    '{}={!r}, expected some of {}, each once, such as {}.',
+)
+check_dropout = _refusing(lambda value: is_number(value) and 0 <= value < 1, '{}: dropout must lie in [0, 1), received {!r}.')
+check_rate = _refusing(
+    lambda value: is_number(value) and 0 < value <= 1, '{} must lie in (0, 1], received {!r}. For no reduction leave out the sparsifier or use 1.0.'
+)
+check_weight = _refusing(  # of a loss, which would be sought where it is negative
+    lambda value: is_number(value) and value >= 0, '{} must be a number of at least 0, received {!r}. To leave that loss out use 0.'
+)
 
 
 def writable_folder(path: str | Path, what: str) -> Path:
