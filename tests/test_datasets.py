@@ -1,5 +1,6 @@
 """Datasets and the image loader: what a pipeline gets, and what is said about files that are missing or broken."""
 
+from hashlib import md5
 from io import BytesIO
 
 import numpy as np
@@ -11,6 +12,7 @@ from mmpretrain.registry import TRANSFORMS as MMPRETRAIN_TRANSFORMS
 from PIL import Image
 from scipy.io import savemat
 from sklearn.datasets import load_digits
+from torchvision import datasets
 
 from mmsparse.errors import InputError
 
@@ -53,43 +55,29 @@ def test_a_wrong_split_is_refused(name):
         build(type=f'mmsparse.{name}', split='val')
 
 
-def svhn_file(path, count=12, **changes) -> np.ndarray:
+def svhn_file(path, count=12) -> np.ndarray:
     x = np.random.default_rng(0).integers(0, 256, (32, 32, 3, count), dtype=np.uint8)
-    savemat(path, dict(X=x, y=np.arange(count)[:, None] % 10 + 1) | changes)
+    savemat(path, dict(X=x, y=np.arange(count)[:, None] % 10 + 1))
     return x
 
 
-def test_svhn_reads_the_official_layout(tmp_path):
+def test_svhn_reads_the_official_layout(tmp_path, monkeypatch):
     x = svhn_file(tmp_path / 'test_32x32.mat')
+    address, name, _ = datasets.SVHN.split_list['test']
+    monkeypatch.setitem(datasets.SVHN.split_list, 'test', [address, name, md5((tmp_path / name).read_bytes()).hexdigest()])
     data = build(type='mmsparse.SVHN', split='test', data_root=str(tmp_path))
     assert list(data.get_gt_labels()) == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2]  # the files call digit 0 class 10
     np.testing.assert_array_equal(data[7]['img'], x[:, :, ::-1, 7])  # RGB in the file, BGR in a pipeline
 
 
 def test_svhn_names_the_file_that_is_missing_and_its_place(tmp_path):
-    svhn_file(tmp_path / 'train_32x32.mat')
-    build(type='mmsparse.SVHN', split='train', data_root=str(tmp_path))
     with pytest.raises(InputError, match=f'no file at {tmp_path}/test_32x32.mat.*Download test_32x32.mat.*data_root'):
         build(type='mmsparse.SVHN', split='test', data_root=str(tmp_path))
 
 
-@pytest.mark.parametrize(
-    'changes',
-    [dict(X=np.zeros((3, 32, 32, 12), np.uint8)), dict(X=np.zeros((32, 32, 3, 12))), dict(y=np.zeros((12, 1), int)), dict(y=np.ones((9, 1), int))],
-    ids=['axes', 'float', 'label 0', 'too few labels'],
-)
-def test_svhn_refuses_other_content(tmp_path, changes):
-    svhn_file(tmp_path / 'train_32x32.mat', **changes)
-    with pytest.raises(InputError, match='train_32x32.mat holds X of .* expected 32×32×3×N uint8'):
-        build(type='mmsparse.SVHN', data_root=str(tmp_path))
-
-
-@pytest.mark.parametrize('keep', [0.0, 0.5, 0.9])
-def test_svhn_refuses_a_broken_file(tmp_path, keep):
-    path = tmp_path / 'train_32x32.mat'
-    svhn_file(path)
-    path.write_bytes(path.read_bytes()[: int(keep * path.stat().st_size)])
-    with pytest.raises(InputError, match='train_32x32.mat cannot be read'):
+def test_svhn_refuses_any_other_file(tmp_path):
+    svhn_file(tmp_path / 'train_32x32.mat')
+    with pytest.raises(InputError, match='train_32x32.mat is not the official file .*Download'):
         build(type='mmsparse.SVHN', data_root=str(tmp_path))
 
 

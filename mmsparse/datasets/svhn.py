@@ -1,14 +1,13 @@
-"""Street View House Numbers, from the two official .mat files."""
+"""Street View House Numbers, read by torchvision from the two official .mat files."""
 
 from pathlib import Path
 
 import numpy as np
+from torchvision import datasets
 
 from mmsparse.datasets.array_dataset import ArrayDataset
 from mmsparse.errors import InputError
 from mmsparse.registry import DATASETS
-
-PAGE = 'http://ufldl.stanford.edu/housenumbers'
 
 
 @DATASETS.register_module()
@@ -19,28 +18,18 @@ class SVHN(ArrayDataset):
     Arguments: see :class:`ArrayDataset`.
 
     Raises:
-        InputError: the file is missing, or is not what the dataset's authors published.
+        InputError: the file is missing, or is not byte by byte what the dataset's authors published.
     """
 
     def load_arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Images N×32×32×3, uint8, BGR, and labels N."""
-        from scipy.io import loadmat
-
-        path = Path(self.data_root).expanduser() / f'{self.split}_32x32.mat'
-        if not path.is_file():
-            raise InputError(
-                f'SVHN: received no file at {path}, expected the official one. Download {path.name} (format 2, cropped digits) from {PAGE} '
-                "and put it there, or set the dataset's data_root to its folder."
-            )
         try:
-            content = loadmat(path)
-            images_hwcn, labels = content['X'], content['y'].ravel()
-            images = np.ascontiguousarray(images_hwcn.transpose(3, 0, 1, 2)[..., ::-1])
-        except Exception as error:  # scipy raises whatever its parser meets in a broken file
-            raise InputError(f'SVHN: {path} cannot be read ({error!r}). Expected the official file with arrays X and y; fetch it again.') from error
-        if images.shape[1:] != (32, 32, 3) or images.dtype != np.uint8 or len(images) != len(labels) or not np.isin(labels, range(1, 11)).all():
+            data = datasets.SVHN(self.data_root, self.split)
+        except RuntimeError as error:  # torchvision's word for both
+            address, name, md5 = datasets.SVHN.split_list[self.split]
+            path = Path(self.data_root).expanduser() / name
+            received = f'{path} is not the official file' if path.is_file() else f'received no file at {path}, expected the official one'
             raise InputError(
-                f'SVHN: {path} holds X of {images_hwcn.shape} {images.dtype} and {len(labels)} labels, '
-                'expected 32×32×3×N uint8 and N labels from 1 to 10. Fetch the official file again.'
-            )
-        return images, labels % 10
+                f"SVHN: {received} (md5 {md5}). Download {name} from {address} and put it there, or set the dataset's data_root to its folder."
+            ) from error
+        return np.ascontiguousarray(data.data.transpose(0, 2, 3, 1)[..., ::-1]), data.labels
