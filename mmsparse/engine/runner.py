@@ -12,24 +12,22 @@ from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 from mmsparse.config.check import check_config
+from mmsparse.engine.checkpoint_dict import of_run, of_state
 from mmsparse.engine.data_check import readable
 from mmsparse.engine.hooks.keep_rate import KeepRateHook
 from mmsparse.engine.precision import check_wrapper
-from mmsparse.engine.random_state import random_state, set_random_state
-from mmsparse.engine.recipe import START_ANEW, compare, load_optimizer, load_schedules
+from mmsparse.engine.random_state import set_random_state
+from mmsparse.engine.recipe import load_optimizer, load_schedules
 from mmsparse.engine.shape_check import check_shapes
 from mmsparse.errors import InputError
 from mmsparse.models.hosts.host_weights import digest
 from mmsparse.models.hosts.weight_files import read_weights
 from mmsparse.registry import RUNNERS
-from mmsparse.state.agreement import full_state_dict, other_settings
-from mmsparse.state.card import describe, plain
-from mmsparse.state.files import is_state, newest, read_resume, read_state, write_state
+from mmsparse.state.card import describe
+from mmsparse.state.files import is_state, newest, write_state
 from mmsparse.state.folder import tidy, writing_to
 from mmsparse.state.kept import adapter_tensors, unwrapped
-from mmsparse.state.pack import pack
 from mmsparse.state.plain_weights import whole_model
-from mmsparse.state.trust import refuse_foreign_types
 from mmsparse.utils.terminal import quieten
 
 
@@ -149,19 +147,15 @@ class SparseRunner(Runner):
             raise InputError(f'out_dir {out_dir}: states are written to local folders only, with no backend. Copy them from there.')
         epoch, iteration = (self.epoch + 1, self.iter) if by_epoch else (self.epoch, self.iter + 1)
         meta = dict(epoch=epoch, iter=iteration) | (meta or {}) | dict(seed=self.seed, experiment_name=self.experiment_name)
-        metainfo = getattr(self.train_dataloader.dataset, 'metainfo', {})
-        model = unwrapped(self.model)
-        checkpoint = dict(meta=dict(meta, dataset_meta=metainfo), state_dict=model.state_dict(), message_hub=self._hub_state(), random=random_state())
-        if save_optimizer:
-            checkpoint['optimizer'] = self.optim_wrapper.state_dict()
-        if save_param_scheduler and self.param_schedulers is not None:
-            checkpoint['param_schedulers'] = _schedules(self.param_schedulers)
+        model, metainfo = unwrapped(self.model), getattr(self.train_dataloader.dataset, 'metainfo', {})
+        checkpoint = of_run(self, dict(meta, dataset_meta=metainfo), save_optimizer, save_param_scheduler)
         self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
 
         names = adapter_tensors(model).keys()
         tensors = {name: value for name, value in checkpoint.pop('state_dict').items() if name in names}
         if 'ema_state_dict' in checkpoint:
-            checkpoint['ema_state_dict'] = _without_frozen(checkpoint['ema_state_dict'], model, names)
+            frozen = {f'module.{name}' for name in model.state_dict().keys() - names}  # do not move, so their average is what they are
+            checkpoint['ema_state_dict'] = {key: value for key, value in checkpoint['ema_state_dict'].items() if key not in frozen}
         score = self.score[1] if self.score[0] == meta['iter'] else {}
         card = describe(model, digest(tensors), self.cfg.to_dict(), metainfo.get('classes'), score, meta['epoch'], meta['iter'])
         write_state(Path(out_dir) / filename, tensors, card, checkpoint if save_optimizer or save_param_scheduler else None)
@@ -188,7 +182,7 @@ class SparseRunner(Runner):
                 self.logger.warning(f'{filename}: every name in it begins with {stripped!r}, which was left out.')
             model.load_state_dict(full)
         else:
-            checkpoint = self._read(filename, model)
+            checkpoint = of_state(self, filename)
             self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
             model.load_state_dict(checkpoint['state_dict'])
         self._has_loaded = True
@@ -238,61 +232,3 @@ class SparseRunner(Runner):
         if is_main_process():
             set_random_state(checkpoint['random'])
         self.logger.info(f'resumed epoch: {self.epoch}, iter: {self.iter}')
-
-    def _read(self, filename: str, model: nn.Module) -> dict:
-        """Return what MMEngine's checkpoint would hold, frozen weights filled in from the model."""
-        state = read_state(filename)
-        config = plain(self.cfg.get('model') or {})
-        while isinstance(config.get('module'), dict):  # wrapped for test-time augmentation
-            config = config['module']
-        refuse_foreign_types(state.card, str(state.path), config)
-        lines = other_settings(state, config) if config else []
-        new_head = bool(self.cfg.get('new_head')) and isinstance(self._train_loop, BaseLoop)  # a test of an untrained head is never meant
-        if new_head and self._resume:
-            raise InputError('new_head=True: a run goes on with its own head. Set load_from=STATE without --resume.')
-        full = full_state_dict(model, state, None if getattr(model, 'open_vocabulary', False) else self._classes(), new_head)
-        if lines:
-            self.logger.warning('\n    '.join([f'{state.path}: the config wins over the card where they differ:', *lines]))
-        if not self._resume:
-            return dict(meta=dict(epoch=state.card.epoch, iter=state.card.iter), state_dict=full)
-        checkpoint = read_resume(state)
-        if other := compare(state, checkpoint, self):
-            self.logger.warning('\n    '.join([f'{state.path.parent}: its run and the config differ:', *other, START_ANEW]))
-        if 'ema_state_dict' in checkpoint:
-            frozen = {f'module.{name}': value for name, value in model.state_dict().items()}
-            checkpoint['ema_state_dict'] = {**frozen, **checkpoint['ema_state_dict']}
-        return dict(checkpoint, state_dict=full)
-
-    def _classes(self):
-        """Class names of the data at hand; all loops' data are compared with the head by ClassCountHook."""
-        for loop in (self._test_loop, self._train_loop, self._val_loop):
-            if isinstance(loop, BaseLoop):
-                return getattr(loop.dataloader.dataset, 'metainfo', {}).get('classes')
-        return None
-
-    def _hub_state(self) -> dict:
-        """Runtime information that plain values can express. Histories of scalars are for logs; a resumed run begins new ones."""
-        state = self.message_hub.state_dict()
-        info = {key: value for key, value in state['runtime_info'].items() if key != 'cfg' and _packs(value)}
-        return dict(log_scalars={}, runtime_info=info, resumed_keys={key: state['resumed_keys'][key] for key in info})
-
-
-def _packs(value) -> bool:
-    try:
-        pack(value)
-    except TypeError:
-        return False
-    return True
-
-
-def _schedules(schedulers):
-    if isinstance(schedulers, dict):
-        return {name: _schedules(some) for name, some in schedulers.items()}
-    # OneCycleLR keeps its function of annealing among its numbers; a new one has its own.
-    return [{key: value for key, value in scheduler.state_dict().items() if not callable(value)} for scheduler in schedulers]
-
-
-def _without_frozen(ema: dict, model: nn.Module, names) -> dict:
-    """Leave out of a moving average what the model's own state leaves out: frozen weights do not move."""
-    frozen = {f'module.{name}' for name in model.state_dict()} - {f'module.{name}' for name in names}
-    return {key: value for key, value in ema.items() if key not in frozen}

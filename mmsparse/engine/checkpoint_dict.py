@@ -1,0 +1,87 @@
+"""MMEngine's checkpoint dictionary, which hooks read and change: made of a run that saves, and of a state that is loaded."""
+
+from __future__ import annotations
+
+from mmengine.runner import BaseLoop
+
+from mmsparse.engine.random_state import random_state
+from mmsparse.engine.recipe import START_ANEW, compare
+from mmsparse.errors import InputError
+from mmsparse.state.agreement import full_state_dict, other_settings
+from mmsparse.state.card import plain
+from mmsparse.state.files import read_resume, read_state
+from mmsparse.state.kept import unwrapped
+from mmsparse.state.pack import pack
+from mmsparse.state.trust import refuse_foreign_types
+
+
+def of_run(runner, meta: dict, optimizer: bool, schedules: bool) -> dict:
+    """Return what a run has to save, the whole network included.
+
+    Args:
+        runner: in training.
+        meta: epoch, iter and what else describes the state.
+        optimizer, schedules: whether their states belong to it.
+    """
+    hub = runner.message_hub.state_dict()
+    # What plain values can express. Histories of scalars are for logs; a resumed run begins new ones.
+    info = {key: value for key, value in hub['runtime_info'].items() if key != 'cfg' and _packs(value)}
+    hub = dict(log_scalars={}, runtime_info=info, resumed_keys={key: hub['resumed_keys'][key] for key in info})
+    checkpoint = dict(meta=meta, state_dict=unwrapped(runner.model).state_dict(), message_hub=hub, random=random_state())
+    if optimizer:
+        checkpoint['optimizer'] = runner.optim_wrapper.state_dict()
+    if schedules and runner.param_schedulers is not None:
+        checkpoint['param_schedulers'] = _schedules(runner.param_schedulers)
+    return checkpoint
+
+
+def of_state(runner, filename: str) -> dict:
+    """Return what a state holds, the frozen weights filled in from the runner's model; all of it where the runner resumes.
+
+    Raises:
+        InputError: damaged, of another model or of other classes, or of a run that cannot go on under this config.
+    """
+    state, model = read_state(filename), unwrapped(runner.model)
+    config = plain(runner.cfg.get('model') or {})
+    while isinstance(config.get('module'), dict):  # wrapped for test-time augmentation
+        config = config['module']
+    refuse_foreign_types(state.card, str(state.path), config)
+    lines = other_settings(state, config) if config else []
+    new_head = bool(runner.cfg.get('new_head')) and isinstance(runner._train_loop, BaseLoop)  # a test of an untrained head is never meant
+    if new_head and runner._resume:
+        raise InputError('new_head=True: a run goes on with its own head. Set load_from=STATE without --resume.')
+    full = full_state_dict(model, state, None if getattr(model, 'open_vocabulary', False) else _classes(runner), new_head)
+    if lines:
+        runner.logger.warning('\n    '.join([f'{state.path}: the config wins over the card where they differ:', *lines]))
+    if not runner._resume:
+        return dict(meta=dict(epoch=state.card.epoch, iter=state.card.iter), state_dict=full)
+    checkpoint = read_resume(state)
+    if other := compare(state, checkpoint, runner):
+        runner.logger.warning('\n    '.join([f'{state.path.parent}: its run and the config differ:', *other, START_ANEW]))
+    if 'ema_state_dict' in checkpoint:
+        frozen = {f'module.{name}': value for name, value in model.state_dict().items()}
+        checkpoint['ema_state_dict'] = {**frozen, **checkpoint['ema_state_dict']}
+    return dict(checkpoint, state_dict=full)
+
+
+def _classes(runner):
+    """Class names of the data at hand; all loops' data are compared with the head by ClassCountHook."""
+    for loop in (runner._test_loop, runner._train_loop, runner._val_loop):
+        if isinstance(loop, BaseLoop):
+            return getattr(loop.dataloader.dataset, 'metainfo', {}).get('classes')
+    return None
+
+
+def _packs(value) -> bool:
+    try:
+        pack(value)
+    except TypeError:
+        return False
+    return True
+
+
+def _schedules(schedulers):
+    if isinstance(schedulers, dict):
+        return {name: _schedules(some) for name, some in schedulers.items()}
+    # OneCycleLR keeps its function of annealing among its numbers; a new one has its own.
+    return [{key: value for key, value in scheduler.state_dict().items() if not callable(value)} for scheduler in schedulers]
