@@ -1,6 +1,6 @@
 """The one error that a user's input raises; tools print it without a traceback."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 
@@ -18,3 +18,9 @@ def in_words(lead: str, remedy: str = '') -> Iterator[None]:
     except Exception as error:
         reason = f'{type(error).__name__}: {error}'.removesuffix(': ')
         raise InputError(f'{lead} ({reason}). {remedy}'.strip()) from error
+
+
+def refuse(faults: Iterable[str]) -> None:
+    """Raise the first of several sentences, each of which says what is wrong; without any all is well."""
+    for fault in faults:
+        raise InputError(fault)

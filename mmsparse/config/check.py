@@ -9,7 +9,7 @@ from mmengine.utils import get_object_from_string
 
 from mmsparse.config.rules import contradictions
 from mmsparse.config.slots import KINDS, LOOP, PLAIN, TOP, Slot, below
-from mmsparse.errors import InputError
+from mmsparse.errors import InputError, refuse
 from mmsparse.models.backbones.lost_losses import refuse_lost_losses
 from mmsparse.utils.hints import check_arguments, find_type, takes
 
@@ -27,8 +27,7 @@ def check_config(cfg: Mapping) -> None:
     _check_values(cfg, '', PLAIN)
     for key, slot in TOP.items():  # other entries are variables of the file, or plain values
         _walk(cfg.get(key), key, cfg.get('default_scope') or 'mmengine', slot, cfg)
-    if fault := next(contradictions(cfg), None):
-        raise InputError(fault)
+    refuse(contradictions(cfg))
 
 
 def _walk(node, where: str, scope: str, slot: Slot, parent: Mapping) -> None:

@@ -34,21 +34,20 @@ def readable(loader) -> Iterator[None]:
             f'{error.filename or loader}: no such file or folder for the data ({error.strerror or error}). Set data_root, data_prefix and '
             'ann_file of the dataset to where the data is.'
         ) from error
-    except (RuntimeError, AssertionError) as error:
-        # mmpretrain's words for folders, see its CustomDataset
+    except (RuntimeError, AssertionError) as error:  # mmpretrain's words for folders, see its CustomDataset
         dataset = loader.get('dataset', {}) if isinstance(loader, Mapping) else {}
+        place = '/'.join(str(part) for part in (dataset.get('data_root'), dataset.get('data_prefix')) if part)
         if 'Found 0 files' in str(error):
-            place = '/'.join(str(part) for part in (dataset.get('data_root'), dataset.get('data_prefix')) if part)
-            raise InputError(
-                f'{place}: no pictures found. Expected one folder of pictures per class; set data_root to the folder that holds them.'
-            ) from error
-        if 'number of subfolders' in str(error):
+            text = f'{place}: no pictures found. Expected one folder of pictures per class; set data_root to the folder that holds them.'
+        elif 'number of subfolders' in str(error):
             found, names = re.findall(r'\((\d+)\)', str(error))
-            raise InputError(
-                f'{dataset.get("data_root")}: received {found} folders, but metainfo.classes has {names} names. Give one name per folder in '
-                'alphabetical order of the folders, or leave metainfo.classes out.'
-            ) from error
-        raise
+            text = (
+                f'{place}: received {found} folders, but metainfo.classes has {names} names. Give one name per folder in alphabetical order of '
+                'the folders, or leave metainfo.classes out.'
+            )
+        else:
+            raise
+        raise InputError(text) from error
 
 
 def leaves(dataset) -> Iterator:
@@ -61,25 +60,34 @@ def leaves(dataset) -> Iterator:
         yield from leaves(each)
 
 
-def check_labels(dataset, split: str, classes: int) -> None:
-    """Refuse labels that the head has no class for, and folders whose order is not that of the names.
+def label_faults(dataset, split: str, where: str, classes: int) -> Iterator[str]:
+    """Say where classes or labels of a data set are not those of a head, and where the order of its folders is not that of its names.
 
     Args:
-        dataset: of mmpretrain; others are passed over.
-        split: its name, for the error.
+        dataset: labels are read from mmpretrain's; others say their classes only.
+        split: its name.
+        where: place of the head in the model.
         classes: of the head.
     """
+    names = getattr(dataset, 'metainfo', {}).get('classes')
+    if names is not None and len(names) != classes:
+        some = ', '.join(map(str, names[:4])) + (' ...' if len(names) > 4 else '')  # enough to recognise a data set
+        yield (
+            f'model.{where}.num_classes is {classes}, but the {split} data ({type(dataset).__name__}) has {len(names)} classes: {some}. '
+            f'Set model.{where}.num_classes={len(names)}, or use data with {classes} classes.'
+        )
+    place = f'{split}_dataloader.dataset'
     for leaf in leaves(dataset):
-        where, folders, names = f'{split}_dataloader.dataset', list(getattr(leaf, 'folder_to_idx', ())), getattr(leaf, 'CLASSES', None) or ()
+        folders, names = list(getattr(leaf, 'folder_to_idx', ())), getattr(leaf, 'CLASSES', None) or ()
         if folders and {name.lower() for name in folders} <= SPLITS:
-            raise InputError(
-                f'{where}: received {leaf.img_prefix}, whose folders {", ".join(folders)} are parts of the data, expected one folder per class. '
+            yield (
+                f'{place}: received {leaf.img_prefix}, whose folders {", ".join(folders)} are parts of the data, expected one folder per class. '
                 f'Set data_root to one of them, such as {leaf.img_prefix.rstrip("/")}/{folders[0]}.'
             )
         for index, (folder, name) in enumerate(zip(folders, names, strict=False)):
             if folder != name and (folder in names or name in folders):
-                raise InputError(
-                    f'{where}: metainfo.classes names class {index} {name!r}, but its pictures are those of the folder {folder!r}: folders count '
+                yield (
+                    f'{place}: metainfo.classes names class {index} {name!r}, but its pictures are those of the folder {folder!r}: folders count '
                     f'in alphabetical order. Set metainfo.classes={tuple(folders)}, or leave it out.'
                 )
         if not hasattr(leaf, 'get_gt_labels') or folders:  # numbered by mmpretrain, and counted by then
@@ -90,14 +98,14 @@ def check_labels(dataset, split: str, classes: int) -> None:
             continue
         if labels.ndim == 1 and labels.dtype.kind in 'iu' and len(labels) and not (labels.min() >= 0 and labels.max() < classes):
             start = ' They seem to count from 1: subtract 1.' if labels.min() == 1 and labels.max() == classes else ''
-            raise InputError(
-                f'{where}: received labels from {labels.min()} to {labels.max()}, expected 0 to {classes - 1} for {classes} classes.{start} '
+            yield (
+                f'{place}: received labels from {labels.min()} to {labels.max()}, expected 0 to {classes - 1} for {classes} classes.{start} '
                 'Correct the annotation file, or the num_classes of the head.'
             )
 
 
-def check_label_maps(batch, classes: int) -> None:
-    """Refuse a label map with a label that is no class; 255 is void. Batches of other tasks pass.
+def label_map_faults(batch, classes: int) -> Iterator[str]:
+    """Say which label maps have a label that is no class; 255 is void. Batches of other tasks pass.
 
     Args:
         batch: of a loader of mmseg; with test-time augmentation, lists of views.
@@ -110,17 +118,16 @@ def check_label_maps(batch, classes: int) -> None:
             samples.extend(sample)
         elif (truth := getattr(sample, 'gt_sem_seg', None)) is not None:
             labels = truth.data[truth.data != VOID]
-            wrong = labels[(labels < 0) | (labels >= classes)].unique().tolist()
-            if wrong:
-                raise InputError(
-                    f'{sample.get("seg_map_path") or sample.get("img_path")}: received the label {wrong[0]}, expected 0 to {classes - 1} for '
+            for wrong in labels[(labels < 0) | (labels >= classes)].unique().tolist():
+                yield (
+                    f'{sample.get("seg_map_path") or sample.get("img_path")}: received the label {wrong}, expected 0 to {classes - 1} for '
                     f'{classes} classes, or {VOID} for none. Correct the label map, or set reduce_zero_label=True or a label map of the '
                     'dataset where its labels count from 1.'
                 )
 
 
-def check_names(known: dict[str, tuple]) -> None:
-    """Refuse data sets of one run that count the classes differently: the best state would be chosen by wrong answers.
+def name_faults(known: dict[str, tuple]) -> Iterator[str]:
+    """Say which data sets of one run count the classes differently: the best state would be chosen by wrong answers.
 
     Args:
         known: class names by split.
@@ -129,50 +136,41 @@ def check_names(known: dict[str, tuple]) -> None:
     for split, theirs in others:
         for index, (here, there) in enumerate(zip(ours, theirs, strict=False)):
             if here != there:
-                raise InputError(
+                yield (
                     f'{split}_dataloader.dataset: its class {index} is {there!r}, but in the {first} data {here!r}, so its labels would mean other '
                     'classes. Give both the same folders, or the same metainfo.classes.'
                 )
 
 
-def check_first_item(dataset, split: str) -> None:
-    """Let the pipeline make one item; generators stay as they were.
-
-    Raises:
-        InputError: a step misses the picture.
-    """
-    drawn = random_state()
+def item_faults(dataset, split: str) -> Iterator[str]:
+    """Let the pipeline make one item, and say which step misses the picture or cannot take it; generators stay as they were."""
+    drawn, fault, missing = random_state(), '', None
     try:
         item = dataset[0]
         if isinstance(item, dict) and 'data_samples' in item and 'inputs' not in item:
-            raise KeyError('img')
+            missing = 'img'
     except KeyError as error:
-        if error.args and error.args[0] in ('img', 'img_shape'):
-            raise InputError(
-                f'{split}_dataloader.dataset.pipeline: a step finds no {error.args[0]!r}, expected a first step that loads the picture, such as '
-                "dict(type='mmsparse.LoadImage')."
-            ) from error
-        raise
+        if not error.args or (missing := error.args[0]) not in ('img', 'img_shape'):
+            raise
     except cv2.error as error:
-        raise InputError(f'{split}_dataloader.dataset.pipeline: a step fails at the first picture: {" ".join(str(error).split())[:300]}.') from error
+        fault = f'a step fails at the first picture: {" ".join(str(error).split())[:300]}.'
     finally:
         set_random_state(drawn)
+    if missing:
+        fault = f"a step finds no {missing!r}, expected a first step that loads the picture, such as dict(type='mmsparse.LoadImage')."
+    if fault:
+        yield f'{split}_dataloader.dataset.pipeline: {fault}'
 
 
-def check_score_names(runner) -> None:
-    """Refuse a `save_best` or `monitor` that no validation will return: one item is evaluated where they name a score.
-
-    Raises:
-        InputError: names the scores that there are.
-    """
+def score_faults(runner) -> Iterator[str]:
+    """Say which `save_best` or `monitor` no validation will return: one item is evaluated where they name a score."""
     named = {'save_best': [key for hook in runner.hooks for key in getattr(hook, 'key_indicators', ())]}
     named['monitor'] = [hook.monitor for hook in runner.hooks if isinstance(getattr(hook, 'monitor', None), str)]
-    wanted = {key: option for option, keys in named.items() for key in keys if key != 'auto'}
-    if not wanted or not (scores := _scores(runner)):
-        return
-    for key, option in wanted.items():
+    wanted = [(option, key) for option, keys in named.items() for key in keys if key != 'auto']
+    scores = _scores(runner) if wanted else []
+    for option, key in wanted if scores else ():
         if key not in scores:
-            raise InputError(f'{option}: received {key!r}, expected a score of val_evaluator: {", ".join(scores)}.')
+            yield f'{option}: received {key!r}, expected a score of val_evaluator: {", ".join(scores)}.'
 
 
 def _scores(runner) -> list[str]:

@@ -4,8 +4,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop
 from torch.nn import ModuleList
 
-from mmsparse.engine.data_check import check_first_item, check_label_maps, check_labels, check_names, check_score_names
-from mmsparse.errors import InputError
+from mmsparse.engine.data_check import item_faults, label_faults, label_map_faults, name_faults, score_faults
+from mmsparse.errors import refuse
 from mmsparse.registry import HOOKS
 from mmsparse.state.kept import unwrapped
 
@@ -23,7 +23,7 @@ class ClassCountHook(Hook):
     def before_run(self, runner) -> None:
         """The loops are built by now and no weights are loaded yet, so a checkpoint for other classes does not hide the cause."""
         model = unwrapped(runner.model)
-        heads, known = _heads(model), {}
+        heads, known, free = _heads(model), {}, getattr(model, 'open_vocabulary', False)
         loops = {'train': runner._train_loop, 'val': runner._val_loop, 'test': runner._test_loop}
         for split, loop in loops.items():
             if not isinstance(loop, BaseLoop):
@@ -32,20 +32,19 @@ class ClassCountHook(Hook):
             classes = getattr(dataset, 'metainfo', {}).get('classes')
             if classes is None and heads:
                 runner.logger.warning(f'The {split} data ({type(dataset).__name__}) names no classes, so their number is not checked.')
-            for where, expected in heads.items() if not getattr(model, 'open_vocabulary', False) else ():
-                _compare(where, expected, split, dataset, classes)
+            for where, expected in heads.items() if not free else ():
+                refuse(label_faults(dataset, split, where, expected))
             known |= {} if classes is None else {split: tuple(classes)}
-            check_first_item(dataset, split)
-        if not getattr(model, 'open_vocabulary', False):
-            check_names(known)
+            refuse(item_faults(dataset, split))
+        refuse(name_faults({} if free else known))
         if isinstance(runner._val_loop, BaseLoop):
-            check_score_names(runner)
+            refuse(score_faults(runner))
 
     def _before_iter(self, runner, batch_idx: int, data_batch=None, mode: str = 'train') -> None:
         """Look at the label maps of a batch, if it has any."""
         classes = getattr(getattr(unwrapped(runner.model), 'decode_head', None), 'num_classes', None)
         if classes:
-            check_label_maps(data_batch, classes)
+            refuse(label_map_faults(data_batch, classes))
 
 
 def _heads(model) -> dict[str, int]:
@@ -56,17 +55,3 @@ def _heads(model) -> dict[str, int]:
         if type(head).loss_by_feat.__qualname__.startswith('BaseDecodeHead'):
             found['auxiliary_head' + (f'[{index}]' if isinstance(extra, ModuleList) else '')] = head
     return {name: head.num_classes for name, head in found.items() if isinstance(getattr(head, 'num_classes', None), int)}
-
-
-def _compare(where: str, expected: int, split: str, dataset, classes) -> None:
-    if classes is not None and len(classes) != expected:
-        raise InputError(
-            f'model.{where}.num_classes is {expected}, but the {split} data ({type(dataset).__name__}) has {len(classes)} classes: {_some(classes)}. '
-            f'Set model.{where}.num_classes={len(classes)}, or use data with {expected} classes.'
-        )
-    check_labels(dataset, split, expected)
-
-
-def _some(names) -> str:
-    """Four names are enough to recognise a data set."""
-    return ', '.join(map(str, names[:4])) + (' ...' if len(names) > 4 else '')
