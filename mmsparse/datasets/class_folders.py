@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmsparse.datasets.image_files import Found, extensions, image_files
 from mmsparse.datasets.load_image import LoadImage
-from mmsparse.errors import InputError
+from mmsparse.errors import InputError, refuse
 
 PARTS = {'train': ('train', 'training'), 'val': ('val', 'valid', 'validation'), 'test': ('test', 'testing')}
 WANTED = 'Expected a folder with one sub-folder of pictures for each class, or train and val (or test) with one for each class in them.'
@@ -60,31 +60,52 @@ def read_folder(root: str | Path, hold_out: float = 0.2, seed: int = 0, nested: 
     broken = _broken([path for listed in found.values() for path in listed.images])
     grouped = {part: _by_class(places[part], [path for path in listed.images if path not in broken]) for part, listed in found.items()}
     classes, loose = sorted(grouped['train'].keys() - {''}), [path for group in grouped.values() for path in group.pop('', [])]
-    _refuse_other_levels(root, places['train'], classes, loose)
-    if not nested and not any(len(path.relative_to(places['train']).parts) == 2 for path in found['train'].images):
-        raise InputError(
-            f'--data {root}: the pictures of {_some(classes)} all lie in sub-folders of these. Name the folder above the classes, such as '
-            f'--data {places["train"] / classes[0]}; or, if these are the classes, add --cfg-options own_folder.nested=True.'
-        )
-    for part, group in grouped.items():
-        if lacking := sorted(group.keys() - set(classes)):
-            raise InputError(f'--data {root}: {places[part].name} has classes that {places["train"].name} lacks: {_some(lacking)}. Move or add them.')
     labelled = list(enumerate(classes))
     parts = {part: [(_below(root, path), label) for label, name in labelled for path in group.get(name, [])] for part, group in grouped.items()}
     notes = {}
     if len(places) == 1:
         parts['train'], parts['val'] = _hold_out(parts['train'], root, places['train'], hold_out, seed)
         notes['hold-out'] = _held(parts['val'], classes, hold_out, seed)
-        if not parts['val']:
-            raise InputError(f'--data {root}: every class has one picture only, so none can be held out. Add pictures, or a folder val.')
     elif 'val' not in parts:
         parts['val'] = parts.pop('test')
+    deep = not nested and not any(len(path.relative_to(places['train']).parts) == 2 for path in found['train'].images)
+    faults = (*_level_faults(root, places['train'], classes, loose, deep), *_class_faults(places, grouped, classes, parts))
+    refuse(f'--data {root}: {fault}' for fault in faults)
     empty = sorted({name for place in places.values() for name in _folders(place)} - set(classes))
-    if without := [part for part, rows in parts.items() if not rows]:
-        raise InputError(f'--data {root}: no picture for {" and ".join(without)}. {WANTED}')
     if account := _account(root, found.values(), broken, loose, empty, ignored):
         notes['left out'] = account
     return ClassFolders(classes, parts, notes)
+
+
+def _level_faults(root: Path, place: Path, classes: list[str], loose: list[Path], deep: bool) -> Iterator[str]:
+    """Say where a folder one level too high or too low was named."""
+    if len(classes) > 1:
+        if all('train' in map(_part_of, _folders(place / name)) for name in classes):
+            yield f'each of {_some(classes)} has a folder train of its own. Name one: --data {root / classes[0]}.'
+        if deep:
+            yield (
+                f'the pictures of {_some(classes)} all lie in sub-folders of these. Name the folder above the classes, such as '
+                f'--data {place / classes[0]}; or, if these are the classes, add --cfg-options own_folder.nested=True.'
+            )
+    elif classes:
+        inner = _folders(place / classes[0])
+        hint = f'Its sub-folders are {_some(inner)}: if these are the classes, name it: --data {place / classes[0]}.' if len(inner) > 1 else WANTED
+        yield f'only one class has pictures, {classes[0]!r}, expected two or more. {hint}'
+    elif loose:
+        yield f'{len(loose)} pictures lie in this folder itself, so there is no class. {WANTED} Is it the folder above?'
+    else:
+        yield f'no picture that can be read is below this folder. {WANTED}'
+
+
+def _class_faults(places: dict[str, Path], grouped: dict[str, dict], classes: list[str], parts: dict[str, Labelled]) -> Iterator[str]:
+    """Say which parts have classes that train lacks, or no picture."""
+    for part, group in grouped.items():
+        if lacking := sorted(group.keys() - set(classes)):
+            yield f'{places[part].name} has classes that {places["train"].name} lacks: {_some(lacking)}. Move or add them.'
+    if len(places) == 1 and not parts['val']:
+        yield 'every class has one picture only, so none can be held out. Add pictures, or a folder val.'
+    if without := [part for part, rows in parts.items() if not rows]:
+        yield f'no picture for {" and ".join(without)}. {WANTED}'
 
 
 def _places(root: Path) -> tuple[dict[str, Path], list[str]]:
@@ -122,20 +143,6 @@ def _by_class(place: Path, images: Sequence[Path]) -> dict[str, list[Path]]:
         above = path.relative_to(place).parts[:-1]
         groups.setdefault(above[0] if above else '', []).append(path)
     return groups
-
-
-def _refuse_other_levels(root: Path, place: Path, classes: list[str], loose: list[Path]) -> None:
-    if len(classes) > 1:
-        if all('train' in map(_part_of, _folders(place / name)) for name in classes):
-            raise InputError(f'--data {root}: each of {_some(classes)} has a folder train of its own. Name one: --data {root / classes[0]}.')
-        return
-    if loose and not classes:
-        raise InputError(f'--data {root}: {len(loose)} pictures lie in this folder itself, so there is no class. {WANTED} Is it the folder above?')
-    if not classes:
-        raise InputError(f'--data {root}: no picture that can be read is below this folder. {WANTED}')
-    inner = _folders(place / classes[0])
-    hint = f' Its sub-folders are {_some(inner)}: if these are the classes, name it: --data {place / classes[0]}.' if len(inner) > 1 else ''
-    raise InputError(f'--data {root}: only one class has pictures, {classes[0]!r}, expected two or more.{hint or " " + WANTED}')
 
 
 def _hold_out(rows: Labelled, root: Path, place: Path, share: float, seed: int) -> tuple[Labelled, Labelled]:
