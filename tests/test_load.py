@@ -167,5 +167,5 @@ def test_arguments_that_a_class_refuses_are_the_cards_fault(small, tmp_path):
 
 
 def test_a_missing_adapter_is_named(tmp_path):
-    with pytest.raises(InputError, match='nowhere: no such file. Expected the folder of a state'):
+    with pytest.raises(InputError, match='nowhere: no such file, expected the folder of a state'):
         load(tmp_path / 'nowhere')

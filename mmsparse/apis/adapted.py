@@ -14,7 +14,6 @@ from mmsparse.models.backbones import SparseViT
 from mmsparse.state.agreement import full_state_dict, other_settings
 from mmsparse.state.card import plain
 from mmsparse.state.files import read_state
-from mmsparse.state.trust import refuse_foreign_types
 
 
 def build_classifier(cfg: Config) -> nn.Module:
@@ -39,8 +38,6 @@ def adapted(cfg: Config, adapter: str | Path) -> nn.Module:
         InputError: also a damaged adapter, or another model's.
     """
     model, state = build_classifier(cfg), read_state(adapter)
-    config = plain(cfg.model)
-    refuse_foreign_types(state.card, str(state.path), config)
-    other_settings(state, config)
+    other_settings(state, plain(cfg.model))
     model.load_state_dict(full_state_dict(model, state))
     return model

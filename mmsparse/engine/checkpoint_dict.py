@@ -12,7 +12,6 @@ from mmsparse.state.card import plain
 from mmsparse.state.files import read_resume, read_state
 from mmsparse.state.kept import unwrapped
 from mmsparse.state.pack import pack
-from mmsparse.state.trust import refuse_foreign_types
 
 
 def of_run(runner, meta: dict, optimizer: bool, schedules: bool) -> dict:
@@ -45,8 +44,7 @@ def of_state(runner, filename: str) -> dict:
     config = plain(runner.cfg.get('model') or {})
     while isinstance(config.get('module'), dict):  # wrapped for test-time augmentation
         config = config['module']
-    refuse_foreign_types(state.card, str(state.path), config)
-    lines = other_settings(state, config) if config else []
+    lines = other_settings(state, config)
     new_head = bool(runner.cfg.get('new_head')) and isinstance(runner._train_loop, BaseLoop)  # a test of an untrained head is never meant
     if new_head and runner._resume:
         raise InputError('new_head=True: a run goes on with its own head. Set load_from=STATE without --resume.')

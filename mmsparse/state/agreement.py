@@ -13,6 +13,7 @@ from mmsparse.errors import InputError
 from mmsparse.models.hosts.host_weights import tensor_differences
 from mmsparse.state.files import State
 from mmsparse.state.kept import adapter_tensors, frozen_models, normalisation
+from mmsparse.state.trust import refuse_foreign_types
 
 ABSENT = 'absent'  # what stands for an entry that one of two configs lacks
 HEADS = ('head.', 'decode_head.', 'auxiliary_head.')
@@ -57,13 +58,15 @@ def other_settings(state: State, model_cfg: Mapping) -> list[str]:
 
     Args:
         state: the adapter.
-        model_cfg: the plain config of the model at hand.
+        model_cfg: the plain config of the model at hand, or an empty one where the model was not built from a config.
 
     Raises:
-        InputError: the host is built otherwise, in something that its fingerprint does not show (heads, activation).
+        InputError: the card names a type that nobody here knows, or the host is built otherwise in something that its fingerprint does not
+            show (heads, activation).
     """
+    refuse_foreign_types(state.card, str(state.path), model_cfg)
     lines = []
-    for place, card, ours in differences(state.card.config.get('model', {}), model_cfg):
+    for place, card, ours in differences(state.card.config.get('model', {}), model_cfg) if model_cfg else ():
         parts = place.split('.')
         if 'data_preprocessor' in parts or parts[-1] in WEIGHTS or 'init_cfg' in parts:
             continue

@@ -90,15 +90,14 @@ def read_state(path: str | Path) -> State:
         InputError: a file is missing, damaged, or something else.
     """
     path = Path(path)
-    if path.suffix == '.py':
-        raise InputError(f'{path}: a config, expected the folder of a state, such as work_dirs/tiny_digits/epoch_10.')
-    if path.is_dir() and not (path / TENSORS).is_file() and (inside := sorted(card.parent.name for card in path.glob(f'*/{CARD}'))):
-        raise InputError(f'{path}: the folder of a run, expected that of one of its states: {", ".join(inside)}. Use {path / inside[-1]}.')
-    path = path / TENSORS if path.is_dir() else path
-    if not path.is_file():
-        raise InputError(f'{path}: no such file. Expected the folder of a state, such as epoch_20, or the {TENSORS} in it.')
-    card = read_card(path.with_name(CARD))
-    return State(path, card, read_tensors(str(path)))
+    file = path / TENSORS if path.is_dir() else path
+    if path.suffix == '.py' or not file.is_file():
+        inside = sorted(card.parent.name for card in path.glob(f'*/{CARD}'))
+        found = f'the folder of a run with the states {", ".join(inside)}' if inside else 'a config' if path.suffix == '.py' else 'no such file'
+        example = path / inside[-1] if inside else 'work_dirs/tiny_digits/epoch_10'
+        raise InputError(f'{path}: {found}, expected the folder of a state, such as {example}, or the {TENSORS} in it.')
+    card = read_card(file.with_name(CARD))
+    return State(file, card, read_tensors(str(file)))
 
 
 def read_resume(state: State) -> Any:

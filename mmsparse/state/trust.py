@@ -106,22 +106,14 @@ def scope_of(card: Card, file: str) -> str:
 
 
 def refuse_foreign_types(card: Card, file: str, ours: Any) -> None:
-    """Refuse a card whose model names a type outside the packages, unless the config at hand, which gets built, names it too.
-
-    Args:
-        card: of any origin.
-        file: named in the error.
-        ours: the plain config of the model at hand.
-
-    Raises:
-        InputError: the card names such a type.
-    """
+    """Refuse a card whose model names a type outside the packages, unless the config at hand, `ours`, which gets built, names it too."""
     known = {name for _, name in _types(ours, 'model')}
     named = _types(card.config.get('model'), 'model')
     _refuse(file, (_foreign(place, name) for place, name in named if not TYPE.fullmatch(name) and name not in known))
 
 
 def _refuse(file: str, objections: Iterable[str]) -> None:
+    """Raise the first of them as an InputError."""
     for objection in objections:
         raise InputError(f'{file}: {objection} {REMEDY}')
 
