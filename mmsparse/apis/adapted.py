@@ -1,4 +1,4 @@
-"""From a config and an adapter to the model, as tools/test.py makes it, without a runner."""
+"""From a config and an adapter to a model, the one that tools/test.py runs, without a runner."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mmsparse.state.files import read_state
 
 
 def build_classifier(cfg: Config) -> nn.Module:
-    """Build the classifier of a config with its host's weights, in evaluation mode.
+    """Build the classifier of a config with its host's weights, in evaluation mode; adapter and head are untrained.
 
     Raises:
         InputError: a misspelt config, or one whose backbone is no SparseViT.
@@ -32,10 +32,14 @@ def build_classifier(cfg: Config) -> nn.Module:
 
 
 def adapted(cfg: Config, adapter: str | Path) -> nn.Module:
-    """Build the model and load an adapter into it; the config wins over the card.
+    """Build the classifier of a config and load an adapter into it. Where config and card differ the config wins.
+
+    Args:
+        cfg: as `mmsparse.config.read.read_config` gives it.
+        adapter: the folder of a state, or the adapter.safetensors in it.
 
     Raises:
-        InputError: also a damaged adapter, or another model's.
+        InputError: as `build_classifier`; a damaged adapter, or another model's.
     """
     model, state = build_classifier(cfg), read_state(adapter)
     other_settings(state, plain(cfg.model))

@@ -24,16 +24,17 @@ def load(path: str | Path, device: str | torch.device = 'cpu', host_checkpoint: 
 
     Args:
         path: the folder of a state, or the adapter.safetensors in it.
-        device: where the model is to live.
-        host_checkpoint: file of the host's weights, where the card names a file; compared by fingerprint.
+        device: of the model, such as cuda:0.
+        host_checkpoint: file of the host's weights, needed where the card names a file; compared with the card by
+            fingerprint.
 
     Returns:
-        The model (mmpretrain's or mmseg's) in evaluation mode, on the device. Its `predict` takes files, PIL images and arrays
-        (`mmsparse.apis.predict.Predictor`, docs/python_api.md); its `card` (`mmsparse.state.card.Card`) has class names, normalisation,
-        config and score.
+        The model (mmpretrain's or mmseg's) in evaluation mode, on the device. Its `predict` takes files, PIL images
+        and arrays (`mmsparse.apis.predict.Predictor`, docs/python_api.md); its `card` (`mmsparse.state.card.Card`) has
+        class names, normalisation, config and score.
 
     Raises:
-        InputError: damaged files, another host, a device that is not there, or a card that asks for what may not be built.
+        InputError: damaged files, another host, no such device, or a card that asks for what may not be built.
     """
     check_device(str(device))
     state = read_state(path)

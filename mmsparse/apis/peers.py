@@ -1,4 +1,4 @@
-"""What mmpretrain's and mmseg's functions look for on a model that they have not built themselves."""
+"""Attributes that functions of mmpretrain and mmseg set on the models they build, and look for on any other."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from mmsparse.state.trust import pipeline_config, scope_of
 
 
 def equip(model: nn.Module, file: str) -> None:
-    """Let a loaded model be taken by mmpretrain's inferencers and `inference_model`, and by mmseg's `inference_model`.
+    """Let mmpretrain's inferencers and `inference_model`, and mmseg's `inference_model`, take a loaded model.
 
     Args:
         model: with a `card`.
-        file: the card's file.
+        file: the card's, named in errors.
     """
     model._dataset_meta = model.dataset_meta = dataset_meta(model.card.classes)
     task = 'Image Classification' if hasattr(model, 'head') else 'Semantic Segmentation'

@@ -59,7 +59,8 @@ class Segmentation:
     Attributes:
         path: the file, or None where the image came as an array or a PIL image.
         names: of all classes.
-        label_hw: class of each pixel of the image in its own size, H×W, uint8 (int64 above 256 classes); None where there is an error.
+        label_hw: class of each pixel of the image in its own size, H×W, uint8 (int64 above 256 classes); None where
+            there is an error.
         error: why there is no answer, or None.
         areas: pixels of each class by its name.
     """
@@ -89,16 +90,18 @@ class Predictor:
         self.names = tuple(model.card.classes or map(str, range(classes or 0)))
 
     def __call__(self, inputs: Any, data_samples: list | None = None, *, batch_size: int | None = None, topk: int = 5, **kwargs) -> Any:
-        """Classify or segment images, decoded and prepared as the state's test data are (`tools/test.py` says the same of the same file).
+        """Classify or segment images, read and prepared as the state's test data are; tools/test.py answers alike.
 
         Args:
-            inputs: a path; a PIL image; an array H×W×3, RGB, uint8, as PIL gives it; a folder; or a list of these. A tensor B×3×H×W, normalised,
-                goes to mmpretrain's or mmseg's `predict(inputs, data_samples, **kwargs)`.
+            inputs: a path; a PIL image; an array H×W×3, RGB, uint8, as PIL gives it; a folder; or a list of these. A
+                tensor B×3×H×W, normalised, goes to mmpretrain's or mmseg's own `predict(inputs, data_samples,
+                **kwargs)`.
             batch_size: images that run at once; default 32 for a classifier, 1 for a segmentor.
             topk: at most so many classes in a `Prediction.top`.
 
         Returns:
-            A `Prediction` or `Segmentation`; for a folder or list a list of them, in order. One that cannot be read has its `error` and no answer.
+            A `Prediction` or `Segmentation`; for a folder or a list a list of them, in order. For an image that cannot
+            be read it has an `error` and no answer.
 
         Raises:
             InputError: a single image that cannot be read, a folder without images, wrong options.
@@ -115,7 +118,7 @@ class Predictor:
         return answers[0]
 
     def stream(self, inputs: Any, batch_size: int | None = None, topk: int = 5) -> Iterator[Prediction | Segmentation]:
-        """Give the answers one by one, in order, a batch at a time: for more images than memory holds. Options are those of `predict`."""
+        """Give the answers one by one, in order, for more images than memory holds; arguments as in `predict`."""
         batch_size = batch_size if batch_size is not None else BATCH if self.classifies else MAPS
         check_count('predict: received batch_size', batch_size, BATCH)
         check_count('predict: received topk', topk, 5)
@@ -132,7 +135,7 @@ class Predictor:
         return Image.fromarray(self.reader.picture(source))
 
     def tokens(self, source: Any) -> Image.Image:
-        """Draw kept, fused and dropped patches of a classifier, stage by stage, over what the network sees of an image.
+        """Draw which patch tokens a classifier keeps, fuses and drops, layer by layer, over what it sees of an image.
 
         Raises:
             InputError: it cannot be read, or the model is a segmentor.
@@ -154,7 +157,7 @@ class Predictor:
         return Reader(pipeline_config(card, self.file), scope_of(card, self.file), self.file)
 
     def _answers(self, sources: list, topk: int) -> list[Prediction | Segmentation]:
-        """Answer for a batch; what has one size runs together."""
+        """Answer for a batch; images of one size run together."""
         answers, groups = {}, defaultdict(dict)
         for index, source in enumerate(sources):
             try:
@@ -193,7 +196,7 @@ class Predictor:
 
 
 def _sources(inputs: Any) -> Iterator:
-    """Give single images; folders are opened up."""
+    """Give single images, those in folders and lists too."""
     if _is_one(inputs):
         yield Path(inputs) if isinstance(inputs, str) else inputs
     else:

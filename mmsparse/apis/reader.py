@@ -1,4 +1,4 @@
-"""Read a file, a PIL image or an array as the files of a state's test data are read."""
+"""Read a file, a PIL image or an array in the way that the files of a state's test data are read."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ STORED = ('1', 'L', 'LA', 'P', 'RGB', 'RGBA', 'I;16')  # modes that a PNG holds
 
 
 class Reader:
-    """The test pipeline of a card, for any source of pictures.
+    """The test pipeline of a card, for files, PIL images and arrays.
 
     Args:
-        pipeline: configs of its transforms, one of them a loader, as `mmsparse.state.trust.pipeline_config` gives them.
+        pipeline: configs of its transforms, one of them a loader, from `mmsparse.state.trust.pipeline_config`.
         scope: the card's default scope.
-        file: named where a transform cannot be built.
+        file: the card's, named in errors.
 
     Raises:
         InputError: wrong arguments of a transform.
@@ -36,7 +36,7 @@ class Reader:
         self.steps = Compose([step for step in built if step is not self.load])
 
     def __call__(self, source: str | Path | Image.Image | np.ndarray) -> dict:
-        """Return inputs (C×H×W, before normalisation) and data sample, as the test data set does.
+        """Return a dict of `inputs` (C×H×W, before normalisation) and `data_samples`, as the test data set does.
 
         Raises:
             InputError: it cannot be read or prepared; the text names it.
@@ -46,7 +46,7 @@ class Reader:
             return self.steps(results)
 
     def picture(self, source: str | Path | Image.Image | np.ndarray) -> np.ndarray:
-        """Return the picture as it is loaded, in its own size, H×W×3, RGB, uint8.
+        """Return the picture as the pipeline loads it, in its own size, H×W×3, RGB, uint8.
 
         Raises:
             InputError: it cannot be read; the text names it.

@@ -1,1 +1,1 @@
-"""Trained parts in other forms: folded into their host, or as peft writes them."""
+"""Trained adapters for other libraries: as weights of the host (`merge`), or as LoRA of peft (`peft_format`)."""

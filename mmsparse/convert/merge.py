@@ -1,4 +1,4 @@
-"""Merge an adapter into its host: one plain checkpoint that the host's own library loads strictly, proved by loading it there."""
+"""Merge adapters into their host: a plain checkpoint with which the host's own library answers alike, as is tried."""
 
 from __future__ import annotations
 
@@ -12,11 +12,18 @@ from torch import Tensor, nn
 from mmsparse.errors import InputError
 from mmsparse.models.adapters.folding import mergeable
 
-TOLERANCE = 1e-4  # of the largest output; another order of sums gives 1e-6
+TOLERANCE = 1e-4  # share of the largest output by which two networks may differ; another order of sums gives 1e-6
 
 
 class Library(NamedTuple):
-    """A host library's counterpart of a model: its checkpoint, its model, what that is to answer, what it is built with beyond the host's config."""
+    """A host library's counterpart of a model.
+
+    Attributes:
+        tensors: its checkpoint, by name.
+        model: built by the library.
+        answer: gives what `model` is to answer to the images at hand, B×K or B×C.
+        options: arguments with which it was built, beyond those in the host's config.
+    """
 
     tensors: dict[str, Tensor]
     model: nn.Module
@@ -27,15 +34,17 @@ class Library(NamedTuple):
 def merge_adapters(model: nn.Module, cfg: Mapping) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Fold the adapters of a classifier into its host, for good, and return the host library's checkpoint.
 
-    Its keys are for timm those of the host, with the trained head as ``head.*``; for mmpretrain an ImageClassifier's; for open_clip the visual
-    tower's alone, which has no place for a head. Sparsifiers are no weights of the host: the library computes all tokens.
+    Its keys are for timm those of the host, with the trained head as ``head.*``; for mmpretrain an ImageClassifier's;
+    for open_clip the visual tower's alone, which has no place for a head. A sparsifier is no weight of the host: the
+    library computes all tokens.
 
     Args:
         model: the classifier, its adapter loaded.
         cfg: the config of the model.
 
     Returns:
-        The tensors, and the arguments of the library's model, beyond those of the host in `cfg`, with which it pools as this model does.
+        The tensors by name; and arguments, beyond those of the host in `cfg`, that make the library's model pool as
+        this one does.
 
     Raises:
         InputError: an adapter that cannot merge; a head, neck or output that the library has no counterpart of.
@@ -106,7 +115,8 @@ def _timm(model: nn.Module, cfg: Mapping, images: Tensor) -> Library:
     fc = linear_head(model)
     host = {key: value for key, value in cfg['backbone']['host'].items() if key not in ('type', 'name', 'checkpoint')}
     tensors = {**model.backbone.host.state_dict(), **{f'head.{name}': value for name, value in fc.state_dict().items()}}
-    # Where timm pools another way by default, its norms may stand elsewhere: only a model of the same parts can read the class token instead.
+    # Where timm pools another way by default its last norm may stand elsewhere: then no argument makes it read the
+    # class token.
     pools = model.backbone.out_type == 'cls_token' and model.backbone.host.global_pool != 'token'
     for options in [dict(global_pool='token'), {}] if pools else [{}]:
         name = cfg['backbone']['host']['name'].split('.')[0]

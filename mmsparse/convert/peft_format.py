@@ -1,15 +1,17 @@
 """LoRA in the format of the `peft` library, for timm hosts, both ways.
 
-`peft` adapts modules, mmsparse adapts targets (q, k, v, proj, fc1, fc2), and timm mostly keeps q, k and v in one module, `attn.qkv`. For LoRA of
-rank r and scale alpha / r on q and v this gives, with C the host's width (a matrix is outputs × inputs):
+`peft` adapts modules, mmsparse adapts targets (q, k, v, proj, fc1, fc2), and timm mostly keeps q, k and v in one
+module, `attn.qkv`. For LoRA of rank r and scale alpha / r on q and v this gives, with C the host's width (a matrix is
+outputs × inputs):
 
     down (lora_A), 2r × C        up (lora_B), 3C × 2r
     | down of q |                | up of q      0    |
     | down of v |                |    0         0    |   k has no pair
                                  |    0      up of v |
 
-Rank and alpha of the module are then twice ours, so that the scale stays. The way back cuts up into the rows of q, k and v and gives each the rows of
-down that it uses. Where gate and value of a gated FFN are two modules, a pair on fc1 becomes one on each, with the same down.
+Rank and alpha of the module are then twice ours, so that the scale stays. On the way back, up is divided into the
+outputs of q, k and v, and each takes the rows of down that its part of up uses. Where gate and value of a gated FFN
+are two modules, a pair on fc1 becomes one on each, with the same down.
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ from mmsparse.structures.tokens import Tokens
 
 PREFIX = 'base_model.model.'
 OTHER_FORMS = dict(use_dora=False, bias='none', fan_in_fan_out=False, lora_bias=False)  # what changes the sum beyond a scaled product
-# Every other start (PiSSA, OLoRA, CorDA, LoftQ, LoRA-GA, …) takes its product out of peft's base weights, which the host here still has whole.
+# Every other start (PiSSA, OLoRA, CorDA, LoftQ, LoRA-GA, …) subtracts its product from peft's base weights; the host
+# here has them whole.
 STARTS_BESIDE_THE_BASE = (None, True, False, 'gaussian', 'eva', 'orthogonal', 'mica')
 
 
@@ -67,7 +70,7 @@ class Share(NamedTuple):
 
 
 def to_peft(model: nn.Module) -> tuple[dict, dict[str, Tensor]]:
-    """Return adapter_config.json's content and the tensors of adapter_model.safetensors; the trained head goes along as a saved module.
+    """Return the content of adapter_config.json, and the tensors of adapter_model.safetensors, the head's too.
 
     Args:
         model: a classifier on a timm host whose only adapter is LoRA.
@@ -109,11 +112,12 @@ def from_peft(config: Mapping, tensors: Mapping[str, Tensor], model: nn.Module, 
     Args:
         config: content of adapter_config.json.
         tensors: of adapter_model.safetensors.
-        model: a classifier on a timm host whose only adapter is LoRA; its targets and rank must have room for what the file holds.
+        model: a classifier on a timm host whose only adapter is LoRA, with the file's targets and at least its rank.
         source: named in errors.
 
     Raises:
-        InputError: another form of adapter, tensors of another network, no head; or the text says which LoRA the config needs.
+        InputError: another kind of adapter, tensors of another network, no head; or too small a LoRA, and the text
+            says which to set.
     """
     lora, fc = _lora_of(model), _head_of(model)
     remedy = "Expected the folder that peft's save_pretrained wrote for plain LoRA, a scaled product and nothing else."
@@ -151,7 +155,7 @@ def from_peft(config: Mapping, tensors: Mapping[str, Tensor], model: nn.Module, 
 
 
 def _joined(pairs: nn.ModuleDict, held: tuple[Share, ...]) -> tuple[Tensor, Tensor]:
-    """Return one down and one up for the pairs on a module: downs stacked, ups as blocks along a diagonal with gaps, as drawn above."""
+    """Return one down and one up for all pairs on a module: downs stacked, ups along a diagonal, as drawn above."""
     ups = [pairs[share.target]['up'].weight.chunk(share.of)[share.place] if share.target in pairs else None for share in held]
     gap = next(up for up in ups if up is not None)[:, :0]  # rows of what has no pair: as many, of rank 0
     down = torch.cat([pairs[share.target]['down'].weight for share in held if share.target in pairs])
@@ -159,7 +163,7 @@ def _joined(pairs: nn.ModuleDict, held: tuple[Share, ...]) -> tuple[Tensor, Tens
 
 
 def _products(config: _Config, left: dict[str, Tensor], view: View, source: str) -> dict[tuple[int, str], tuple[Tensor, Tensor]]:
-    """Return down and scaled up, by layer and target, of every product in the file that is not zero."""
+    """Return down and scaled up of every product in the file that is not zero, by layer (from 1) and target."""
     found: dict[tuple[int, str], list[tuple[Tensor, Tensor]]] = {}
     for layer in range(1, view.depth + 1):
         for module, held in _linears(view).items():
@@ -184,7 +188,7 @@ def _products(config: _Config, left: dict[str, Tensor], view: View, source: str)
 
 
 def _used(products: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Return one product for one or two, of no higher rank where both have the same down, and without what is multiplied by zero."""
+    """Return one product for the one or two on a target, without zeros, and with a down that both share only once."""
     downs, ups = zip(*products)
     alike = all(torch.equal(down, downs[0]) for down in downs)
     down, up = (downs[0], sum(ups)) if alike else (torch.cat(downs), torch.cat(ups, dim=1))

@@ -1,4 +1,4 @@
-"""Does an adapter belong to the model that is to load it?"""
+"""Whether an adapter belongs to the model that is to load it, and where its card and the config at hand differ."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ WEIGHTS = ('checkpoint', 'init_cfg', 'checkpoint_grid')  # where a host's weight
 
 
 def full_state_dict(model: nn.Module, state: State, classes: Any = None, new_head: bool = False) -> dict:
-    """Return the model's whole state dict with the adapter's tensors in it, after every check; the model is not changed yet.
+    """Return the model's whole state dict with the adapter's tensors in it, after every check.
+
+    The model itself is not changed.
 
     Args:
         model: built, with its frozen weights in place, without wrappers.
@@ -30,7 +32,8 @@ def full_state_dict(model: nn.Module, state: State, classes: Any = None, new_hea
         new_head: whether the model's head stays as it is, whatever the adapter's is for.
 
     Raises:
-        InputError: another host, another normalisation, other classes, tensors too many, too few, of another shape or type, or damaged.
+        InputError: another host, normalisation or classes; tensors that are missing, unexpected, of another shape or
+            type, or damaged.
     """
     left_out = HEADS if new_head else ()
     both = adapter_tensors(model), state.tensors
@@ -54,15 +57,15 @@ def differences(card: Any, ours: Any, place: str = '') -> Iterator[tuple[str, An
 
 
 def other_settings(state: State, model_cfg: Mapping) -> list[str]:
-    """Return what the config at hand, which wins, sets otherwise than the card; for people to read.
+    """Return, a line each for people to read, what the config sets otherwise than the card. The config wins.
 
     Args:
         state: the adapter.
         model_cfg: the plain config of the model at hand, or an empty one where the model was not built from a config.
 
     Raises:
-        InputError: the card names a type that nobody here knows, or the host is built otherwise in something that its fingerprint does not
-            show (heads, activation).
+        InputError: the card names a type that neither the packages nor the config know, or the host is built otherwise
+            in something that its fingerprint does not show (number of heads, activation).
     """
     refuse_foreign_types(state.card, str(state.path), model_cfg)
     lines = []
@@ -86,7 +89,7 @@ def short(value: Any) -> str:
 
 
 def _objections(model: nn.Module, state: State, classes: Any, ours: Mapping, theirs: Mapping) -> Iterator[str]:
-    """Say where an adapter and a model disagree; what explains most comes first."""
+    """Say where adapter and model disagree, the host first: with another one nothing else fits either."""
     card, frozen = state.card, frozen_models(model)
     if card.frozen.keys() != frozen.keys():
         yield (

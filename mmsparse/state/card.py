@@ -1,4 +1,4 @@
-"""adapter.json: what an adapter is for, which weights it needs beside it, and how it came about."""
+"""adapter.json, the card: what an adapter is for, which frozen weights it needs beside it, and how it came about."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LIBRARIES = ('mmsparse', 'torch', 'timm', 'mmengine', 'mmcv', 'mmpretrain', 'mms
 
 
 class Frozen(TypedDict):
-    """A frozen model: its name, where its weights came from, and the digest of what of it does not train."""
+    """A frozen model: its name, where its weights came from, and the SHA-256 of its parameters that do not train."""
 
     name: str
     source: str
@@ -32,7 +32,7 @@ class Frozen(TypedDict):
 
 
 class Normalisation(TypedDict):
-    """Mean and standard deviation per channel in pixel values, and whether BGR becomes RGB."""
+    """Mean and standard deviation per channel in pixel values (0 to 255), and whether BGR becomes RGB."""
 
     mean: list[float] | None
     std: list[float] | None
@@ -44,16 +44,16 @@ class Card:
     """What adapter.json says.
 
     Attributes:
-        schema: version of this list.
-        sha256: over names, types, shapes and bytes of the tensors beside it.
-        frozen: every frozen model, by its path in the model.
-        normalisation: of the data preprocessor.
+        schema: version of this list of entries.
+        sha256: over names, types, shapes and bytes of the tensors in adapter.safetensors.
+        frozen: every frozen model, by its path in the model, such as backbone.host.
+        normalisation: what the data preprocessor does to pixels.
         classes: their names in the order of the logits, or None where the data names none.
         score: metrics of this very state by name; empty where it was not validated.
-        epoch, iter: finished ones.
-        saved: moment of writing, UTC.
-        versions: of the libraries.
-        config: the resolved config; tuples have become lists.
+        epoch, iter: how many were finished.
+        saved: when it was written, UTC.
+        versions: of the libraries that wrote it.
+        config: the run's whole config; tuples have become lists.
     """
 
     __pydantic_config__ = ConfigDict(extra='forbid')
@@ -76,7 +76,7 @@ class Card:
 
 
 def describe(model: nn.Module, sha256: str, config: Mapping, classes: Any, score: Mapping, epoch: int, iter: int) -> Card:
-    """Return the card of a model as it is now."""
+    """Return the card of a model as it is now; arguments are as in `Card`, and `sha256` of its `adapter_tensors`."""
     versions = {name: str(sys.modules[name].__version__) for name in LIBRARIES if hasattr(sys.modules.get(name), '__version__')}
     saved = datetime.now(UTC).isoformat(timespec='microseconds')
     names = None if classes is None else [str(name) for name in classes]
@@ -84,7 +84,7 @@ def describe(model: nn.Module, sha256: str, config: Mapping, classes: Any, score
 
 
 def read_card(path: Path) -> Card:
-    """Read a card; only its form is judged here.
+    """Read a card and check its form; `agreement` compares it with a model, `trust` says what of it may be built.
 
     Raises:
         InputError: not there, no JSON, or not a card of this schema.
@@ -96,7 +96,7 @@ def read_card(path: Path) -> Card:
 
 
 def plain(value: Any) -> Any:
-    """Return a config as JSON can hold it: tuples become lists; a class or function becomes its registered name, or else its dotted path."""
+    """Return a config as JSON can hold it: tuples become lists, classes and functions their names."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set):

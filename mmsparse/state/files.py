@@ -1,4 +1,4 @@
-"""The four files of a state, written and read."""
+"""The four files of a state, written and read. Nothing in them is executed or imported."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from mmsparse.state.schema import validated
 
 @dataclass(frozen=True)
 class State:
-    """An adapter as read from its folder."""
+    """An adapter as read from its folder: path of its adapter.safetensors, card, and tensors by name."""
 
     path: Path
     card: Card
     tensors: dict[str, Tensor]
 
     def verify(self) -> None:
-        """Compare the tensors with what the card was written for.
+        """Compare the digest of the tensors with that on the card.
 
         Raises:
             InputError: they differ.
@@ -48,8 +48,8 @@ class Resume:
 
     Attributes:
         schema: version of this list.
-        adapter, sha256: digests of the adapter's tensors and of those that training needs to go on.
-        state: what training needs to go on, as `pack` gives it.
+        adapter, sha256: SHA-256 of the tensors in adapter.safetensors, as on its card, and in resume.safetensors.
+        state: optimiser, schedules, random state and position, as `pack` gives them.
     """
 
     schema: Literal[1]
@@ -59,18 +59,18 @@ class Resume:
 
 
 def is_state(path: str | Path) -> bool:
-    """Whether a path means an adapter: a folder, or the tensors in one."""
+    """Whether a path means a state and no plain file of weights: it is a folder, or named adapter.safetensors."""
     return Path(path).is_dir() or Path(path).name == TENSORS
 
 
 def write_state(target: Path, tensors: dict[str, Tensor], card: Card, resume: Mapping | None = None) -> None:
-    """Write a state at once.
+    """Write a state, so that it appears whole or not at all.
 
     Args:
-        target: its folder.
-        tensors: what the card was made for.
-        card: its card.
-        resume: what training needs to go on, or None; values that `pack` takes.
+        target: its folder; an older state of that name is replaced.
+        tensors: the adapter's, by name.
+        card: made for these tensors.
+        resume: what training needs to go on, of values that `pack` takes; None: nobody can resume from this state.
     """
     with whole(target) as folder:
         # Not save_file, whose files only their owner can read.
@@ -84,7 +84,7 @@ def write_state(target: Path, tensors: dict[str, Tensor], card: Card, resume: Ma
 
 
 def read_state(path: str | Path) -> State:
-    """Read an adapter from its folder or its file of tensors; nothing in it is executed. `State.verify` is left to the caller.
+    """Read an adapter from its folder or its adapter.safetensors; the caller calls `State.verify`.
 
     Raises:
         InputError: a file is missing, damaged, or something else.
@@ -118,11 +118,11 @@ def read_resume(state: State) -> Any:
 
 
 def newest(work_dir: Path, warn=print) -> Path | None:
-    """Return the last complete state of a run, or None where there is none at all.
+    """Return the folder of the last undamaged state to resume a run from, or None where there is none at all.
 
     Args:
-        work_dir: where the run writes.
-        warn: told of every state that is passed over.
+        work_dir: the run's folder.
+        warn: called with a sentence for every damaged state that is passed over.
 
     Raises:
         InputError: there are states, but each is damaged.

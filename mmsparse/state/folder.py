@@ -20,7 +20,7 @@ DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EI
 
 @contextmanager
 def whole(target: Path) -> Iterator[Path]:
-    """Give a temporary folder; what is written into it then takes the target's name at once. An older state of that name goes after that."""
+    """Give a temporary folder to write into. It is renamed to the target then; an older state of that name goes."""
     writing, replaced = _beside(target, 'writing'), _beside(target, 'replaced')
     tidy(target.parent)
     writing.mkdir(parents=True)
@@ -40,7 +40,7 @@ def whole(target: Path) -> Iterator[Path]:
 
 
 def remove(folder: Path) -> None:
-    """Remove a state; a folder that holds anything else is left alone. It loses its name first, so that no half of a state is ever found."""
+    """Remove a state, but no folder with anything else in it. Its name goes first: no half of it is ever found."""
     if folder.is_dir() and not folder.is_symlink() and {file.name for file in folder.iterdir()} <= FILES:
         removed = _beside(folder, 'removed')
         shutil.rmtree(removed, ignore_errors=True)
@@ -63,7 +63,7 @@ def tidy(work_dir: Path) -> None:
 
 @contextmanager
 def writing_to(work_dir: str | None) -> Iterator[None]:
-    """Let a disk that is full, or a folder that has gone or refuses to be written, be one sentence; what was saved before is whole."""
+    """Raise an InputError for a full disk, and for a run's folder that has gone or cannot be written."""
     try:
         yield
     except OSError as error:
@@ -76,17 +76,17 @@ def writing_to(work_dir: str | None) -> Iterator[None]:
 
 
 def states(work_dir: Path) -> list[Path]:
-    """Return the folders in which a state with data for resume stands, also where last_checkpoint points to; nothing is read yet."""
+    """Return the folders of states to resume from, here and where last_checkpoint points to; nothing is read yet."""
     pointer = work_dir / POINTER
     named = os.path.dirname(pointer.read_text(errors='replace').strip()) if pointer.is_file() else ''
     places = {work_dir, Path(named)} if os.path.isabs(named) and os.path.isdir(named) else {work_dir}
     found = [folder for place in places for folder in place.glob('*') if (folder / RESUME).is_file()]
-    # A name of ours with a dot in front is a state that was being replaced when the process was killed.
+    # With a dot in front stands only a state that was being replaced when the process was killed.
     return [folder for folder in found if not folder.name.startswith('.') or folder.name.endswith('.replaced')]
 
 
 def point(work_dir: Path, target: Path) -> None:
-    """Let last_checkpoint name a state; the file changes at once."""
+    """Write a state's path into last_checkpoint, by a rename, so that the file is never half written."""
     writing = work_dir / f'.{POINTER}.writing'
     writing.write_text(str(target.absolute()))
     _flush(writing)
@@ -99,7 +99,7 @@ def _beside(target: Path, kind: str) -> Path:
 
 
 def _flush(path: Path) -> None:
-    """Bring a file to the disk. A folder too, as well as it goes: network shares and Windows refuse that, and order their renames themselves."""
+    """Bring a file to the disk, and a folder where it goes: network shares and Windows order renames themselves."""
     folder = path.is_dir()
     try:
         descriptor = os.open(path, os.O_RDONLY if folder else os.O_RDWR)  # Windows flushes only what can be written

@@ -1,4 +1,4 @@
-"""What of a model a state holds: everything but the weights of frozen models."""
+"""Which tensors of a model a state holds: all but the weights of frozen models, such as the host's."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 def frozen_models(model: nn.Module) -> dict[str, FrozenModel]:
-    """Return what the parts of a model name in their property `frozen_models`, by the path of each in the model."""
+    """Return the frozen models that parts name in their property `frozen_models`, by path, such as backbone.host."""
     paths = {id(module): path for path, module in model.named_modules()}
     named = [frozen for module in model.modules() for frozen in getattr(module, 'frozen_models', {}).values()]
     return {paths[id(frozen.module)]: frozen for frozen in named}
 
 
 def adapter_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Return the tensors of a model's state that a file has to hold: parameters and persistent buffers outside frozen models, and what trains in one.
+    """Return the tensors of a model that a state has to hold, by name.
 
-    A frozen model in which something trains is no longer run as it was loaded, so its buffers are kept too.
+    These are parameters and persistent buffers outside frozen models, and parameters that train inside one; such a
+    model is no longer run as it was loaded, so its buffers are among them.
     """
     state = model.state_dict()
     for path, frozen in frozen_models(model).items():
@@ -43,7 +44,7 @@ def fingerprints(model: nn.Module) -> dict[str, dict[str, str]]:
 
 
 def normalisation(model: nn.Module) -> dict:
-    """Return mean and standard deviation per channel, in pixel values, and whether BGR becomes RGB, as the data preprocessor applies them."""
+    """Return the data preprocessor's mean and deviation per channel (pixel values, 0 to 255) and its to_rgb."""
     found = getattr(model, 'data_preprocessor', None)
     mean, std = (getattr(found, name, None) for name in ('mean', 'std'))
     to_rgb = getattr(found, 'to_rgb', getattr(found, '_channel_conversion', False))

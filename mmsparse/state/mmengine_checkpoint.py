@@ -1,7 +1,8 @@
-"""Let MMEngine's `load_checkpoint`, and with it mmpretrain's and mmseg's functions, read a state where a checkpoint is expected.
+"""Let MMEngine's `load_checkpoint`, and what of mmpretrain and mmseg calls it, read a state as a checkpoint.
 
-A state holds no frozen weights. So its tensors travel with the fingerprints of what they belong to, as the metadata of a torch state dict, and
-`SparseViT` compares them and takes the frozen weights from itself. The registry of models imports this module with them.
+A state holds no frozen weights. So its tensors travel with the fingerprints of the models that they belong to, in the
+metadata of a torch state dict; `SparseViT` compares these and takes the frozen weights from itself. The registry of
+models imports this module with them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Nested Python values as JSON and named tensors, and back, exactly; no pickle."""
+"""Nested Python values as JSON and named tensors, and back without loss: as pickle does, but nothing is executed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from torch import Tensor
 
 
 def pack(value: Any) -> tuple[Any, dict[str, Tensor]]:
-    """Split a nested value into what JSON can hold and tensors.
+    """Split a nested value into what JSON can hold and tensors by name.
 
-    Tuples, keys that are no strings, infinite floats, tensors and arrays become ``{'$kind': ...}``; the rest stays readable as it is.
+    Tuples, dicts with keys that are no strings, infinite floats, tensors and arrays become ``{'$kind': ...}``; all
+    else stays as it is.
 
     Args:
-        value: None, bools, ints, floats, strings, tensors, NumPy arrays, and lists, tuples and dicts of them. NumPy's scalars become Python's.
+        value: None, bools, ints, floats, strings, tensors, NumPy arrays, and lists, tuples and dicts of them. NumPy's
+            scalars become Python's.
 
     Raises:
         TypeError: anything else; the text names the place.
@@ -27,7 +29,7 @@ def pack(value: Any) -> tuple[Any, dict[str, Tensor]]:
 
 
 def unpack(packed: Any, tensors: Mapping[str, Tensor]) -> Any:
-    """Put together what `pack` has split.
+    """Return the value that `pack` has split.
 
     Raises:
         KeyError, ValueError, TypeError, AttributeError: not what `pack` returns.

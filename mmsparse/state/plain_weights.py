@@ -1,4 +1,4 @@
-"""A plain file of weights, without a card: it is loaded where it holds everything of the model that trains, else it is said what it is."""
+"""Plain files of weights, without a card: loaded where they hold all that trains, else refused by what they are."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ SIGNS = {  # what a file is whose names begin so
 
 
 def whole_model(model: nn.Module, tensors: Mapping[str, Tensor], source: str) -> tuple[dict[str, Tensor], str]:
-    """Return the model's whole state dict with a file's tensors in it, and the prefix that all their names had; the model is not changed.
+    """Return the model's whole state dict with a file's tensors in it, and the prefix that all their names had.
 
-    Frozen weights that the file lacks stay as the config has loaded them.
+    Frozen weights that the file lacks are the model's own. The model is not changed.
 
     Args:
         model: without wrappers.
@@ -31,7 +31,8 @@ def whole_model(model: nn.Module, tensors: Mapping[str, Tensor], source: str) ->
         source: the file, named in errors.
 
     Raises:
-        InputError: something that trains is not in the file or of another shape, or the file holds what the model has no place for.
+        InputError: something that trains is missing or of another shape, or the model has no place for something in
+            the file.
     """
     own, needed = model.state_dict(), adapter_tensors(model)
     names, prefix = dict(tensors), ''

@@ -1,12 +1,14 @@
 """What may be built from a card that somebody else wrote: known types with harmless arguments, nothing else.
 
-MMEngine's registry imports and calls whatever dotted path stands as a type, and some registered types open files or fetch code that their
-arguments name. So a config is judged as data before anything of it is built, by three rules:
+MMEngine's registry imports and calls whatever dotted path a config gives as a type, and some registered types open
+files or fetch code that their arguments name. So the config on a card is read as data before anything of it is built,
+by three rules:
 
-1. A type must stand in the tables of the four packages already, as a class of a module in `HARMLESS`: nothing is looked up, hence imported.
-2. No key may steer MMEngine's own reading (`DIRECTIVES`) or name a place (`PLACES`, `pretrained`): timm, to which hosts pass arguments on,
-   opens whatever such a key holds.
-3. No text may read like a file or an address, under whatever key.
+1. A type stands in a table of the four packages already, as a class of a module in `HARMLESS`. Nothing is looked up,
+   so nothing is imported.
+2. No key steers how MMEngine reads the config (`DIRECTIVES`) or names a place (`PLACES`, `pretrained`): hosts pass
+   arguments on to timm, which opens the file or address that such a key holds.
+3. No text, under whatever key, reads like a file or an address.
 """
 
 from __future__ import annotations
@@ -26,28 +28,31 @@ from mmsparse.state.card import PACKAGES, Card
 from mmsparse.utils.imports import register_segmentation
 
 TYPE = re.compile(rf'(?:({"|".join(PACKAGES)})\.)?([A-Za-z]\w*)')
-# Modules whose registered types (some 340) only compute. Not among them: what reads files, fetches models by name (multimodal, Hugging Face,
-# VPD) or evaluates text (mmpretrain's torchvision wrappers). What others registered in mmsparse's own tables, the caller has imported.
+# Rule 1: modules whose registered types, some 340, only compute. Not among them: what reads files, fetches models by
+# name (multimodal, Hugging Face, VPD) or evaluates text (mmpretrain's torchvision wrappers). Types in mmsparse's own
+# tables are ours or the caller's, who has imported them.
 HARMLESS = re.compile(
     r'mmpretrain\.models\.(backbones|heads|losses|necks|classifiers\.(image|timm)$|utils\.(?!huggingface|vector_quantizer))'
     r'|mmseg\.models\.(backbones\.(?!vpd)|decode_heads|losses|necks|segmentors\.encoder_decoder|data_preprocessor)'
     r'|(mmpretrain|mmseg)\.datasets\.transforms\.(?!loading)|mmcv\.(cnn|transforms)\.|mmengine\.(model\.|utils\.dl_utils\.parrots_wrapper$)|torch\.nn\.modules\.'
 )
+# Rule 2: entries of MMEngine's config language and scope switch, and words of which one in a key (text_path,
+# backend_args) means a place.
 DIRECTIVES = ('_base_', '_scope_', '_delete_', 'custom_imports')
 PLACES = {'path', 'paths', 'url', 'uri', 'file', 'filename', 'dir', 'root', 'folder', 'checkpoint', 'ckpt', 'prefix', 'args'}
-NAMES = ('type', 'name', 'model_name')  # where a dot belongs to a name
+NAMES = ('type', 'name', 'model_name')  # rule 3: the keys whose texts may hold a dot, as timm's names of weights do
 SHIPPED = re.compile(r'mmsparse://\w+')  # host weights that travel with the package
 LOADERS = ('LoadImageFromFile', 'LoadImage')  # of mmcv and of mmsparse; their backends are refused by their keys
 REMEDY = 'Read the card; if you trust it, write its model into a config of your own and use tools/test.py.'
 
 
 def model_config(card: Card, file: str, host_checkpoint: str | None = None) -> dict:
-    """Return the card's model config, safe to build for evaluation under the card's default scope.
+    """Return the card's model config, safe to build for evaluation under the scope that `scope_of` gives.
 
     Args:
         card: of any origin.
-        file: named in errors.
-        host_checkpoint: the caller's file of host weights, instead of what the card names.
+        file: the card's, named in errors.
+        host_checkpoint: the caller's file of host weights, loaded instead of what the card names.
 
     Raises:
         InputError: something in it may not be built; the text names the place.
@@ -56,7 +61,7 @@ def model_config(card: Card, file: str, host_checkpoint: str | None = None) -> d
     if not isinstance(model, dict):
         _refuse(file, ['received no model config on the card.'])
     preprocessor = model.setdefault('data_preprocessor', deepcopy(card.config.get('data_preprocessor')))
-    for part, key in ((model, 'train_cfg'), (preprocessor, 'batch_augments')):  # Mixup and the like have no use here
+    for part, key in ((model, 'train_cfg'), (preprocessor, 'batch_augments')):  # for training only: Mixup and the like
         if isinstance(part, dict):
             part.pop(key, None)
     weights = [(host, _weights(host, file, host_checkpoint)) for host in (_host(model, path) for path in card.frozen)]
@@ -67,11 +72,11 @@ def model_config(card: Card, file: str, host_checkpoint: str | None = None) -> d
 
 
 def pipeline_config(card: Card, file: str) -> list[dict]:
-    """Return the transforms that the card's test images go through, safe to build with TRANSFORMS under the card's default scope.
+    """Return the transforms that the card's test images go through, safe to build under the scope of `scope_of`.
 
-    What loads annotations is left out. The first step that is among `LOADERS` reads the file; a data set of arrays has none and gets
-    `mmsparse.LoadImage`. Types get their package before their names, so that another default scope finds them too. JSON has made lists of
-    tuples, which transforms tell apart: lists of numbers become tuples again.
+    Steps that load annotations are left out. A data set of arrays has none of the `LOADERS` and gets
+    `mmsparse.LoadImage`. Types get their package before their names, so that they are found under another default
+    scope too. Transforms tell tuples from lists, and JSON made lists of both: lists of numbers become tuples again.
 
     Raises:
         InputError: there are none, or one may not be built.
@@ -86,7 +91,7 @@ def pipeline_config(card: Card, file: str) -> list[dict]:
     for index, step in steps.items():
         _refuse(file, _objections(step, f'test_dataloader.dataset.pipeline[{index}]', 'TRANSFORMS', scope))
     load = [] if any(_bare(step) in LOADERS for step in steps.values()) else [dict(type='mmsparse.LoadImage')]
-    if load and not card.normalisation.get('to_rgb'):  # networks here see RGB: where the card swaps no channels, its data set handed out RGB
+    if load and not card.normalisation.get('to_rgb'):  # networks see RGB: a data set whose channels are not swapped gave RGB
         load[0]['to_rgb'] = True
     return _portable([*load, *steps.values()], scope)
 
@@ -106,20 +111,31 @@ def scope_of(card: Card, file: str) -> str:
 
 
 def refuse_foreign_types(card: Card, file: str, ours: Any) -> None:
-    """Refuse a card whose model names a type outside the packages, unless the config at hand, `ours`, which gets built, names it too."""
+    """Refuse a card whose model names a type outside the packages, unless the config at hand, `ours`, names it too.
+
+    Nothing of the card is built there; but no run of this config wrote it.
+    """
     known = {name for _, name in _types(ours, 'model')}
     named = _types(card.config.get('model'), 'model')
     _refuse(file, (_foreign(place, name) for place, name in named if not TYPE.fullmatch(name) and name not in known))
 
 
 def _refuse(file: str, objections: Iterable[str]) -> None:
-    """Raise the first of them as an InputError."""
+    """Raise the first objection, if there is one, as an InputError."""
     for objection in objections:
         raise InputError(f'{file}: {objection} {REMEDY}')
 
 
 def _objections(node: Any, place: str, kind: str, scope: str, key: str = '') -> Iterator[str]:
-    """Say what in a config may not be built; `kind` is the registry that its types must stand in, `key` the entry under which it stands."""
+    """Say, a sentence each, what in a config breaks the rules.
+
+    Args:
+        node: the config or a part of it.
+        place: of the node, such as model.head.
+        kind: the registry in which types must stand, MODELS or TRANSFORMS.
+        scope: package of types without one.
+        key: of the node, where it stands in a dict.
+    """
     if isinstance(node, list):
         for index, item in enumerate(node):
             yield from _objections(item, f'{place}[{index}]', kind, scope)
@@ -142,6 +158,7 @@ def _objections(node: Any, place: str, kind: str, scope: str, key: str = '') -> 
 
 
 def _objections_to_type(name: Any, place: str, kind: str, scope: str) -> Iterator[str]:
+    """Apply rule 1; arguments as in `_objections`."""
     match = TYPE.fullmatch(name) if isinstance(name, str) else None
     if match is None:
         yield _foreign(place, name)
@@ -157,7 +174,7 @@ def _objections_to_type(name: Any, place: str, kind: str, scope: str) -> Iterato
 
 
 def _registered(kind: str, package: str, name: str) -> Any:
-    """Look a type up in the table alone: `Registry.get` would go on to import what it does not find."""
+    """Return what stands in a package's table, or None; `Registry.get` would try to import what is not there."""
     registry = getattr(import_module(f'{package}.registry'), kind)
     registry.import_from_location()
     if package == 'mmsparse' and name not in registry.module_dict:
@@ -166,7 +183,7 @@ def _registered(kind: str, package: str, name: str) -> Any:
 
 
 def _host(model: dict, path: str) -> dict:
-    """Return the config at a path, an empty one where there is none: then the card's list of frozen models is compared later, with the model."""
+    """Return the config at a path, or an empty one: whether frozen models agree is found out when they are loaded."""
     node: Any = model
     for part in path.split('.'):
         node = node.get(part) if isinstance(node, dict) else None
@@ -174,7 +191,11 @@ def _host(model: dict, path: str) -> dict:
 
 
 def _weights(host: dict, file: str, given: str | None) -> dict:
-    """Take the weights out of a host's config; return the entries that load the caller's file, or what is no file of the card's choice."""
+    """Take what names weights out of a host's config, and return the entries that are safe to put back.
+
+    They name the caller's file; or else weights that are no file of the card's choice: those of a name, random, or
+    shipped with the package.
+    """
     checkpoint, init_cfg = host.pop('checkpoint', None), host.pop('init_cfg', None)
     named = checkpoint or init_cfg
     if given is None and named and not (isinstance(named, str) and SHIPPED.fullmatch(named)):
@@ -183,7 +204,7 @@ def _weights(host: dict, file: str, given: str | None) -> dict:
             'they are compared by fingerprint.'
         )
     entries = dict(checkpoint=checkpoint if given is None else str(given))
-    # A word that open_clip's own list must hold, no place: as harmless as the name of the host.
+    # open_clip looks this word up in a list of its own: as harmless as the name of the host.
     tag = host.pop('pretrained', None) if host.get('type') == 'mmsparse.OpenClipViT' else None
     return entries if tag is None else dict(entries, pretrained=tag)
 
@@ -194,7 +215,7 @@ def _bare(step: Any) -> str:
 
 
 def _portable(node: Any, scope: str) -> Any:
-    """Put packages before types, and make tuples of lists of numbers."""
+    """Return a pipeline with packages before its types and tuples for its lists of numbers."""
     if isinstance(node, Mapping):
         node = {key: _portable(value, scope) for key, value in node.items()}
         name = node.get('type', '.')  # peers look for a loader by its bare name, which every scope finds
