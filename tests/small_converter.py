@@ -5,10 +5,10 @@ from mmengine.config import Config
 from combinations import CLASSES, WIDTH
 from hosts import draw
 from mmsparse.apis.adapted import build_classifier
-from mmsparse.models.hosts.host_weights import digest
+from mmsparse.models.hosts.frozen_model import digest
 from mmsparse.state.card import describe
 from mmsparse.state.files import write_state
-from mmsparse.state.kept import adapter_tensors
+from mmsparse.state.saved_tensors import adapter_tensors
 
 PIXELS = dict(mean=[127.5] * 3, std=[127.5] * 3, to_rgb=True)
 

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from safetensors.torch import load_file, save_file
 
 from mmsparse.engine.runner import SparseRunner
-from mmsparse.models.hosts.host_weights import digest
+from mmsparse.models.hosts.frozen_model import digest
 
 
 def train(config: Path, name: str, **entries) -> SparseRunner:

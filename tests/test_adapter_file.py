@@ -17,7 +17,7 @@ from hosts import build
 from mmsparse import load
 from mmsparse.errors import InputError
 from mmsparse.state.files import newest, read_resume, read_state
-from mmsparse.state.kept import adapter_tensors, fingerprints, unwrapped
+from mmsparse.state.saved_tensors import adapter_tensors, fingerprints, unwrapped
 from small_run import ROOT, write_run
 from small_state import change_card, change_tensors, copy_of, train
 

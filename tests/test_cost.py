@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hosts import DEPTH, HOSTS, WIDTH, build, images_for, timm_host
 from mmsparse.evaluation import account, published_macs, rows_per_layer
-from mmsparse.evaluation.meter import Meter, Place
+from mmsparse.evaluation.mac_meter import Meter, Place
 from mmsparse.models import BaseAdapter, KeepRateSparsifier
 from mmsparse.models.necks.scores import Score
 from mmsparse.tokens import Plan

@@ -14,12 +14,12 @@ from safetensors.torch import load_file, save_file
 
 from hosts import HOSTS, draw, mmpretrain_host, timm_host
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.host_weights import digest, fingerprint
+from mmsparse.models.hosts.frozen_model import digest, fingerprint
 from mmsparse.registry import MODELS
 from mmsparse.state.agreement import full_state_dict
 from mmsparse.state.card import describe
 from mmsparse.state.files import State
-from mmsparse.state.kept import adapter_tensors, fingerprints
+from mmsparse.state.saved_tensors import adapter_tensors, fingerprints
 from weight_files import jax_arrays
 
 LIBRARIES = ('timm', 'mmpretrain', 'open_clip')

@@ -12,7 +12,7 @@ from torch import nn
 
 from hosts import HOSTS, draw, open_clip_host, timm_host
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.host_weights import fingerprint
+from mmsparse.models.hosts.frozen_model import fingerprint
 from mmsparse.models.hosts.weight_files import read_tensors
 from mmsparse.registry import MODELS
 from weight_files import openai_clip, under
@@ -35,7 +35,7 @@ PREFIXES = [
 @pytest.fixture
 def told(monkeypatch):
     lines = []
-    for module in ('checkpoints', 'host_files'):
+    for module in ('checkpoint_contents', 'load_weights'):
         monkeypatch.setattr(f'mmsparse.models.hosts.{module}.print_log', lambda text, logger: lines.append(text))
     return lines
 

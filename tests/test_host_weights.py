@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 
 from hosts import HOSTS, draw, images_for, mmpretrain_host, timm_host
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.host_files import _jax_geometry
-from mmsparse.models.hosts.host_weights import fingerprint
+from mmsparse.models.hosts.frozen_model import fingerprint
+from mmsparse.models.hosts.load_weights import _jax_geometry
 from mmsparse.models.hosts.weight_files import read_weights
 from mmsparse.registry import MODELS
 from weight_files import jax_arrays, save

@@ -13,11 +13,11 @@ import combinations
 from combinations import HOSTS, adapters, classifier, images, loss, pairwise, sparsifiers
 from hosts import draw
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.host_weights import digest
+from mmsparse.models.hosts.frozen_model import digest
 from mmsparse.state.agreement import full_state_dict
 from mmsparse.state.card import describe
 from mmsparse.state.files import read_state, write_state
-from mmsparse.state.kept import adapter_tensors
+from mmsparse.state.saved_tensors import adapter_tensors
 
 ADAPTERS, SPARSIFIERS = adapters(), sparsifiers()
 PAIRWISE = pairwise(HOSTS, ADAPTERS, SPARSIFIERS)

@@ -12,7 +12,7 @@ from combinations import CLASSES, HOSTS, SIDE, WIDTH, images
 from hosts import assert_near
 from mmsparse.convert.merge import merge_adapters
 from mmsparse.errors import InputError
-from mmsparse.state.kept import adapter_tensors
+from mmsparse.state.saved_tensors import adapter_tensors
 from small_converter import write_config
 from small_run import tool
 

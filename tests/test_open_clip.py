@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 import mmsparse
 from hosts import WIDTH, assert_near, build, draw, images_for, open_clip_host
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.host_weights import fingerprint
+from mmsparse.models.hosts.frozen_model import fingerprint
 from mmsparse.registry import MODELS
 from small_run import write_run
 from small_state import change_card, copy_of, train

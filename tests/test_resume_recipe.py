@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from mmsparse.errors import InputError
 from mmsparse.state import files, folder
 from mmsparse.state.files import read_state
-from mmsparse.state.kept import adapter_tensors
+from mmsparse.state.saved_tensors import adapter_tensors
 from small_run import write_images, write_run
 from small_state import copy_of, train
 

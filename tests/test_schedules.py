@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
-from mmsparse.engine.rates import ahead, rates
+from mmsparse.engine.learning_rates import ahead, rates
 from mmsparse.engine.runner import SparseRunner
 from mmsparse.errors import InputError
 from small_run import ROOT, write_run

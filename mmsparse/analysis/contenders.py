@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from mmsparse.config.check import check_config
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.host_weights import seeded
+from mmsparse.models.hosts.frozen_model import seeded
 from mmsparse.registry import MODELS
 
 

@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from mmsparse.evaluation.scopes import backbones
+from mmsparse.evaluation.mac_scopes import backbones
 from mmsparse.models.necks.dyt import DyTDispatcher
 
 

@@ -15,8 +15,8 @@ from torch import nn
 from mmsparse.analysis.photos import batches, photographs
 from mmsparse.engine.shape_check import check_shapes
 from mmsparse.errors import InputError
-from mmsparse.evaluation.account import Account, account
-from mmsparse.evaluation.scopes import backbones
+from mmsparse.evaluation.cost_by_layer import Account, account
+from mmsparse.evaluation.mac_scopes import backbones
 from mmsparse.state.agreement import full_state_dict
 from mmsparse.state.files import read_state
 

@@ -9,7 +9,7 @@ from mmengine.config import ConfigDict
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from mmsparse.apis.peers import equip
+from mmsparse.apis.openmmlab import equip
 from mmsparse.apis.predict import Predictor
 from mmsparse.errors import in_words
 from mmsparse.state.agreement import full_state_dict

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from mmsparse.apis.reader import Reader
+from mmsparse.apis.picture_reader import Reader
 from mmsparse.datasets.image_files import images_at
 from mmsparse.errors import InputError
 from mmsparse.state.trust import pipeline_config, scope_of

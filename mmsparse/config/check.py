@@ -10,7 +10,7 @@ from mmengine.utils import get_object_from_string
 from mmsparse.config.rules import contradictions
 from mmsparse.config.slots import KINDS, LOOP, PLAIN, TOP, Slot, below
 from mmsparse.errors import InputError, refuse
-from mmsparse.models.backbones.lost_losses import refuse_lost_losses
+from mmsparse.models.backbones.uncollected_losses import refuse_lost_losses
 from mmsparse.utils.hints import check_arguments, find_type, takes
 
 

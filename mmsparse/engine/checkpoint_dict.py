@@ -10,8 +10,8 @@ from mmsparse.errors import InputError
 from mmsparse.state.agreement import full_state_dict, other_settings
 from mmsparse.state.card import plain
 from mmsparse.state.files import read_resume, read_state
-from mmsparse.state.kept import unwrapped
 from mmsparse.state.pack import pack
+from mmsparse.state.saved_tensors import unwrapped
 
 
 def of_run(runner, meta: dict, optimizer: bool, schedules: bool) -> dict:

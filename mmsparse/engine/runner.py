@@ -20,14 +20,14 @@ from mmsparse.engine.random_state import set_random_state
 from mmsparse.engine.recipe import load_optimizer, load_schedules
 from mmsparse.engine.shape_check import check_shapes
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.host_weights import digest
+from mmsparse.models.hosts.frozen_model import digest
 from mmsparse.models.hosts.weight_files import read_weights
 from mmsparse.registry import RUNNERS
 from mmsparse.state.card import describe
 from mmsparse.state.files import is_state, newest, write_state
 from mmsparse.state.folder import tidy, writing_to
-from mmsparse.state.kept import adapter_tensors, unwrapped
 from mmsparse.state.plain_weights import whole_model
+from mmsparse.state.saved_tensors import adapter_tensors, unwrapped
 from mmsparse.utils.terminal import quieten
 
 

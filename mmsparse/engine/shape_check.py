@@ -9,7 +9,7 @@ from torch import nn
 
 from mmsparse.errors import InputError
 from mmsparse.models.backbones import SparseViT
-from mmsparse.state.kept import unwrapped
+from mmsparse.state.saved_tensors import unwrapped
 
 
 def check_shapes(model: nn.Module) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from mmsparse.evaluation.account import run
-from mmsparse.evaluation.scopes import OUTSIDE, PROBE, backbones, counting
-from mmsparse.evaluation.watch import tokens_per_layer
+from mmsparse.evaluation.cost_by_layer import run
+from mmsparse.evaluation.mac_scopes import OUTSIDE, PROBE, backbones, counting
+from mmsparse.evaluation.token_watch import tokens_per_layer
 
 
 def published_macs(model: nn.Module, images: Tensor, dense: bool = False) -> int:

@@ -10,9 +10,9 @@ from typing import Any
 from torch import nn
 
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.host_weights import tensor_differences
+from mmsparse.models.hosts.frozen_model import tensor_differences
 from mmsparse.state.files import State
-from mmsparse.state.kept import adapter_tensors, frozen_models, normalisation
+from mmsparse.state.saved_tensors import adapter_tensors, frozen_models, normalisation
 from mmsparse.state.trust import refuse_foreign_types
 
 ABSENT = 'absent'  # what stands for an entry that one of two configs lacks

@@ -15,7 +15,7 @@ from torch import nn
 from typing_extensions import TypedDict
 
 from mmsparse.errors import InputError
-from mmsparse.state.kept import fingerprints, normalisation
+from mmsparse.state.saved_tensors import fingerprints, normalisation
 from mmsparse.state.schema import validated
 
 SCHEMA = 1

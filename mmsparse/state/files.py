@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from mmsparse.errors import InputError, in_words
-from mmsparse.models.hosts.host_weights import digest
+from mmsparse.models.hosts.frozen_model import digest
 from mmsparse.models.hosts.weight_files import read_tensors
 from mmsparse.state.card import SCHEMA, Card, read_card
 from mmsparse.state.folder import CARD, RESUME, RESUME_TENSORS, TENSORS, states, whole

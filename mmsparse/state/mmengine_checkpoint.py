@@ -13,7 +13,7 @@ from typing import Any
 from mmengine.runner.checkpoint import CheckpointLoader, load_from_local
 
 from mmsparse.datasets.palette import dataset_meta
-from mmsparse.models.hosts.host_weights import KEY
+from mmsparse.models.hosts.frozen_model import KEY
 from mmsparse.state.files import is_state, read_state
 
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from mmsparse.evaluation.watch import tokens_per_layer
+from mmsparse.evaluation.token_watch import tokens_per_layer
 from mmsparse.models.backbones import SparseViT
 from mmsparse.structures.tokens import Tokens
 

@@ -34,8 +34,8 @@ if __name__ == '__main__':
 from mmsparse.analysis.from_config import Counted, count_config
 from mmsparse.config.check import check_config
 from mmsparse.config.read import read_config
-from mmsparse.evaluation.account import Account, Cost
-from mmsparse.evaluation.scopes import PARTS
+from mmsparse.evaluation.cost_by_layer import Account, Cost
+from mmsparse.evaluation.mac_scopes import PARTS
 from mmsparse.visualization.tables import Table, print_tables, writable
 
 FIGURES = ('published', 'executed', 'flops')

@@ -45,8 +45,8 @@ from mmsparse.analysis.from_config import build
 from mmsparse.analysis.memory import held, nbytes, transient_peak
 from mmsparse.analysis.timing import interleave, speedup
 from mmsparse.config.read import read_config
-from mmsparse.evaluation.account import Account, account
-from mmsparse.evaluation.scopes import backbones
+from mmsparse.evaluation.cost_by_layer import Account, account
+from mmsparse.evaluation.mac_scopes import backbones
 from mmsparse.models.necks.dyt import DyTDispatcher
 from mmsparse.visualization.tables import Table, print_tables, read_csv, writable
 

@@ -31,7 +31,7 @@ from safetensors.torch import save_file
 from mmsparse.apis.adapted import adapted
 from mmsparse.config.read import read_config
 from mmsparse.convert.merge import merge_adapters
-from mmsparse.state.kept import normalisation
+from mmsparse.state.saved_tensors import normalisation
 
 SUFFIXES = ('.safetensors', '.pth')
 

@@ -29,11 +29,11 @@ if __name__ == '__main__':
 from mmsparse.apis.adapted import build_classifier
 from mmsparse.config.read import read_config
 from mmsparse.convert.peft_format import from_peft
-from mmsparse.models.hosts.host_weights import digest
+from mmsparse.models.hosts.frozen_model import digest
 from mmsparse.models.hosts.weight_files import read_tensors
 from mmsparse.state.card import describe
 from mmsparse.state.files import write_state
-from mmsparse.state.kept import adapter_tensors
+from mmsparse.state.saved_tensors import adapter_tensors
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from torch.nn import ModuleList
 from mmsparse.engine.data_check import item_faults, label_faults, label_map_faults, name_faults, score_faults
 from mmsparse.errors import refuse
 from mmsparse.registry import HOOKS
-from mmsparse.state.kept import unwrapped
+from mmsparse.state.saved_tensors import unwrapped
 
 
 @HOOKS.register_module()

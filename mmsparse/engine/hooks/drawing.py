@@ -11,7 +11,7 @@ from mmengine.structures import PixelData
 
 from mmsparse.errors import InputError
 from mmsparse.registry import HOOKS
-from mmsparse.state.kept import unwrapped
+from mmsparse.state.saved_tensors import unwrapped
 
 SHORT_SIDE = 256  # pixels; smaller pictures are drawn larger by a whole factor
 

@@ -14,17 +14,17 @@ from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop
 
+from mmsparse.engine.learning_rates import rates
 from mmsparse.engine.precision import running
-from mmsparse.engine.rates import rates
 from mmsparse.evaluation import published_macs, rows_per_layer
-from mmsparse.evaluation.scopes import counting
-from mmsparse.evaluation.watch import rows_taken
+from mmsparse.evaluation.mac_scopes import counting
+from mmsparse.evaluation.token_watch import rows_taken
 from mmsparse.models.backbones import SparseViT
 from mmsparse.models.hosts.pixels import warning
 from mmsparse.models.necks.tome import ToMe
 from mmsparse.registry import HOOKS
 from mmsparse.state.folder import CARD, TENSORS
-from mmsparse.state.kept import unwrapped
+from mmsparse.state.saved_tensors import unwrapped
 from mmsparse.utils.terminal import command, figure, figures, near, screens, show
 
 SHARED = (TENSORS, CARD)  # of a state; the rest is for --resume

@@ -7,8 +7,8 @@ import inspect
 import torch
 
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.host_files import load_mmpretrain
-from mmsparse.models.hosts.host_weights import seeded, sketching
+from mmsparse.models.hosts.frozen_model import seeded, sketching
+from mmsparse.models.hosts.load_weights import load_mmpretrain
 from mmsparse.models.hosts.position_tables import checked_grid
 from mmsparse.models.hosts.views.base import View, resolve
 from mmsparse.models.hosts.weight_files import checked

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import torch
 
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.checkpoints import rooted
-from mmsparse.models.hosts.host_files import BESIDE, TIMM_ROOTS
+from mmsparse.models.hosts.checkpoint_contents import rooted
+from mmsparse.models.hosts.load_weights import BESIDE, TIMM_ROOTS
 from mmsparse.models.hosts.pixels import Pixels, timm_pixels
 from mmsparse.models.hosts.views.base import View
 from mmsparse.models.hosts.weight_files import KINDS, SHIPPED, read_tensors, shipped

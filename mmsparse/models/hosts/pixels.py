@@ -12,7 +12,7 @@ from typing import NamedTuple
 from torch import nn
 
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.checkpoints import Rooted
+from mmsparse.models.hosts.checkpoint_contents import Rooted
 from mmsparse.models.hosts.weight_files import SHIPPED, shipped
 
 MARKS = {'input_resolution', 'context_length', 'vocab_size'}  # in OpenAI's own archives of CLIP alone

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.checkpoints import network, unpickled
+from mmsparse.models.hosts.checkpoint_contents import network, unpickled
 
 SHIPPED = 'mmsparse://'
 HASHED = re.compile(r'-(?!20\d{6}\.)[0-9a-f]{8,}\.')  # a name that torch.hub and OpenMMLab give to one file only

@@ -1,1 +1,1 @@
-"""Token sparsifiers: what leaves the stream. One file, one paper."""
+"""Token sparsifiers, which act between a block's branches (mmpretrain's necks come behind the backbone). One file, one paper."""

@@ -6,7 +6,7 @@ from mmengine.runner import BaseLoop
 from mmsparse.engine.data_check import check_label_maps
 from mmsparse.errors import InputError
 from mmsparse.registry import HOOKS
-from mmsparse.state.kept import unwrapped
+from mmsparse.state.saved_tensors import unwrapped
 
 
 @HOOKS.register_module()

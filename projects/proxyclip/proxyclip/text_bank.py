@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.checkpoints import rooted
-from mmsparse.models.hosts.host_weights import seeded
+from mmsparse.models.hosts.checkpoint_contents import rooted
+from mmsparse.models.hosts.frozen_model import seeded
 from mmsparse.models.hosts.hubs import pretrained_open_clip
 from mmsparse.models.hosts.weight_files import checked, read_weights
 

@@ -7,9 +7,9 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.host_files import load_timm
-from mmsparse.models.hosts.host_weights import FrozenModel, seeded
+from mmsparse.models.hosts.frozen_model import FrozenModel, seeded
 from mmsparse.models.hosts.hubs import as_promised, pretrained_timm
+from mmsparse.models.hosts.load_weights import load_timm
 from mmsparse.models.hosts.pixels import timm_pixels
 from mmsparse.models.hosts.position_tables import checked_grid
 from mmsparse.models.hosts.weight_files import checked

@@ -11,7 +11,7 @@ from mmengine.registry import DefaultScope
 
 from mmsparse.config.check import check_config
 from mmsparse.registry import MODELS
-from mmsparse.state.kept import frozen_models
+from mmsparse.state.saved_tensors import frozen_models
 from projects.proxyclip.proxyclip.cost import traced, window_cost
 
 ROOT = Path(__file__).parents[3]

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 import plain
 from hosts import timm_host
 from mmsparse.errors import InputError
-from mmsparse.evaluation.watch import tokens_per_layer
+from mmsparse.evaluation.token_watch import tokens_per_layer
 from mmsparse.models.backbones.encoder import exchanged
 from mmsparse.registry import MODELS
 from small_proxyclip import build, dino_host, images
@@ -234,7 +234,7 @@ def test_transposed_images_give_transposed_features():
 
 
 def test_the_state_of_a_training_free_model_is_empty():
-    from mmsparse.state.kept import adapter_tensors, frozen_models
+    from mmsparse.state.saved_tensors import adapter_tensors, frozen_models
 
     model = build()
     assert not adapter_tensors(model)

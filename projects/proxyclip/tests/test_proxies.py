@@ -8,7 +8,7 @@ import projects.proxyclip.proxyclip  # noqa: F401  (registers its parts)
 from hosts import draw
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
-from mmsparse.state.kept import fingerprints
+from mmsparse.state.saved_tensors import fingerprints
 
 SMALL = dict(checkpoint=False, patch_size=8, embed_dim=48, depth=2, num_heads=3)
 SAM = SMALL | dict(name='samvit_base_patch16', img_size=64, window_size=4, neck_chans=16, use_rel_pos=False)

@@ -8,7 +8,7 @@ from mmseg.structures import SegDataSample
 from safetensors.torch import load_file
 
 from mmsparse.cli.launch import build_runner
-from mmsparse.state.kept import adapter_tensors
+from mmsparse.state.saved_tensors import adapter_tensors
 from small_proxyclip import build, config, images
 from stand_ins import CONFIGS, stand_in
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mmsparse.errors import InputError
 from mmsparse.models.hosts.pixels import Pixels
-from mmsparse.models.hosts.views.parts import QKV, Parts, qualified
+from mmsparse.models.hosts.views.host_parts import QKV, Parts, qualified
 from mmsparse.models.hosts.views.projections import fused_qkv, split_heads
 from mmsparse.structures.tokens import Tokens
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmsparse.errors import InputError
+from mmsparse.models.hosts.views.host_parts import QKV
 from mmsparse.models.hosts.views.operators import Operator, SideBySide
-from mmsparse.models.hosts.views.parts import QKV
 from mmsparse.models.hosts.views.projections import fused_qkv
 from mmsparse.models.hosts.views.timm_parts import FFN, TimmParts
 from mmsparse.structures.tokens import Tokens

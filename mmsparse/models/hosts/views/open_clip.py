@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.host_files import load_open_clip
-from mmsparse.models.hosts.host_weights import seeded, sketching
+from mmsparse.models.hosts.frozen_model import seeded, sketching
 from mmsparse.models.hosts.hubs import pretrained_open_clip
+from mmsparse.models.hosts.load_weights import load_open_clip
 from mmsparse.models.hosts.pixels import open_clip_pixels
 from mmsparse.models.hosts.position_tables import checked_grid, resampled
 from mmsparse.models.hosts.views.base import View, mean_of_patches
-from mmsparse.models.hosts.views.parts import qualified
+from mmsparse.models.hosts.views.host_parts import qualified
 from mmsparse.models.hosts.views.projections import packed_qkv
 from mmsparse.models.hosts.weight_files import checked
 from mmsparse.registry import MODELS

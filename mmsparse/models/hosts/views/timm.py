@@ -9,9 +9,9 @@ from difflib import get_close_matches
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.host_files import load_timm
-from mmsparse.models.hosts.host_weights import seeded, sketching
+from mmsparse.models.hosts.frozen_model import seeded, sketching
 from mmsparse.models.hosts.hubs import as_promised, pretrained_timm
+from mmsparse.models.hosts.load_weights import load_timm
 from mmsparse.models.hosts.pixels import timm_pixels
 from mmsparse.models.hosts.position_tables import checked_grid
 from mmsparse.models.hosts.views.base import View, resolve

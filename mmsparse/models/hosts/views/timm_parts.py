@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from mmsparse.errors import InputError
 from mmsparse.models.hosts.views.base import View, mean_of_patches
+from mmsparse.models.hosts.views.host_parts import qualified
 from mmsparse.models.hosts.views.operators import Operator, SideBySide
-from mmsparse.models.hosts.views.parts import qualified
 from mmsparse.structures.tokens import Tokens
 
 IDENTITY = 'torch.nn.modules.linear.Identity'

@@ -9,8 +9,8 @@ from statistics import mean
 import torch
 from torch import Tensor, nn
 
-from mmsparse.evaluation.meter import Count, Meter, Place
-from mmsparse.evaluation.scopes import OUTSIDE, PARTS, PROBE, backbones, counting, metered
+from mmsparse.evaluation.mac_meter import Count, Meter, Place
+from mmsparse.evaluation.mac_scopes import OUTSIDE, PARTS, PROBE, backbones, counting, metered
 
 
 @dataclass(frozen=True)

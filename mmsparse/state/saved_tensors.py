@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from mmsparse.models.hosts.host_weights import FrozenModel
+from mmsparse.models.hosts.frozen_model import FrozenModel
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mmsparse.evaluation.meter import Meter, Place
+from mmsparse.evaluation.mac_meter import Meter, Place
 from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.backbones import SparseViT
 from mmsparse.models.backbones.encoder import exchanged

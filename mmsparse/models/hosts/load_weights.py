@@ -18,7 +18,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.checkpoints import Rooted, rooted, tell
+from mmsparse.models.hosts.checkpoint_contents import Rooted, rooted, tell
 from mmsparse.models.hosts.pixels import (
     quick_gelu,
     refuse_other_mmpretrain_activation,
