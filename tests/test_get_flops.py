@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mmsparse.analysis.from_config import build, count_config
+from mmsparse.analysis.from_config import build_from_config, count_config
 from mmsparse.config.read import read_config
 from mmsparse.errors import InputError
 from mmsparse.evaluation import published_macs
@@ -42,7 +42,7 @@ def test_the_files_hold_what_the_terminal_shows(run, tmp_path):
     document, lines = json.loads((tmp_path / 'a.json').read_text()), read_csv(tmp_path / 'a.csv', ['layer', 'part', 'published'])
     assert status == 0 and f'{document["published"]:,}' in text and 'random, none were loaded' in text
     assert document['batch'] == 3 and document['shape'] == [32, 32] and document['uncounted'] == []
-    model = build(read_config(config))
+    model = build_from_config(read_config(config))
     assert document['published'] == published_macs(model, torch.zeros(3, 3, 32, 32))
     assert document['parameters']['total'] == sum(p.numel() for p in model.parameters())
     assert document['parameters']['trainable_without_head'] == sum(p.numel() for p in model.backbone.parameters() if p.requires_grad)

@@ -41,7 +41,7 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 
-from mmsparse.analysis.trials import Ledger, read, spread, trial, trial_config
+from mmsparse.analysis.trials import Ledger, config_copy, spread, trial, trial_config
 from mmsparse.registry import DATASETS
 
 ROWS = {
@@ -55,7 +55,7 @@ COLUMNS = ('accuracy', 'trainable', 'gflops', 'train img/s', 'test img/s')
 
 def variants() -> dict[str, Config]:
     """Return each row's config."""
-    rows = {name: read(f'mmsparse::sparsify/tiny_{stem}_digits.py') for name, stem in ROWS.items()}
+    rows = {name: config_copy(f'mmsparse::sparsify/tiny_{stem}_digits.py') for name, stem in ROWS.items()}
     ours = rows['Sparse-Tuning']
     only_x, random_host = deepcopy(ours), deepcopy(ours)
     only_x.model.backbone.adapter.inputs = ('x',)
@@ -100,7 +100,7 @@ def main() -> None:
     args = parse_args()
     work_dir = args.work_dir / args.data
     work_dir.mkdir(parents=True, exist_ok=True)
-    base = read(SMALL[args.data])
+    base = config_copy(SMALL[args.data])
     rows = variants()
     if not args.random_host:
         rows.pop('Sparse-Tuning, random host')

@@ -50,7 +50,7 @@ def answer_all(files: list[Path], model, args, out: Path | None) -> int:
     from rich.progress import track
 
     from mmsparse.errors import InputError
-    from mmsparse.visualization.label_map import draw
+    from mmsparse.visualization.label_map import draw_labels
 
     found, broken, predict = {}, 0, model.predict
     stream = zip(files, predict.stream(files, topk=args.topk), strict=True)
@@ -71,7 +71,7 @@ def answer_all(files: list[Path], model, args, out: Path | None) -> int:
             else:
                 found[str(file)] = {name: area / answer.label_hw.size for name, area in answer.areas.items()}
                 best = [item for item in sorted(found[str(file)].items(), key=lambda item: -item[1])[: args.topk] if item[1]]
-                draw(np.asarray(predict.picture(file)), answer.label_hw, answer.names).save(out / f'{picture}.png')
+                draw_labels(np.asarray(predict.picture(file)), answer.label_hw, answer.names).save(out / f'{picture}.png')
                 Image.fromarray(answer.label_hw.astype(np.uint16)).save(out / f'{picture}_labels.png')
             print(f'{file}: ' + ', '.join(f'{name} {part:.1%}' for name, part in best))
     finally:  # also after Ctrl-C

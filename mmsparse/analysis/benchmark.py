@@ -17,7 +17,7 @@ from mmsparse.analysis.contenders import Contender
 from mmsparse.analysis.fixed_rate import hold_rate
 from mmsparse.analysis.memory import held, nbytes, saved_bytes, transient_peak
 from mmsparse.analysis.timing import Spread, interleave, speedup
-from mmsparse.engine.precision import Precision, check
+from mmsparse.engine.precision import Precision, long_name
 from mmsparse.errors import InputError
 
 DEFAULT_SIZE = (224, 224)
@@ -47,7 +47,7 @@ class Setting:
         return f'{self.phase}, batch {self.batch}, {self.device}, {self.precision}, {self.mode}'
 
     def cast(self) -> AbstractContextManager:
-        return Precision(check(self.precision, self.device), self.device).cast()
+        return Precision(long_name(self.precision, self.device), self.device).cast()
 
 
 @dataclass(frozen=True)

@@ -56,13 +56,13 @@ def count_config(
     """
     if batch < 1:
         raise InputError(f'--batch: received {batch}, expected a number of images of at least 1.')
-    model = build(cfg, 'meta')
+    model = build_from_config(cfg, 'meta')
     size = _size(model, shape)
     if any(size != _built_for(backbone) and not backbone.view.any_size for backbone in backbones(model)):
         cfg = deepcopy(cfg)
         for host in _hosts(cfg.model):
             host['img_size'] = list(size)
-        model = build(cfg, 'meta')
+        model = build_from_config(cfg, 'meta')
     deciders = sorted({type(part).__name__ for backbone in backbones(model) for part in backbone.sparsifiers if part.by_image})
     if not deciders:
         if images or adapter:
@@ -77,7 +77,7 @@ def count_config(
     return Counted(account(model, batches(pictures, size, batch, model)), size, remarks)
 
 
-def build(cfg: Config, device: str = 'cpu', weights: bool = False) -> nn.Module:
+def build_from_config(cfg: Config, device: str = 'cpu', weights: bool = False) -> nn.Module:
     """Build a config's model in evaluation mode.
 
     Args:
@@ -103,13 +103,13 @@ def build(cfg: Config, device: str = 'cpu', weights: bool = False) -> nn.Module:
 def _with_weights(cfg: Config, adapter: str | Path | None, deciders: str) -> tuple[nn.Module, str]:
     if adapter is not None:
         state = read_state(adapter)
-        model = build(cfg, weights=True)
+        model = build_from_config(cfg, weights=True)
         model.load_state_dict(full_state_dict(model, state))
         return model, f'Weights: {state.path} on its host.'
     try:
-        model = build(cfg, weights=True)
+        model = build_from_config(cfg, weights=True)
     except InputError as error:
-        return build(cfg), (
+        return build_from_config(cfg), (
             f'Host weights: random (seed 0), because those of the config cannot be used: {error} '
             f'{deciders} decides by image, with other weights otherwise.'
         )

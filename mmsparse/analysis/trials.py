@@ -44,7 +44,7 @@ def _parsed(path: str) -> Config:
     return read_config(path)
 
 
-def read(path: str | Path) -> Config:
+def config_copy(path: str | Path) -> Config:
     """Read a config, a copy each time: in a comparison parsing it once per run takes longer than copying."""
     return deepcopy(_parsed(str(path)))
 

@@ -53,7 +53,7 @@ def choose(asked: str = 'auto', device: str | None = None) -> Precision:
         InputError: no such format, or float16 on a CPU.
     """
     device = device or get_device()
-    asked = check(asked, device)
+    asked = long_name(asked, device)
     if asked in ('float32', 'float16'):
         return Precision(asked, device, 'as asked')
     if device == 'cpu':
@@ -71,7 +71,7 @@ def choose(asked: str = 'auto', device: str | None = None) -> Precision:
     return Precision('bfloat16', device, 'as asked')
 
 
-def check(asked: str, device: str) -> str:
+def long_name(asked: str, device: str) -> str:
     """Return the long name of a number format.
 
     Raises:
@@ -106,7 +106,7 @@ def set_precision(cfg: Config, asked: str) -> None:
     kind = str(wrapper.get('type', 'OptimWrapper')).rpartition('.')[2]
     if kind not in ('OptimWrapper', 'AmpOptimWrapper', 'AutocastOptimWrapper') or 'optimizer' not in wrapper:
         raise InputError(f'--precision: optim_wrapper of this config ({kind}) sets its own precision. Change it in the config.')
-    name = check(asked, get_device())
+    name = long_name(asked, get_device())
     wrapper.update(type='mmsparse.AutocastOptimWrapper', dtype=choose(name).name if name == 'half' else name)
 
 
@@ -121,7 +121,7 @@ def check_wrapper(wrapper: Mapping | OptimWrapper) -> None:
     for one in (wrapper, *(value for value in wrapper.values() if isinstance(value, Mapping))):  # several models have one each
         kind = str(one.get('type')).rpartition('.')[2]
         if kind == 'AutocastOptimWrapper':
-            check(one.get('dtype', 'auto'), get_device())
+            long_name(one.get('dtype', 'auto'), get_device())
         elif kind == 'AmpOptimWrapper' and get_device() == 'cpu':
             raise InputError("optim_wrapper: AmpOptimWrapper needs a GPU, and there is none. Use type='mmsparse.AutocastOptimWrapper'.")
 

@@ -24,7 +24,7 @@ def shares(label_hw: np.ndarray, classes: int) -> list[float]:
     return (np.bincount(label_hw.ravel(), minlength=classes) / label_hw.size).tolist()
 
 
-def draw(picture_hw3: np.ndarray, label_hw: np.ndarray, names: Sequence[str]) -> Image.Image:
+def draw_labels(picture_hw3: np.ndarray, label_hw: np.ndarray, names: Sequence[str]) -> Image.Image:
     """Return the overlay with a legend at its right: the classes that occur and their shares, largest first."""
     parts = shares(label_hw, len(names))
     order = [index for index in np.argsort(parts)[::-1].tolist() if parts[index] > 0]

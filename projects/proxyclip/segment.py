@@ -34,7 +34,7 @@ from mmsparse.datasets.image_files import images_at
 from mmsparse.datasets.load_image import LoadImage
 from mmsparse.errors import InputError
 from mmsparse.utils.value_checks import check_device, writable_folder
-from mmsparse.visualization.label_map import draw, overlay, shares
+from mmsparse.visualization.label_map import draw_labels, overlay, shares
 from projects.proxyclip.proxyclip.segmenter import Segmenter
 
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v')
@@ -68,7 +68,7 @@ def segment_images(files: list[Path], segmenter: Segmenter, out: Path) -> dict:
     load, found = LoadImage(), {}
     for number, file in enumerate(track(files, 'segmenting', transient=True)):
         answer = segmenter(load(dict(img_path=str(file)))['img'])
-        draw(answer.picture_hw3, answer.label_hw, segmenter.classes).save(out / f'{number:04d}_{file.stem}.png')
+        draw_labels(answer.picture_hw3, answer.label_hw, segmenter.classes).save(out / f'{number:04d}_{file.stem}.png')
         Image.fromarray(answer.label_hw.astype(np.uint16)).save(out / f'{number:04d}_{file.stem}_labels.png')
         found[str(file)] = dict(zip(segmenter.classes, shares(answer.label_hw, len(segmenter.classes))))
     return found
@@ -87,7 +87,7 @@ def segment_video(file: Path, segmenter: Segmenter, out: Path, every: int) -> di
             answer = segmenter(frame)
             write(overlay(answer.picture_hw3, answer.label_hw, len(segmenter.classes)))
             found[f'{file}, frame {index}'] = dict(zip(segmenter.classes, shares(answer.label_hw, len(segmenter.classes))))
-    draw(answer.picture_hw3, answer.label_hw, segmenter.classes).save(out / f'{file.stem}_last.png')  # with the legend
+    draw_labels(answer.picture_hw3, answer.label_hw, segmenter.classes).save(out / f'{file.stem}_last.png')  # with the legend
     return found
 
 

@@ -40,7 +40,7 @@ if __name__ == '__main__':
 from mmengine.config import Config
 from scipy.stats import ttest_rel
 
-from mmsparse.analysis.trials import Ledger, read, trial_config
+from mmsparse.analysis.trials import Ledger, config_copy, trial_config
 from mmsparse.visualization.tables import Table, write_between
 
 SOME = list(range(0, 300, 3))  # of 300 photographs in an order of classes, or of the first digits
@@ -82,7 +82,7 @@ def sparsifier(kind: str, keep: float) -> dict:
 def configs(keep: float) -> Iterator[tuple[str, Config]]:
     """Give each row with its config."""
     for name, path in ROWS.items():
-        cfg = read(path)
+        cfg = config_copy(path)
         part = cfg.model.backbone.sparsifier
         part.update(sparsifier(part.type, keep))
         yield name, cfg
@@ -98,12 +98,12 @@ def planned(args: argparse.Namespace) -> Iterator[tuple[str, tuple[str, str], in
         for data in args.data:
             for keep in args.keep:
                 for name, cfg in configs(keep):
-                    yield f'{data}, keep {keep}', (name, ''), seed, config(cfg, read(SMALL[data]), seed)
+                    yield f'{data}, keep {keep}', (name, ''), seed, config(cfg, config_copy(SMALL[data]), seed)
         for data in args.variants:
             for variant, changes in VARIANTS.items():
                 for name, cfg in configs(KEEP[0]):
                     if name in (REFERENCE, RIVAL):
-                        sized = read(SMALL[data])
+                        sized = config_copy(SMALL[data])
                         for changed in (cfg, sized):
                             changed.merge_from_dict(changes)
                         yield f'{data}, keep {KEEP[0]}, variants', (name, variant), seed, config(cfg, sized, seed)

@@ -37,7 +37,7 @@ if __name__ == '__main__':
     parse_args()  # --help and mistakes are answered here, before seconds of imports
 
 from mmsparse.analysis.results import Result, write_results
-from mmsparse.analysis.trials import Ledger, read, spread, trial_config
+from mmsparse.analysis.trials import Ledger, config_copy, spread, trial_config
 from mmsparse.engine.hooks.start_card import stages
 from mmsparse.visualization.tables import Table, write_between
 
@@ -51,7 +51,7 @@ def collect(args: argparse.Namespace) -> dict[str, dict[str, list[dict]]]:
     for seed in range(args.seeds):
         for data in args.data:
             for path in args.configs:
-                cfg = trial_config(read(path), read(SMALL[data]), seed, args.ledger.parent, args.precision)
+                cfg = trial_config(config_copy(path), config_copy(SMALL[data]), seed, args.ledger.parent, args.precision)
                 known = ledger.find(cfg)
                 if known is None and not args.show:
                     print(f'{time.strftime("%H:%M")} {data}, seed {seed}: {path.stem} ...', flush=True)

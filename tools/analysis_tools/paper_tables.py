@@ -41,7 +41,7 @@ import yaml
 from mmengine.config import Config
 
 from mmsparse.analysis.fixed_rate import hold_rate
-from mmsparse.analysis.from_config import build
+from mmsparse.analysis.from_config import build_from_config
 from mmsparse.analysis.memory import held, nbytes, transient_peak
 from mmsparse.analysis.timing import interleave, speedup
 from mmsparse.config.read import read_config
@@ -126,7 +126,7 @@ def measured(row: dict, batch: int) -> tuple[float, float] | None:
 
 @cache
 def _measured(spec: str, batch: int) -> tuple[float, float]:
-    own, dense = (build(config_of(dict(json.loads(spec), **change))) for change in ({}, dict(adapter=None, sparsifier=None)))
+    own, dense = (build_from_config(config_of(dict(json.loads(spec), **change))) for change in ({}, dict(adapter=None, sparsifier=None)))
     view = own.backbone.view
     images = torch.randn(batch, 3, *view.image_size)
     hold_rate(own, images)
@@ -153,7 +153,7 @@ def counted(spec: dict) -> Counted:
 @cache
 def _counted(spec: str) -> Counted:
     cfg = config_of(json.loads(spec))
-    model = build(cfg, 'meta')
+    model = build_from_config(cfg, 'meta')
     (backbone,) = backbones(model)
     dispatchers = [part for part in backbone.sparsifiers if isinstance(part, DyTDispatcher)]
     for part in dispatchers:
@@ -176,7 +176,7 @@ def config_of(spec: dict) -> Config:
 
 def trainable(spec: dict) -> int:
     """Return the parameters of one network that train, without the head."""
-    (backbone,) = backbones(build(config_of(spec), 'meta'))
+    (backbone,) = backbones(build_from_config(config_of(spec), 'meta'))
     return sum(p.numel() for p in backbone.parameters() if p.requires_grad)
 
 

@@ -52,7 +52,7 @@ class CardHook(Hook):
             show(
                 runner.logger,
                 'To be trained',
-                {**describe_start(model), 'data': data(runner), **self.notes, 'recipe': recipe(runner), 'rate': rates(runner)},
+                {**describe_start(model), 'data': data_row(runner), **self.notes, 'recipe': recipe_row(runner), 'rate': rates(runner)},
             )
 
     def after_val_epoch(self, runner, metrics=None) -> None:
@@ -141,7 +141,7 @@ def stages(start: int, rows: Sequence[int]) -> str:
     return f'{start}{"".join(changes)}'
 
 
-def data(runner) -> str:
+def data_row(runner) -> str:
     """Return the classes and the numbers of images."""
     dataset = runner.train_dataloader.dataset
     classes = getattr(dataset, 'metainfo', {}).get('classes')
@@ -150,7 +150,7 @@ def data(runner) -> str:
     return f'{type(dataset).__name__}: {named}{len(dataset):,} images for training{held_out}'
 
 
-def recipe(runner) -> str:
+def recipe_row(runner) -> str:
     """Return optimiser, learning rate before its schedule, length, batch and precision."""
     wrapper = runner.optim_wrapper
     if isinstance(wrapper, OptimWrapperDict):

@@ -18,7 +18,7 @@ from mmsparse.structures.tokens import Plan, Tokens, present, rows_of
 from mmsparse.utils.value_checks import check_rate, check_weight, is_list
 
 
-class Predictor(nn.Module):
+class TokenScorer(nn.Module):
     """Log-probabilities of staying and leaving for each patch (sec. 3.2): local features beside the mean over the patches still kept."""
 
     def __init__(self, width: int):
@@ -90,7 +90,7 @@ class DynamicViT(BaseSparsifier):
         self.weights = dict(ratio=ratio_weight, logits=distill_weight, tokens=token_weight)
         for name, weight in zip(('ratio_weight', 'distill_weight', 'token_weight'), self.weights.values()):
             check_weight(f'DynamicViT: {name}', weight)
-        self.predictors = nn.ModuleDict({str(layer): Predictor(view.width) for layer in layers})
+        self.predictors = nn.ModuleDict({str(layer): TokenScorer(view.width) for layer in layers})
 
     @property
     def reads_rows(self) -> bool:
