@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from mmengine.optim import OptimWrapperDict
@@ -11,7 +12,7 @@ from pydantic import NonNegativeInt
 from torch import Tensor
 from typing_extensions import TypedDict
 
-from mmsparse.errors import InputError
+from mmsparse.errors import refuse
 from mmsparse.state.agreement import ABSENT, differences, short
 from mmsparse.state.card import plain
 from mmsparse.state.files import State
@@ -59,19 +60,14 @@ def compare(state: State, checkpoint: Mapping, runner) -> list[str]:
     """
     path = state.path.parent
     validated(_Needed, checkpoint, f'{path}: what resume needs is not whole', REMEDY)
-    _refuse_no_place(path, checkpoint['meta'], runner)
-    lines = []
-    for part in PARTS:
-        for place, theirs, ours in differences(plain(state.card.config.get(part) or {}), plain(runner.cfg.get(part) or {}), part):
-            if place in FIXED and {str(theirs), str(ours)} != {ABSENT, '1'}:  # batches are not accumulated by default
-                raise InputError(f"{path}: {place} was {theirs}, received {ours}; optimisers cannot take each other's state. {START_ANEW}")
-            wins = 'the state' if place.startswith('optim_wrapper.optimizer') else 'the config'
-            lines.append(f'{place}: {theirs} in the state, {ours} in the config; {wins} wins')
-    for saved, schedules in _by_optimizer(path, 'param_scheduler', checkpoint.get('param_schedulers') or [], runner.param_schedulers or []):
-        _refuse_other_schedules(path, saved, schedules)
-    for saved, wrapper in _by_optimizer(path, 'optim_wrapper', checkpoint['optimizer'], runner.optim_wrapper):
-        _refuse_other_groups(path, saved, wrapper.optimizer)
-    return lines
+    other = [
+        (place, theirs, ours)
+        for part in PARTS
+        for place, theirs, ours in differences(plain(state.card.config.get(part) or {}), plain(runner.cfg.get(part) or {}), part)
+    ]
+    refuse(f'{path}: {fault}. {START_ANEW}' for fault in _faults(path, other, checkpoint, runner))
+    winner = {place: 'the state' if place.startswith('optim_wrapper.optimizer') else 'the config' for place, _, _ in other}
+    return [f'{place}: {theirs} in the state, {ours} in the config; {winner[place]} wins' for place, theirs, ours in other]
 
 
 def load_optimizer(saved: Mapping, wrapper) -> None:
@@ -94,48 +90,51 @@ def load_schedules(saved: Any, schedules: Any) -> None:
         vars(schedule).update({key: numbers[key] for key in NUMBERS if key in numbers and key in vars(schedule)})
 
 
-def _refuse_no_place(path, meta: _Position, runner) -> None:
-    by_epoch, epoch, iteration = runner.max_epochs > 1, meta['epoch'], meta['iter']
+def _faults(path, other: list[tuple], checkpoint: Mapping, runner) -> Iterator[str]:
+    """Say why a state cannot go on under a config."""
+    by_epoch, epoch, iteration = runner.max_epochs > 1, checkpoint['meta']['epoch'], checkpoint['meta']['iter']
     if iteration > runner.max_iters or (by_epoch and epoch > runner.max_epochs):
-        raise InputError(
-            f'{path}: has finished epoch {epoch}, iteration {iteration}, but the config ends at epoch {runner.max_epochs}, '
-            f'iteration {runner.max_iters}. {START_ANEW}'
-        )
+        yield (f'has finished epoch {epoch}, iteration {iteration}, but the config ends at epoch {runner.max_epochs}, iteration {runner.max_iters}')
+    for place, theirs, ours in other:
+        if place in FIXED and {str(theirs), str(ours)} != {ABSENT, '1'}:  # batches are not accumulated by default
+            yield f"{place} was {theirs}, received {ours}; optimisers cannot take each other's state"
+    for what, saved, ours, faults in (
+        ('param_scheduler', checkpoint.get('param_schedulers') or [], runner.param_schedulers or [], _schedule_faults),
+        ('optim_wrapper', checkpoint['optimizer'], runner.optim_wrapper, partial(_group_faults, path)),
+    ):
+        if not isinstance(ours, dict | OptimWrapperDict):
+            yield from faults(saved, ours)
+        elif not isinstance(saved, Mapping) or list(saved) != list(ours.keys()):
+            yield f'{what} has other names than {", ".join(ours.keys())}'
+        else:  # one for each optimiser
+            for name in saved:
+                yield from faults(saved[name], ours[name])
 
 
-def _by_optimizer(path, what: str, saved: Any, ours: Any) -> list[tuple[Any, Any]]:
-    """Return the state's part and the run's for each optimiser."""
-    several = isinstance(ours, dict | OptimWrapperDict)
-    names = list(ours.keys()) if several else []
-    if several and not (isinstance(saved, Mapping) and list(saved) == names):
-        raise InputError(f'{path}: {what} has other names than {", ".join(names)}. {START_ANEW}')
-    return [(saved[name], ours[name]) for name in names] if several else [(saved, ours)]
-
-
-def _refuse_other_groups(path, saved: Any, optimizer) -> None:
-    ours = [len(group['params']) for group in optimizer.param_groups]
+def _group_faults(path, saved: Any, wrapper) -> Iterator[str]:
+    optimizer = wrapper.optimizer
     validated(_OptimizerState, saved, f'{path}: damaged, the state of its optimiser cannot be read', REMEDY)
-    theirs = [len(group['params']) for group in saved['param_groups']]
-    numbers = dict(enumerate(parameter.shape for group in optimizer.param_groups for parameter in group['params']))
+    theirs, ours = ([len(group['params']) for group in groups] for groups in (saved['param_groups'], optimizer.param_groups))
+    shapes = dict(enumerate(parameter.shape for group in optimizer.param_groups for parameter in group['params']))
     moments = [(at, value) for at, entry in saved['state'].items() for value in entry.values() if isinstance(value, Tensor)]
-    fits = ours != theirs or all(value.shape in ((), numbers.get(at)) for at, value in moments)
+    fits = ours != theirs or all(value.shape in ((), shapes.get(at)) for at, value in moments)
     if ours != theirs or not fits:
-        raise InputError(
-            f'{path}: its optimiser has {len(theirs)} groups of {_few(theirs)} parameters, the config makes {len(ours)} of {_few(ours)} '
-            f'({type(optimizer).__name__}){"" if fits else ", of other shapes"}. {START_ANEW}'
+        yield (
+            f'its optimiser has {len(theirs)} groups of {_few(theirs)} parameters, the config makes {len(ours)} of {_few(ours)} '
+            f'({type(optimizer).__name__}){"" if fits else ", of other shapes"}'
         )
 
 
-def _refuse_other_schedules(path, saved: Any, schedules: list) -> None:
+def _schedule_faults(saved: Any, schedules: list) -> Iterator[str]:
     if len(saved) != len(schedules):
-        raise InputError(f'{path}: its run has {len(saved)} schedules, param_scheduler makes {len(schedules)}. {START_ANEW}')
+        yield f'its run has {len(saved)} schedules, param_scheduler makes {len(schedules)}'
     for at, (numbers, schedule) in enumerate(zip(saved, schedules)):
         for key in _made_of(schedule):
             theirs, ours = numbers.get(key, ABSENT), getattr(schedule, key)
             if theirs != ours:
-                raise InputError(
-                    f'{path}: param_scheduler[{at}] ({type(schedule).__name__}) has {key}={short(theirs)} in its run and {short(ours)} by the '
-                    f'config, which another kind, train_cfg or batch size makes. {START_ANEW}'
+                yield (
+                    f'param_scheduler[{at}] ({type(schedule).__name__}) has {key}={short(theirs)} in its run and '
+                    f'{short(ours)} by the config, which another kind, train_cfg or batch size makes'
                 )
 
 
