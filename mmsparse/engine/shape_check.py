@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
 import torch
 from torch import nn
 
-from mmsparse.errors import InputError
+from mmsparse.errors import InputError, refuse
 from mmsparse.models.backbones import SparseViT
 from mmsparse.state.saved_tensors import unwrapped
 
@@ -46,24 +47,25 @@ def check_shapes(model: nn.Module) -> None:
 
 
 def _check(model: nn.Module, name: str, module: nn.Module, inputs: tuple) -> None:
+    refuse(_width_faults(model, name, module, inputs[0]))
+
+
+def _width_faults(model: nn.Module, name: str, module: nn.Module, x) -> Iterator[str]:
     """Compare what a layer receives first with what it is built for; the part around it that has an `in_channels` is the one to be changed."""
-    built = getattr(module, 'in_features', None) if isinstance(module, nn.Linear) else None
-    built = module.in_channels if isinstance(module, nn.Conv2d) else built
-    pools = isinstance(module, nn.AdaptiveAvgPool2d)
-    if built is None and not pools:
+    linear, built = isinstance(module, nn.Linear), getattr(module, 'in_features', getattr(module, 'in_channels', None))
+    if not isinstance(module, nn.Linear | nn.Conv2d | nn.AdaptiveAvgPool2d):
         return
-    x = inputs[0]
-    if not isinstance(x, torch.Tensor) or x.dim() != 4 and not isinstance(module, nn.Linear):
-        expected = 2 if isinstance(module, nn.Linear) else 4
-        raise InputError(f'model.{name}: {_received(model.backbone, x)}, expected {"B×C" if expected == 2 else "maps B×C×h×w"}. {_way(expected)}')
-    width = x.shape[-1] if isinstance(module, nn.Linear) else x.shape[1]
+    if not isinstance(x, torch.Tensor) or x.dim() != 4 and not linear:
+        expected = 'B×C' if linear else 'maps B×C×h×w'
+        yield f'model.{name}: {_received(model.backbone, x)}, expected {expected}. {_way(2 if linear else 4)}'
+    width = x.shape[-1] if linear else x.shape[1]
     if built is None or width == built:
         return
-    if isinstance(module, nn.Linear) and x.dim() > 2 and model.backbone.out_type in ('raw', 'featmap'):
-        raise InputError(f'model.{name}: {_received(model.backbone, x)}, expected B×{built}. {_way(2)}')
+    if linear and x.dim() > 2 and model.backbone.out_type in ('raw', 'featmap'):
+        yield f'model.{name}: {_received(model.backbone, x)}, expected B×{built}. {_way(2)}'
     owners = [name.rsplit('.', cut)[0] for cut in range(name.count('.') + 1)]
     owner = next((owner for owner in owners[1:] if hasattr(model.get_submodule(owner), 'in_channels')), owners[-1])
-    raise InputError(
+    yield (
         f'model.{owner}.in_channels: received {built}, but {width} channels arrive from the host {model.backbone.view.name}. '
         f'Set model.{owner}.in_channels={width}.'
     )

@@ -1,42 +1,33 @@
 """What the schedules of keep rates share."""
 
-from mmengine.hooks import Hook
-from torch import nn
+from collections.abc import Iterator
 
-from mmsparse.errors import InputError
+from mmengine.hooks import Hook
+
+from mmsparse.errors import refuse
 from mmsparse.models.necks.base import BaseSparsifier
 
 
 class KeepRateHook(Hook):
     """Base of the schedules; acts on every sparsifier that has one ``keep_rate``."""
 
-    def check(self, runner) -> None:
-        """Refuse what needs no data to be told; `mmsparse.SparseRunner` asks before it builds a loader.
+    def check(self, runner) -> list[BaseSparsifier]:
+        """Return the sparsifiers to act on; `mmsparse.SparseRunner` asks before it builds a loader.
 
         Raises:
-            InputError: no sparsifier with a keep rate, or a second schedule.
+            InputError: the first of `faults`.
         """
-        rated(runner.model, type(self).__name__)
-        names = [type(hook).__name__ for hook in runner.hooks if isinstance(hook, KeepRateHook)]
-        if len(names) > 1:
-            raise InputError(f"{' and '.join(names)} overwrite each other's keep rates. Leave all but one of these hooks out.")
+        refuse(f'{type(self).__name__}: {fault}' for fault in self.faults(runner))
+        return [part for part in _sparsifiers(runner) if hasattr(part, 'keep_rate')]
+
+    def faults(self, runner) -> Iterator[str]:
+        """Say why the schedule cannot act: no sparsifier with one keep rate, or a second schedule. What it says needs no data."""
+        if not any(hasattr(part, 'keep_rate') for part in _sparsifiers(runner)):
+            have = ', '.join(type(part).__name__ for part in _sparsifiers(runner)) or 'no sparsifier'
+            yield f'the model has {have}; expected a sparsifier with one keep_rate, such as mmsparse.EViT. Leave the hook out or use such a one.'
+        if others := [type(hook).__name__ for hook in runner.hooks if isinstance(hook, KeepRateHook) and hook is not self]:
+            yield f"it and {' and '.join(others)} overwrite each other's keep rates. Leave all but one of these hooks out."
 
 
-def rated(model: nn.Module, asker: str) -> list[BaseSparsifier]:
-    """Return the sparsifiers of a model that have one keep rate.
-
-    Args:
-        model: also in a distributed wrapper.
-        asker: who asks, for the error.
-
-    Raises:
-        InputError: there is none.
-    """
-    sparsifiers = [part for part in model.modules() if isinstance(part, BaseSparsifier)]
-    found = [part for part in sparsifiers if hasattr(part, 'keep_rate')]
-    if not found:
-        have = ', '.join(type(part).__name__ for part in sparsifiers) or 'no sparsifier'
-        raise InputError(
-            f'{asker}: the model has {have}; expected a sparsifier with one keep_rate, such as mmsparse.EViT. Leave the hook out or use such a one.'
-        )
-    return found
+def _sparsifiers(runner) -> list[BaseSparsifier]:
+    return [part for part in runner.model.modules() if isinstance(part, BaseSparsifier)]

@@ -2,7 +2,7 @@
 
 import math
 
-from mmsparse.engine.hooks.keep_rate import KeepRateHook, rated
+from mmsparse.engine.hooks.keep_rate import KeepRateHook
 from mmsparse.errors import InputError
 from mmsparse.registry import HOOKS
 from mmsparse.utils.value_checks import is_number
@@ -33,8 +33,7 @@ class KeepRateWarmupHook(KeepRateHook):
 
     def before_train(self, runner) -> None:
         """The configured rate is where the cosine ends. A resumed run may begin with a validation that is still due, at the last step's rate."""
-        self.check(runner)
-        self.goals = {part: part.keep_rate for part in rated(runner.model, type(self).__name__)}
+        self.goals = {part: part.keep_rate for part in self.check(runner)}
         length = len(runner.train_dataloader)
         if (self.start + self.epochs) * length > runner.max_iters - 1:
             raise InputError(

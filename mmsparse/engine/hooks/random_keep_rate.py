@@ -1,16 +1,15 @@
 """Train once, serve at many costs: every step at another keep rate and input size (Lin et al., SuperViT, arXiv 2205.11397)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from mmengine.dist import broadcast_object_list
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import resize
 
-from mmsparse.engine.hooks.keep_rate import KeepRateHook, rated
-from mmsparse.errors import InputError
+from mmsparse.engine.hooks.keep_rate import KeepRateHook
+from mmsparse.errors import refuse
 from mmsparse.models.backbones import SparseViT
-from mmsparse.models.hosts.views.base import View
 from mmsparse.registry import HOOKS
 from mmsparse.utils.value_checks import check_rate, is_list, is_whole
 
@@ -32,39 +31,32 @@ class RandomKeepRateHook(KeepRateHook):
     """
 
     def __init__(self, keep_rates: Sequence[float], sizes: Sequence[int] | None = None):
-        if not is_list(keep_rates) or not (sizes is None or is_list(sizes)):
-            raise InputError(f'RandomKeepRateHook: received keep_rates={keep_rates!r}, sizes={sizes!r}; expected lists of at least one value.')
-        if not all(is_whole(size) and size > 0 for size in sizes or ()):
-            raise InputError(f'RandomKeepRateHook: received sizes={sizes}, expected pixels of a square side, integers above 0 such as (24, 28, 32).')
+        refuse(f'RandomKeepRateHook: received {fault}' for fault in _argument_faults(keep_rates, sizes))
         for rate in keep_rates:
             check_rate('RandomKeepRateHook: keep_rates', rate)
         self.keep_rates, self.sizes = tuple(keep_rates), sizes
 
-    def check(self, runner) -> None:
-        """Ask host and task about the sizes too."""
-        super().check(runner)
+    def faults(self, runner) -> Iterator[str]:
+        """Ask task and host about the sizes too."""
+        yield from super().faults(runner)
         for module in runner.model.modules() if self.sizes else ():
             if hasattr(module, 'decode_head'):
-                raise InputError(
-                    f'RandomKeepRateHook: received sizes={self.sizes} for {type(module).__name__}, but only the images would be resized, and not '
+                yield (
+                    f'received sizes={self.sizes} for {type(module).__name__}, but only the images would be resized, and not '
                     "the maps of labels. Leave sizes out, and let the pipeline's RandomResize draw them."
                 )
             if isinstance(module, SparseViT):
-                self._check_sizes(module.view)
-
-    def _check_sizes(self, view: View) -> None:
-        for size in self.sizes:
-            if not view.any_size:
-                raise InputError(
-                    f'RandomKeepRateHook: received sizes={self.sizes}, but the host {view.name} takes one size only. '
-                    'Set host.dynamic_img_size=True (timm), or leave sizes out.'
-                )
-            view.divide(size, size)
+                if not module.view.any_size:
+                    yield (
+                        f'received sizes={self.sizes}, but the host {module.view.name} takes one size only. '
+                        'Set host.dynamic_img_size=True (timm), or leave sizes out.'
+                    )
+                for size in self.sizes:
+                    module.view.divide(size, size)
 
     def before_train(self, runner) -> None:
         """Note the configured rates, and the first process's seed: with diff_rank_seed each has another."""
-        self.check(runner)
-        self.configured = {part: part.keep_rate for part in rated(runner.model, type(self).__name__)}
+        self.configured = {part: part.keep_rate for part in self.check(runner)}
         seed = [runner.seed]
         broadcast_object_list(seed)
         self.seed = seed[0]
@@ -86,3 +78,10 @@ class RandomKeepRateHook(KeepRateHook):
         """Validation and whatever else comes between steps finds the configured rate."""
         for part, rate in self.configured.items():
             part.keep_rate = rate
+
+
+def _argument_faults(keep_rates, sizes) -> Iterator[str]:
+    if not is_list(keep_rates) or not (sizes is None or is_list(sizes)):
+        yield f'keep_rates={keep_rates!r}, sizes={sizes!r}; expected lists of at least one value.'
+    if not all(is_whole(size) and size > 0 for size in sizes or ()):
+        yield f'sizes={sizes}, expected pixels of a square side, integers above 0 such as (24, 28, 32).'
