@@ -1,1 +1,1 @@
-"""What compares and tabulates finished models and runs: speed, memory, tables of papers, figures. Nothing imports it but tools."""
+"""Compare finished models and runs: speed, memory, tables of papers, figures. Only tools import it."""

@@ -54,9 +54,10 @@ class Setting:
 class Row:
     """One contender in one setting.
 
-    `ratio` is how many times as fast as the first contender, round by round. `saved_bytes` (training only) are kept for the backward pass, without
-    parameters. `peak_bytes` are parameters, buffers and optimiser state plus the most that one call has allocated at one time; the images are not
-    counted. `clock_mhz` is the processor's clock after the last round, the device's on CUDA; None: it does not say.
+    `ratio` is how many times as fast as the first contender, round by round. `saved_bytes` (training only) are kept
+    for the backward pass, without parameters. `peak_bytes` are parameters, buffers and optimiser state plus the most
+    that one call has allocated at one time; the images are not counted. `clock_mhz` is the processor's clock after the
+    last round, the device's on CUDA; None: it does not say.
     """
 
     contender: str

@@ -1,4 +1,4 @@
-"""What can be measured: a dense timm network by name, an image classifier by config, a module that a user's function makes."""
+"""What can be measured: a timm network by name, a classifier by config, a module that a user's function makes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Contender:
         return run(images, mode='tensor') if isinstance(self.module, BaseClassifier) else run(images)
 
     def loss(self, run: nn.Module, images: Tensor) -> Tensor:
-        """Return the sum of all losses of a training step, those of sparsifiers included; every label is class 0. Arguments as in `predict`."""
+        """Return the sum of all losses of a training step; every label is class 0. Arguments as in `predict`."""
         if isinstance(self.module, BaseClassifier):
             return self.module.parse_losses(run(images, [DataSample().set_gt_label(0) for _ in images], mode='loss'))[0]
         logits_bk = run(images)
@@ -66,8 +66,8 @@ def build_contenders(specs: Sequence[str], configs: dict[str, Config]) -> list[C
     """Build contenders with random weights from a fixed seed.
 
     Args:
-        specs: each a key of `configs`; 'dense': the first config's host as it came, all of it trains; 'MODULE:FUNCTION'; or a name of timm,
-            which gets the image size and the classes of the configs.
+        specs: each a key of `configs`; 'dense': the first config's host as it came, all of it trains;
+            'MODULE:FUNCTION'; or a name of timm, which gets the image size and the classes of the configs.
         configs: the configs among them, by their place in `specs`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Figures of results, tokens and speed, each as PNG and as SVG. matplotlib is imported when one is drawn, and no window is opened."""
+"""Figures of results, tokens and speed, as PNG and SVG; matplotlib is imported when one is drawn."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AXES = {'gflops': 'GFLOPs per image (multiply-adds)', 'trainable_kib': 'trained 
 
 
 def draw_results(results: Sequence[Result], cost: str, path: Path) -> list[Path]:
-    """Draw accuracy over a cost, one point per method: mean of its runs, bar from the lowest to the highest (Sparse-Tuning, fig. 1).
+    """Draw accuracy over a cost, a point per method: mean of its runs, bar from lowest to highest.
 
     Args:
         results: runs; those of one method share its name.
@@ -54,7 +54,7 @@ def draw_tokens(rows: Mapping[str, Sequence[int]], path: Path) -> list[Path]:
 
 
 def draw_speed(rows: Sequence[Row], path: Path) -> list[Path]:
-    """Draw how many times as fast as the first contender each one is: median of the rounds, bar from the lowest to the highest."""
+    """Draw each contender's speed over the first one's: median of the rounds, bar from the lowest to the highest."""
     names = [f'{row.contender}\n{row.phase}, batch {row.batch}, {row.device} {row.precision} {row.mode}' for row in rows]
     colours = {name: f'C{index}' for index, name in enumerate(dict.fromkeys(row.contender for row in rows))}
     with _axes(path, height=1 + 0.45 * len(rows)) as (axes, files):

@@ -12,9 +12,10 @@ from mmsparse.models.necks.dyt import DyTDispatcher
 
 
 def hold_rate(model: nn.Module, images: Tensor) -> float | None:
-    """Shift the bias of every dispatcher so that exactly `rate` of these images' patches enters its layer's FFN (rounded to whole patches).
+    """Shift every dispatcher's bias so that just `rate` of these images' patches (rounded) enters its layer's FFN.
 
-    Only weights change: what runs afterwards is the ordinary path, and for other images the share is near the rate, not at it.
+    Only weights change: what runs afterwards is the ordinary path, and for other images the share is near the rate,
+    not at it.
 
     Args:
         model: in evaluation mode; holds a SparseViT.
@@ -39,7 +40,7 @@ def hold_rate(model: nn.Module, images: Tensor) -> float | None:
 
 
 def _shift(rate: float, linear: nn.Linear, inputs: tuple, logit_bm1: Tensor) -> Tensor:
-    """A forward hook: move the threshold between the last active and the first inactive patch; later layers see the result."""
+    """A forward hook: move the threshold between the last active and the first inactive patch."""
     falling = logit_bm1.flatten().sort(descending=True).values
     active = round(rate * len(falling))
     edges = torch.cat([falling[:1] + 1, falling, falling[-1:] - 1])

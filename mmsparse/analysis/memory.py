@@ -22,8 +22,9 @@ def held(model: nn.Module, optimiser: torch.optim.Optimizer | None = None) -> li
 def saved_bytes(model: nn.Module, forward: Callable[[], object]) -> int:
     """Return the bytes that a forward pass saves for its backward pass.
 
-    Every storage counts once and whole, also where only a view of it was saved: a view keeps it alive. Parameters and buffers are left out,
-    they live anyway; their copies in bfloat16 are not. The input images count where they are saved.
+    Every storage counts once and whole, also where only a view of it was saved: a view keeps it alive. Parameters and
+    buffers are left out, they live anyway; their copies in bfloat16 are not. The input images count where they are
+    saved.
 
     Args:
         model: whose parameters are left out.
@@ -45,7 +46,8 @@ def saved_bytes(model: nn.Module, forward: Callable[[], object]) -> int:
 def transient_peak(call: Callable[[], object], device: torch.device) -> int:
     """Return the most bytes that a call has allocated at one time, above what lived before it.
 
-    On a CPU every allocation and release of torch's allocator is read from the profiler, on CUDA the caching allocator keeps count.
+    On a CPU every allocation and release of torch's allocator is read from the profiler, on CUDA the caching allocator
+    keeps count.
     """
     if device.type == 'cuda':
         torch.cuda.synchronize(device)

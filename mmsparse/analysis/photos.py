@@ -33,7 +33,7 @@ def photographs(source: str | Path | None) -> list[np.ndarray]:
 
 
 def batches(pictures: list[np.ndarray], size: tuple[int, int], batch: int, model: nn.Module) -> Iterator[Tensor]:
-    """Yield full batches, B×3×H×W, resized to `size` (height, width) and normalised as the model's data preprocessor does.
+    """Yield full batches, B×3×H×W, resized to `size` (height, width), normalised by the model's data preprocessor.
 
     Raises:
         InputError: fewer pictures than one batch.

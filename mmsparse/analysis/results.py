@@ -34,7 +34,8 @@ def read_results(paths: Sequence[str | Path]) -> list[Result]:
     """Read CSV files with at least the columns method, accuracy, gflops, trainable_kib; other columns are left alone.
 
     Raises:
-        InputError: no such file, missing columns, no rows, or a value that is no number; the text names file, columns and line.
+        InputError: no such file, missing columns, no rows, or a value that is no number; the text names file, columns
+            and line.
     """
     results = []
     for path in map(Path, paths):

@@ -10,7 +10,7 @@ from mmsparse.analysis.contenders import Contender
 from mmsparse.errors import InputError
 from mmsparse.evaluation.cost import published_macs
 
-# Parameters in millions; GB in tuning and inference; seconds per epoch in tuning and inference; GFLOPs. A800, batch sizes not stated.
+# Parameters in millions; GB and seconds per epoch, each tuning and inference; GFLOPs. A800, batch not stated.
 PAPER = {
     'Full fine-tuning': (85.8, 17.93, 2.57, 90, 8.03, 17.58),
     'Adapter': (1.19, 13.74, 2.61, 75, 8.16, 17.81),

@@ -1,6 +1,7 @@
 """Train a config on small data, and keep what came out, so that a comparison that is interrupted goes on where it was.
 
-Rows of one comparison differ in backbone, model type, hooks and optimiser; data, head, schedule and seeds are the same for all.
+Rows of one comparison differ in backbone, model type, hooks and optimiser; data, head, schedule and seeds are the same
+for all.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def config_copy(path: str | Path) -> Config:
 
 
 def trial_config(cfg: Config, data: Config, seed: int, work_dir: Path, precision: str | None = None) -> Config:
-    """Return a config that trains the model of one on the data of another: validated once, at the end, and nothing saved.
+    """Return a config that trains the model of one on the data of another, validates once and saves nothing.
 
     Args:
         cfg: gives model, optimiser, schedule and hooks.
@@ -75,7 +76,7 @@ def trial_config(cfg: Config, data: Config, seed: int, work_dir: Path, precision
 
 
 def key_of(cfg: Config) -> str:
-    """Return a digest of everything in a config that changes its outcome, the number format that it comes to here included."""
+    """Return a digest of all that changes a config's outcome, also the number format that it comes to here."""
     every = plain(cfg.to_dict())
     every['optim_wrapper']['dtype'] = precision_of(every['optim_wrapper'])
     settings = {key: value for key, value in every.items() if key not in LOCAL}
@@ -88,10 +89,11 @@ def trial(cfg: Config) -> dict:
     """Train and validate.
 
     Returns:
-        ``precision``, the number format of training; ``accuracy`` in %; ``trainable`` parameters and their ``kib``; ``gflops`` (multiply-adds / 1e9
-        per image, as papers count); ``tokens`` that enter the first layer and then each layer's FFN (first test image); ``train img/s`` (median step,
-        loading included); ``test img/s`` of the backbone alone (median of five rounds); ``speed``, that over the frozen host's without any part, both
-        run in turns; ``saved``, bytes per image that a training step keeps for its backward pass.
+        ``precision``, the number format of training; ``accuracy`` in %; ``trainable`` parameters and their ``kib``;
+        ``gflops`` (multiply-adds / 1e9 per image, as papers count); ``tokens`` that enter the first layer and then
+        each layer's FFN (first test image); ``train img/s`` (median step, loading included); ``test img/s`` of the
+        backbone alone (median of five rounds); ``speed``, that over the frozen host's without any part, both run in
+        turns; ``saved``, bytes per image that a training step keeps for its backward pass.
     """
     runner = RUNNERS.build(cfg)
     runner.train()
@@ -137,7 +139,7 @@ def spread(runs: Sequence[dict]) -> str:
 
 
 class Ledger:
-    """Results as lines of JSON, each under the digest of its config; a changed config is a new trial. Several processes may share one.
+    """Results as lines of JSON, each under the digest of its config. Several processes may share one.
 
     Args:
         path: appended to; made where it is missing.
@@ -163,7 +165,7 @@ class Ledger:
         return None
 
     def get(self, cfg: Config, **notes) -> dict:
-        """Return the result of a config; where it is not known, train it and write the result down with the notes (names, seed ...)."""
+        """Return the result of a config; where it is not known, train it and write it down with the notes."""
         if (known := self.find(cfg)) is not None:
             return known
         result = trial(cfg)

@@ -23,8 +23,7 @@ MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_sche
 
 
 def load_config(args: argparse.Namespace, loaders: tuple[str, ...]) -> Config:
-    """Read the config and apply the shared options. ``--cfg-options`` come first, so that the named options act on the result.
-    ``args.work_dir`` is then the folder that the run uses.
+    """Read the config and apply the shared options, ``--cfg-options`` first; `args.work_dir` is then set.
 
     Args:
         args: the parsed options.
@@ -54,7 +53,7 @@ def load_config(args: argparse.Namespace, loaders: tuple[str, ...]) -> Config:
 
 
 def _complete(loader: ConfigDict | None, args: argparse.Namespace, scope: str | None) -> None:
-    """Fill in mmpretrain's loader defaults; mmseg's inferencers want no collate_fn. No workers can be kept alive where there are none."""
+    """Fill in mmpretrain's loader defaults; mmseg's inferencers want no collate_fn."""
     if loader is None:
         return
     loader.setdefault('pin_memory', torch.cuda.is_available())
@@ -68,7 +67,7 @@ def _complete(loader: ConfigDict | None, args: argparse.Namespace, scope: str | 
 
 
 def existing(path: str) -> str:
-    """Return the path of a state or of a file of weights after a cheap look at it; an address (with ``://``) is downloaded.
+    """Return the path of a state or file of weights after a cheap look at it; an address is downloaded.
 
     Raises:
         InputError: nothing there, or a damaged state.

@@ -40,7 +40,7 @@ class Changes(argparse.Action):
 
 
 def literal(node: ast.expr):
-    """Return the value of an expression of plain values, where dictionaries may be written as in a config: ``dict(type='X')``.
+    """Return the value of an expression of plain values; dictionaries may be written ``dict(type='X')``.
 
     Raises:
         ValueError: anything else stands in it.

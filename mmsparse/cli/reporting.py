@@ -44,7 +44,7 @@ def reporting(interrupted: Callable[[], str]) -> Iterator[None]:
 
 @contextmanager
 def _said() -> Iterator[None]:
-    """Say in one sentence what no program can mend: a package that is missing, a full disk, and a port that another process has."""
+    """Say in one sentence what no program can mend: a missing package, a full disk, a port in use."""
     try:
         yield
     except InputError:
@@ -73,7 +73,7 @@ def _said() -> Iterator[None]:
 
 
 def _refused_part(error: Exception) -> InputError | None:
-    """Name the part of a config whose class refused its values in its own words; a class of the user's keeps its traceback."""
+    """Name the part of a config whose class, if a library's, refused its values in its own words."""
     told = None
     for frame, _ in traceback.walk_tb(error.__traceback__):
         part = frame.f_locals.get('obj_cls')

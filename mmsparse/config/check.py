@@ -15,14 +15,14 @@ from mmsparse.utils.hints import check_arguments, find_type, takes
 
 
 def check_config(cfg: Mapping) -> None:
-    """Walk a whole config; refuse unknown types, unknown or missing arguments, values out of range, entries that contradict each other, and
-    losses that get lost.
+    """Refuse unknown types and arguments, missing ones, values out of range, contradictions, and losses that get lost.
 
     Args:
         cfg: a Config of MMEngine, as read from a file and with all options merged.
 
     Raises:
-        InputError: names the place in the config, what it holds, what is expected there and the nearest right spelling.
+        InputError: names the place in the config, what it holds, what is expected there and the nearest right
+            spelling.
     """
     _check_values(cfg, '', PLAIN)
     for key, slot in TOP.items():  # other entries are variables of the file, or plain values
@@ -41,7 +41,7 @@ def _walk(node, where: str, scope: str, slot: Slot, parent: Mapping) -> None:
             _check_target(target, node, where, slot, parent)
         _check_values(node, f'{where}.', slot.values)
         for key, value in node.items():
-            # mmpretrain's LoRAModel writes patterns of module names as dict(type='.*qkv'), Albu the names of another library.
+            # LoRAModel of mmpretrain writes patterns of names as dict(type='.*qkv'), Albu types of another library.
             if key == 'targets' or key == 'transforms' and str(node.get('type')).startswith('Albu'):
                 continue
             if target is not None or slot.keys:
@@ -58,7 +58,7 @@ def _walk(node, where: str, scope: str, slot: Slot, parent: Mapping) -> None:
 
 
 def _target(node: Mapping, where: str, scope: str, slot: Slot):
-    """The class or function that is called with a dictionary; None where there is none, or only entries named by their users."""
+    """The class or function called with a dictionary; None where there is none, or its keys are the user's names."""
     if slot.keys:
         for key in node:
             near = get_close_matches(key, slot.keys, n=1, cutoff=0.8)

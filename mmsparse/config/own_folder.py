@@ -1,10 +1,11 @@
-"""One's own pictures: what a config leaves open is filled in from a folder (--data) and a host (--host), and stands in the written config.
+"""One's own pictures: what a config leaves open is filled in from a folder (--data) and a host (--host).
 
 The recipe, by the number of training pictures n (the only place for it):
 
 - batch: n / 8, from 8 to 50, so that small sets have several steps to an epoch too.
 - length: the config's ten epochs, or as many as make 160 steps.
-- learning rate: 3e-3 for a host of width 128 and batches of 50, in proportion to the roots of batch and of 1 / width: 1.2e-3 for a ViT-B.
+- learning rate: 3e-3 for a host of width 128 and batches of 50, in proportion to the roots of batch and of 1 / width:
+  1.2e-3 for a ViT-B.
 - five validations, the last at the end.
 """
 
@@ -34,12 +35,13 @@ SIZES = {'RandomResizedCrop': 'scale', 'RandomCrop': 'crop_size', 'CenterCrop': 
 
 
 def fill_in(cfg: Config, args: Namespace) -> None:
-    """Fill in a config that has ``own_folder``; the entry itself goes, so that what is written is a config like any other.
+    """Fill in a config that has ``own_folder``; that entry goes, so that a config like any other is written.
 
     Args:
         cfg: with `work_dir`. What it sets stays: batch size, epochs, learning rate, schedule, mean and std.
-        args: the command line. Of it `data` and `host` (see `mmsparse.models.hosts.named_hosts.named_host`) stand for those of the config;
-            `cfg_options` win over all that is derived; with `resume` the pictures must be those that the run began with.
+        args: the command line. Of it `data` and `host` (see `mmsparse.models.hosts.named_hosts.named_host`) stand for
+            those of the config; `cfg_options` win over all that is derived; with `resume` the pictures must be those
+            that the run began with.
 
     Raises:
         InputError: no folder, one that cannot be used, or other pictures than those that the run began with.
@@ -86,7 +88,7 @@ def fill_in(cfg: Config, args: Namespace) -> None:
 
 
 def _fit_host(cfg: Config) -> tuple[Input, View]:
-    """Set the head's width, and, where the config leaves them open, mean and std; return how images reach the host, and its view without weights."""
+    """Set the head's width, and mean and std where left open; return how images reach the host, and its view."""
     backbone, preprocessor = cfg.model.backbone, cfg.data_preprocessor
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         view = sketch(backbone.host)
@@ -138,7 +140,7 @@ def _fit_schedule(cfg: Config, options: Mapping, pictures: int, width: int) -> N
 
 
 def _write_list(folder: Path, part: str, classes: list[str], rows: Labelled, begun: Path | None) -> Path:
-    """Write an annotation file in OpenMMLab's format; of a run that goes on it must be there, with the same pictures."""
+    """Write an annotation file in OpenMMLab's format; a run that goes on must have it, with the same pictures."""
     file = folder / f'{part}.json'
     data = [dict(img_path=path, gt_label=label) for path, label in rows]
     text = json.dumps(dict(metainfo=dict(classes=classes), data_list=data), indent=0)

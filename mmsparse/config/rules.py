@@ -1,4 +1,4 @@
-"""Entries of a config that contradict each other: each alone is right, and the run would fail late, or silently do something else."""
+"""Entries of a config that contradict each other: the run would fail late, or silently do something else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may stand where in a config: which registry a place asks, what is built there without a type, what its builder reads, and its values."""
+"""What may stand where in a config: registries of its types, what is built without a type, keys and values."""
 
 from __future__ import annotations
 

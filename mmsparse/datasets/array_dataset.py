@@ -11,9 +11,10 @@ SPLITS = ('train', 'test')
 
 
 class ArrayDataset(BaseDataset, ABC):
-    """Images held in one array, ten digits as classes unless a subclass names others; it also says where the images come from.
+    """Images held in one array; the classes are the ten digits unless a subclass names others.
 
-    An item enters the pipeline with ``img`` (H×W×3, uint8, BGR: as if loaded from a file), ``img_shape``, ``ori_shape`` and ``gt_label``.
+    An item enters the pipeline with ``img`` (H×W×3, uint8, BGR: as if loaded from a file), ``img_shape``,
+    ``ori_shape`` and ``gt_label``.
 
     Args:
         split: 'train' or 'test'.

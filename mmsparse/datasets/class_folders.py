@@ -36,15 +36,17 @@ class ClassFolders:
 
 
 def read_folder(root: str | Path, hold_out: float = 0.2, seed: int = 0, nested: bool = False) -> ClassFolders:
-    """Find classes and pictures below a folder, each picture decoded once: what cannot be read must not end a training in its middle.
+    """Find classes and pictures below a folder; each is decoded once, so that none ends a training in its middle.
 
-    Layouts: ROOT/CLASS/…, or ROOT/{train,val,test}/CLASS/…, where val may be called valid or validation, and one of val and test may be missing.
-    Some pictures of a class may lie in folders of their own inside it.
+    Layouts: ROOT/CLASS/…, or ROOT/{train,val,test}/CLASS/…, where val may be called valid or validation, and one of
+    val and test may be missing. Some pictures of a class may lie in folders of their own inside it.
 
     Args:
         root: the folder.
-        hold_out: share of each class that becomes val where the folder has neither val nor test; at least one picture of two or more.
-        seed: of the choice, which depends on the pictures' paths below their part alone, and on no order of a file system.
+        hold_out: share of each class that becomes val where the folder has neither val nor test; at least one picture
+            of two or more.
+        seed: of the choice, which depends on the pictures' paths below their part alone, and on no order of a file
+            system.
         nested: whether all of them may; without a word a folder one level too high would look like that.
 
     Raises:

@@ -21,7 +21,8 @@ class Found(NamedTuple):
     Attributes:
         images: pictures by their names' ends, sorted by path.
         others: files that are none, sorted.
-        hidden: what systems leave behind: names that begin with a dot (macOS's ``._a.jpg``), and all below such a folder or ``__MACOSX``.
+        hidden: what systems leave behind: names that begin with a dot (macOS's ``._a.jpg``), and all below such a
+            folder or ``__MACOSX``.
     """
 
     images: list[Path]

@@ -13,23 +13,25 @@ from mmsparse.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class LoadImage(BaseTransform):
-    """Read ``img_path`` with Pillow into ``img`` (H×W×3, uint8, BGR), ``img_shape`` and ``ori_shape``, as mmcv's LoadImageFromFile does.
+    """Read ``img_path`` into ``img`` (H×W×3, uint8, BGR), ``img_shape``, ``ori_shape``, as LoadImageFromFile does.
 
-    Unlike it, a truncated file is an error and not a picture that ends in grey. The EXIF orientation is applied. Grey, palette, CMYK and the like
-    become colour; transparent pixels are shown on white, as on a page; 16-bit grey keeps its upper 8 bits; of an animation the first frame is taken.
+    Unlike it, a truncated file is an error and not a picture that ends in grey. The EXIF orientation is applied. Grey,
+    palette, CMYK and the like become colour; transparent pixels are shown on white, as on a page; 16-bit grey keeps
+    its upper 8 bits; of an animation the first frame is taken.
 
     Args:
         to_rgb: hand out RGB; for networks that were trained on a data set of arrays in that order.
 
     Raises:
-        InputError: the file is missing, broken, truncated, or holds pixels without a fixed range (32-bit grey); the text names it.
+        InputError: the file is missing, broken, truncated, or holds pixels without a fixed range (32-bit grey); the
+            text names it.
     """
 
     def __init__(self, to_rgb: bool = False):
         self.to_rgb = to_rgb
 
     def transform(self, results: dict) -> dict:
-        """Add ``img``, ``img_shape`` and ``ori_shape`` (height, width) to ``results``, which holds ``img_path``, or ``img`` in BGR."""
+        """Add ``img``, ``img_shape`` and ``ori_shape`` (height, width) to what holds ``img_path``, or ``img`` in BGR."""
         if results.get('img_path') is None and 'img' in results:  # peers' inferencers have read it
             bgr = results['img'] if results['img'].ndim == 3 else results['img'][..., None].repeat(3, axis=2)
         else:

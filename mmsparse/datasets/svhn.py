@@ -12,10 +12,10 @@ from mmsparse.registry import DATASETS
 
 @DATASETS.register_module()
 class SVHN(ArrayDataset):
-    """SVHN, cropped digits of 32×32 pixels (Netzer et al., 2011): 73,257 to train, 26,032 to test; 'extra' is not used.
+    """SVHN, cropped digits of 32×32 pixels (Netzer et al., 2011): 73,257 to train, 26,032 to test; no 'extra'.
 
-    Expects ``train_32x32.mat`` and ``test_32x32.mat`` in ``data_root`` and downloads nothing. The files call digit 0 class 10; here it is 0.
-    Arguments: see :class:`ArrayDataset`.
+    Expects ``train_32x32.mat`` and ``test_32x32.mat`` in ``data_root`` and downloads nothing. The files call digit 0
+    class 10; here it is 0. Arguments: see :class:`ArrayDataset`.
 
     Raises:
         InputError: the file is missing, or is not byte by byte what the dataset's authors published.

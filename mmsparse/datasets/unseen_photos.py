@@ -12,10 +12,11 @@ from mmsparse.registry import DATASETS
 
 @DATASETS.register_module()
 class UnseenPhotos(ArrayDataset):
-    """Cats, deer and frogs of CIFAR-10 (Krizhevsky, 2009), 32×32 pixels: 100 to train and 400 to test of each, offline.
+    """Cats, deer and frogs of CIFAR-10 (Krizhevsky, 2009), 32×32 pixels: 100 to train and 400 to test of each.
 
-    The shipped host is pre-trained on the other seven classes, so adapting it to these is an honest test of transfer. The pictures are a slice
-    of CIFAR-10's own training and test sets, as JPEG files (tools/dataset_converters/cifar10_folders.py). Arguments: see `ArrayDataset`.
+    The shipped host is pre-trained on the other seven classes, so adapting it to these is an honest test of transfer.
+    The pictures are a slice of CIFAR-10's own training and test sets, as JPEG files
+    (tools/dataset_converters/cifar10_folders.py). Arguments: see `ArrayDataset`.
     """
 
     METAINFO = dict(classes=('cat', 'deer', 'frog'))

@@ -1,1 +1,1 @@
-"""Runner, hooks and optimiser wrappers that MMEngine lacks, and what the tools share; registries import what is in here, a new file too."""
+"""Runner, hooks and optimiser wrappers that MMEngine lacks; registries import every file in here."""

@@ -13,7 +13,7 @@ from mmsparse.registry import OPTIM_WRAPPERS
 
 @OPTIM_WRAPPERS.register_module()
 class AutocastOptimWrapper(AmpOptimWrapper):
-    """Run forward and loss in the number format that is fastest here; MMEngine's AmpOptimWrapper refuses CPUs and measures nothing.
+    """Run forward and loss in the fastest number format; MMEngine's AmpOptimWrapper refuses CPUs, measures nothing.
 
     Args:
         dtype: 'auto' (`mmsparse.engine.precision.choose`), 'float32', 'bfloat16' or, on a GPU, 'float16'.
@@ -45,7 +45,7 @@ class AutocastOptimWrapper(AmpOptimWrapper):
         return {**state, 'precision': self.precision.name}
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """Load the optimiser; say so where its state was made in another number format, since it goes on in this one."""
+        """Load the optimiser; say so where its state was made in another number format than this run's."""
         before = state_dict.pop('precision', self.precision.name)
         if before != self.precision.name:
             print_log(f'The state was trained in {before}, this run goes on in {self.precision}.', 'current', logging.WARNING)

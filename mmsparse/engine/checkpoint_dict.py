@@ -1,4 +1,4 @@
-"""MMEngine's checkpoint dictionary, which hooks read and change: made of a run that saves, and of a state that is loaded."""
+"""MMEngine's checkpoint dictionary, which hooks read and change: made of a run to save, or of a state to load."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def of_run(runner, meta: dict, optimizer: bool, schedules: bool) -> dict:
 
 
 def of_state(runner, filename: str) -> dict:
-    """Return what a state holds, the frozen weights filled in from the runner's model; all of it where the runner resumes.
+    """Return what a state holds, frozen weights filled in from the runner's model; all of it where it resumes.
 
     Raises:
         InputError: damaged, of another model or of other classes, or of a run that cannot go on under this config.

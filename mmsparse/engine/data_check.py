@@ -1,4 +1,4 @@
-"""What data and model must agree on, found before the first batch: labels, class names, what the pipeline makes, and what a score is called."""
+"""What data and model must agree on before the first batch: labels, class names, pipelines, names of scores."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def leaves(dataset) -> Iterator:
 
 
 def label_faults(dataset, split: str, where: str, classes: int) -> Iterator[str]:
-    """Say where classes or labels of a data set are not those of a head, and where the order of its folders is not that of its names.
+    """Say where classes or labels of a data set are not a head's, and its folders not in the order of its names.
 
     Args:
         dataset: labels are read from mmpretrain's; others say their classes only.
@@ -143,7 +143,7 @@ def name_faults(known: dict[str, tuple]) -> Iterator[str]:
 
 
 def item_faults(dataset, split: str) -> Iterator[str]:
-    """Let the pipeline make one item, and say which step misses the picture or cannot take it; generators stay as they were."""
+    """Let the pipeline make one item; say which step misses or refuses the picture. Random states are kept."""
     drawn, fault, missing = random_state(), '', None
     try:
         item = dataset[0]

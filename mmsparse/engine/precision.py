@@ -42,11 +42,12 @@ class Precision:
 def choose(asked: str = 'auto', device: str | None = None) -> Precision:
     """Return what to run in.
 
-    'auto' is bfloat16 on a CPU whose products are measured to be faster in it, and on a GPU that has it; else float16 on a GPU with compute
-    capability 7.0 or above; else float32.
+    'auto' is bfloat16 on a CPU whose products are measured to be faster in it, and on a GPU that has it; else float16
+    on a GPU with compute capability 7.0 or above; else float32.
 
     Args:
-        asked: 'auto'; 'float32', 'bfloat16' or 'float16', or fp32 and so on; 'half', the shorter format that the device has, however slow.
+        asked: 'auto'; 'float32', 'bfloat16' or 'float16', or fp32 and so on; 'half', the shorter format that the
+            device has, however slow.
         device: 'cpu', 'cuda' ...; default: where MMEngine trains.
 
     Raises:
@@ -150,7 +151,7 @@ def running(wrapper: OptimWrapper) -> str:
 
 @cache
 def _gain() -> float:
-    """Return how many times as fast as float32 bfloat16 is on this CPU: the shipped host's FFN on four images, forwards and backwards.
+    """Return how many times as fast as float32 bfloat16 is on this CPU: an FFN on four images, both passes.
 
     Without bfloat16 in the processor the products of the backward pass are the slowest. Draws no random numbers.
     """

@@ -1,4 +1,4 @@
-"""A run goes on with the recipe that it began with: what a state must share with the config, and what only one of them can decide."""
+"""What a state must share with the config of the run that resumes from it, and which of the two decides the rest."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def compare(state: State, checkpoint: Mapping, runner) -> list[str]:
 
 
 def load_optimizer(saved: Mapping, wrapper) -> None:
-    """Load the state of an optimiser, with or without that of a loss scaler: another precision has another one, or none."""
+    """Load the state of an optimiser; that of a loss scaler only where this precision has one."""
     if isinstance(wrapper, OptimWrapperDict):
         for name, one in wrapper.items():
             load_optimizer(saved[name], one)
@@ -81,7 +81,7 @@ def load_optimizer(saved: Mapping, wrapper) -> None:
 
 
 def load_schedules(saved: Any, schedules: Any) -> None:
-    """Load positions and values of schedules; what they are made of is the config's, which `compare` has found to be the same."""
+    """Load positions and values of schedules; their arguments are the config's, which `compare` has found equal."""
     if isinstance(schedules, dict):
         for name, some in schedules.items():
             load_schedules(saved[name], some)
@@ -139,7 +139,7 @@ def _schedule_faults(saved: Any, schedules: list) -> Iterator[str]:
 
 
 def _made_of(schedule) -> list[str]:
-    """Return the attributes that say what a schedule is, as opposed to where it stands: its arguments, and how many steps they make."""
+    """Return the attributes that say what a schedule is, not where it stands: arguments and number of steps."""
     names = {name for base in type(schedule).__mro__ if '__init__' in vars(base) for name in inspect.signature(base.__init__).parameters}
     return sorted(name for name in (names | {'total_iters'}) - POSITION if name in vars(schedule))
 

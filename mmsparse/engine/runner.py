@@ -33,11 +33,12 @@ from mmsparse.utils.terminal import quieten
 
 @RUNNERS.register_module()
 class SparseRunner(Runner):
-    """Writes and reads states as folders (`mmsparse.state`); hooks see the same checkpoint dictionaries as in MMEngine.
+    """Writes and reads states as folders (`mmsparse.state`); hooks see MMEngine's checkpoint dictionaries.
 
     Attributes:
         score: iteration and metrics of the last validation; `mmsparse.CheckpointHook` sets it.
-        provisional: whether the model now runs at a keep rate that is not the one it will be used at; no score is ranked then.
+        provisional: whether the model now runs at a keep rate that is not the one it will be used at; no score is
+            ranked then.
     """
 
     score: tuple[int, dict] = (-1, {})
@@ -57,7 +58,7 @@ class SparseRunner(Runner):
         return runner
 
     def dump_config(self) -> None:
-        """Write the config into the work folder, but not over the file that it was read from: the options of one call would stay in it."""
+        """Write the config into the work folder, but not over its own file: the options of one call would stay in it."""
         source = Path(self.cfg.filename or '')
         if source.absolute().parent != Path(self.work_dir).absolute():
             super().dump_config()
@@ -95,7 +96,7 @@ class SparseRunner(Runner):
             return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
     def scale_lr(self, optim_wrapper, auto_scale_lr: dict | None = None) -> None:
-        """Scale the learning rates with the images per step of the optimiser; MMEngine leaves accumulated batches out."""
+        """Scale the learning rates with the images per optimiser step; MMEngine leaves accumulated batches out."""
         if not (auto_scale_lr or {}).get('enable'):
             return
         for wrapper in optim_wrapper.values() if isinstance(optim_wrapper, OptimWrapperDict) else [optim_wrapper]:
@@ -116,7 +117,7 @@ class SparseRunner(Runner):
             ) from error
 
     def wrap_model(self, model_wrapper_cfg, model: nn.Module) -> nn.Module:
-        """Wrap a model for several processes, unless nothing in it trains: torch's wrapper refuses such a model, and nothing is to be exchanged."""
+        """Wrap a model for several processes, unless nothing in it trains: torch's wrapper refuses such a model."""
         if self.distributed and not any(parameter.requires_grad for parameter in model.parameters()):
             return model.to(get_device())
         return super().wrap_model(model_wrapper_cfg, model)
@@ -161,7 +162,7 @@ class SparseRunner(Runner):
         write_state(Path(out_dir) / filename, tensors, card, checkpoint if save_optimizer or save_param_scheduler else None)
 
     def load_checkpoint(self, filename: str, map_location='cpu', strict: bool = False, revise_keys=((r'^module.', ''),)) -> dict:
-        """Load a state strictly, or a plain file of a whole model's weights (safetensors, or .pth with ``weights_only=True``).
+        """Load a state strictly, or a file of a whole model's weights (safetensors, or .pth without code).
 
         Args:
             filename: folder of a state, the adapter.safetensors in it, a file of weights, or an address of one.

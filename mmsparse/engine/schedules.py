@@ -1,4 +1,4 @@
-"""Learning rates as functions of the run: their warm-up is a share of it, and they end where it ends, however long it is.
+"""Learning rates as functions of the run: the warm-up is a share of it, and they end where it ends.
 
 Named in a config with ``by_epoch=False``, MMEngine hands them the run's iterations as ``end``, in loops by epochs too.
 """
@@ -19,7 +19,7 @@ INF = int(1e9)  # MMEngine's end where it knows of no run
 
 @PARAM_SCHEDULERS.register_module()
 class WarmupLR(LinearLR):
-    """Rise linearly to the configured rate; MMEngine's LinearLR, whose rate never leaves its start where it is given a single iteration.
+    """Rise linearly to the configured rate; MMEngine's LinearLR stays at its start where it has one iteration.
 
     Args:
         optimizer: given by the runner.

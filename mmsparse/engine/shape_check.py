@@ -1,4 +1,4 @@
-"""What a head or neck is built for and what it receives, compared before there is data: one black image goes through the model."""
+"""Heads and necks of a wrong width, found before there is data: one black image goes through the model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mmsparse.state.saved_tensors import unwrapped
 
 
 def check_shapes(model: nn.Module) -> None:
-    """Refuse a model on a SparseViT whose neck or head is built for another width, or for another kind of output; other models pass.
+    """Refuse a SparseViT's neck or head that is built for another width or kind of output; other models pass.
 
     Raises:
         InputError: names the entry of the config to be changed.
@@ -51,7 +51,7 @@ def _check(model: nn.Module, name: str, module: nn.Module, inputs: tuple) -> Non
 
 
 def _width_faults(model: nn.Module, name: str, module: nn.Module, x) -> Iterator[str]:
-    """Compare what a layer receives first with what it is built for; the part around it that has an `in_channels` is the one to be changed."""
+    """Compare what a layer receives with what it is built for; the module around it with `in_channels` is named."""
     linear, built = isinstance(module, nn.Linear), getattr(module, 'in_features', getattr(module, 'in_channels', None))
     if not isinstance(module, nn.Linear | nn.Conv2d | nn.AdaptiveAvgPool2d):
         return

@@ -1,4 +1,4 @@
-"""What must be installed beside mmsparse. OpenMMLab's packages and their maintained forks import under the same names."""
+"""What must be installed beside mmsparse; OpenMMLab's packages and their forks import under the same names."""
 
 from importlib.util import find_spec
 

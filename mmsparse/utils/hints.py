@@ -88,7 +88,7 @@ def takes(target, name: str) -> bool:
 
 
 def _expected(received: str, spelled: Mapping[str, str], most: int) -> str:
-    """'expected one of …, did you mean …?' over what may be written, each with the part of it that is compared; names the nearest few."""
+    """'expected one of …, did you mean …?': what may be written, each with the part of it that is compared."""
     written = {part.lower(): text for text, part in spelled.items()}
     nearest = sorted(written[part] for part in get_close_matches(received.lower(), written, n=most, cutoff=0.0))
     close = [written[part] for part in get_close_matches(received.lower(), written, n=1, cutoff=0.6)]
@@ -97,7 +97,7 @@ def _expected(received: str, spelled: Mapping[str, str], most: int) -> str:
 
 
 def _registered(scope: str, registries: tuple[str, ...] = ()) -> dict:
-    """Every name registered in a package, in some registries or all kinds together; importing them is what a run does anyway."""
+    """Every name registered in a package, in some registries or in all, with what it stands for."""
     try:
         module = import_module(f'{scope}.registry')
     except ModuleNotFoundError:
@@ -115,7 +115,7 @@ def _registered(scope: str, registries: tuple[str, ...] = ()) -> dict:
 
 
 def _signature(target) -> tuple[dict, list, bool]:
-    """Arguments, those without default, and whether the list is complete; ``**kwargs`` hands on to the next class in line."""
+    """Arguments, those without default, and whether these are all; ``**kwargs`` hands on to the next class."""
     if isinstance(target, partial) and inspect.isclass(wrapped := target.keywords.get('transform')):  # mmpretrain's torchvision/NAME
         target = wrapped
     if not (inspect.isclass(target) or inspect.isfunction(target)):

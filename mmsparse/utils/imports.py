@@ -1,4 +1,4 @@
-"""How packages of the ecosystem are imported: without what no config has asked for, and without a word about what is not needed."""
+"""How packages of the ecosystem are imported: without what no config asks for, and without their remarks."""
 
 import pkgutil
 import sys
@@ -43,11 +43,11 @@ def adafactor(params, **settings):
 
 
 class Imports:
-    """What Python asks for every module that is not loaded yet; it goes on with its own finders where this answers None."""
+    """What Python asks for every module that is not loaded yet, before its own finders."""
 
     @classmethod
     def find_spec(cls, name: str, path=None, target=None) -> ModuleSpec | None:
-        """Quieten two packages, and let MMEngine's optimisers go on without transformers, as where it is not installed.
+        """Quieten two packages; let MMEngine's optimisers go on without transformers, as if it were not installed.
 
         They import it for Adafactor alone, and it takes five seconds; `adafactor` does so when a config names it.
         """

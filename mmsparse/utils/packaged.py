@@ -46,8 +46,8 @@ def open_to(config) -> None:
     Args:
         config: the module ``mmengine.config.config``, whenever it is imported.
 
-    Its table of packages is closed, and it would put everything inherited into the scope of the package named: ours come with a
-    ``default_scope`` of their own, as if they stood in the folder of the config that inherits them.
+    Its table of packages is closed, and it would put everything inherited into the scope of the package named: ours
+    come with a ``default_scope`` of their own, as if they stood in the folder of the config that inherits them.
     """
     others = config.Config._get_cfg_path
 

@@ -21,8 +21,7 @@ def screens(logger: logging.Logger) -> list[logging.Handler]:
 
 
 def quieten(logger: logging.Logger) -> None:
-    """Leave to the log file what MMEngine and its packages say of environment, config and hooks: hundreds of lines. Warnings are shown,
-    but for those that tell the authors of a package what will be deprecated."""
+    """Leave MMEngine's lines on environment, config and hooks to the log file; show warnings, but no deprecations."""
     folders = tuple(str(Path(sys.modules[name].__file__).parent) for name in LIBRARIES if name in sys.modules)
 
     def heard(line: logging.LogRecord) -> bool:
@@ -48,7 +47,7 @@ def figure(value) -> str:
 
 
 def command(tool: str, *words) -> str:
-    """Return the command that calls another tool of the folder of the one that runs; paths below the working directory are shortened."""
+    """Return the command of a tool beside the running one; paths below the working directory are shortened."""
     beside = Path(sys.argv[0]).with_name(f'{tool}.py')
     return shlex.join(['python', near(beside) if beside.is_file() else f'tools/{tool}.py', *map(near, words)])
 
@@ -60,7 +59,7 @@ def near(path: str | Path) -> str:
 
 
 def show(logger: logging.Logger, title: str, rows: Mapping[str, str], commands: Mapping[str, str] | None = None) -> None:
-    """Show a card: a title and named rows. On a terminal the screen gets it drawn, and the plain lines go to the log file only.
+    """Show a card, a title and named rows: drawn on a terminal, as plain lines elsewhere and in the log file.
 
     Args:
         logger: of the run.

@@ -52,7 +52,7 @@ check_weight = _refusing(  # of a loss, which would be sought where it is negati
 
 
 def writable_folder(path: str | Path, what: str) -> Path:
-    """Return a folder to write into, made where it is missing; a page is written to try it, so that a full disk is found too.
+    """Return a folder to write into, made where it is missing; 4 KiB are written to find a full disk.
 
     Raises:
         InputError: something else is there, or nothing can be written.

@@ -25,9 +25,9 @@ class TokenStage:
     """The sequence from one layer on.
 
     Args:
-        layer: first layer whose FFN runs on these rows, counted from 1.
-        rows: rows, class token included.
-        state_hw: KEPT (a row of its own), FUSED (shares a row) or DROPPED for each patch of the grid.
+        layer: first layer whose FFN runs on these tokens, counted from 1.
+        rows: number of tokens, class token included.
+        state_hw: for each patch of the grid KEPT (a token of its own), FUSED (shares a token) or DROPPED.
     """
 
     layer: int

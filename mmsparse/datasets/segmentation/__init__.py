@@ -1,1 +1,1 @@
-"""Segmentation datasets that mmseg lacks; imported when one is asked for, because mmseg is (`utils.imports.register_segmentation`)."""
+"""Segmentation datasets that mmseg lacks; imported when one is asked for (`utils.imports`), because mmseg is."""

@@ -15,10 +15,11 @@ VOID = 11  # unlabelled pixels on disk
 
 @DATASETS.register_module()
 class CamVid(BaseSegDataset):
-    """The Cambridge-driving Labeled Video Database (Brostow et al., 2009): 367 pictures to train, 101 to validate, 480×360 pixels.
+    """Streets in eleven classes (Brostow et al., 2009): 367 pictures to train, 101 to validate, 480×360 pixels.
 
-    Expected below ``data_root``: ``images/{train,val}/NAME.jpg`` and ``annotations/{train,val}/NAME.png`` with ids 0 … 10 and 11 for void, which
-    is ignored. SegNet's own folders: ``data_prefix=dict(img_path='train', seg_map_path='trainannot'), img_suffix='.png'``.
+    Expected below ``data_root``: ``images/{train,val}/NAME.jpg`` and ``annotations/{train,val}/NAME.png`` with ids 0 …
+    10 and 11 for void, which is ignored. SegNet's own folders: ``data_prefix=dict(img_path='train',
+    seg_map_path='trainannot'), img_suffix='.png'``.
 
     Args:
         split: 'train' or 'val'; names the folders unless `data_prefix` does.

@@ -1,4 +1,4 @@
-"""MMEngine's CheckpointHook, in an order that loses nothing: what is superseded goes when its successor is complete."""
+"""MMEngine's CheckpointHook, in an order that loses nothing: an old state goes when its successor is complete."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from mmsparse.state.folder import point, remove
 class CheckpointHook(MMEngineCheckpointHook):
     """Save states periodically and the best one, with MMEngine's options.
 
-    A state's name has no suffix, because it is a folder. `last_checkpoint` is rewritten last and at once; then superseded states are removed,
-    which the new state lists, so that a run killed in between removes them when it goes on. A validation that was due after the state that a run
-    resumes from is made up for first.
+    A state's name has no suffix, because it is a folder. `last_checkpoint` is rewritten last and at once; then
+    superseded states are removed, which the new state lists, so that a run killed in between removes them when it goes
+    on. A validation that was due after the state that a run resumes from is made up for first.
 
     Args:
         interval, by_epoch, kwargs: as in MMEngine.
@@ -54,7 +54,7 @@ class CheckpointHook(MMEngineCheckpointHook):
         self.superseded: list[str] = []
 
     def before_run(self, runner) -> None:
-        """Refuse a runner whose checkpoints nothing here reads: pickles of the whole network, under names without suffix.
+        """Refuse a runner whose checkpoints nothing here reads: pickles of the whole network.
 
         Raises:
             InputError: it is not `mmsparse.SparseRunner`.
@@ -87,7 +87,7 @@ class CheckpointHook(MMEngineCheckpointHook):
             self._remove_superseded(runner)
 
     def _save_best_checkpoint(self, runner, metrics) -> None:
-        """Rank only scores of the network as it will be used: one with more tokens, while a warm-up lasts, would win and not be kept."""
+        """Rank only scores at the final keep rate: during its warm-up more tokens would win."""
         if not getattr(runner, 'provisional', False):
             super()._save_best_checkpoint(runner, metrics)
 
@@ -116,7 +116,7 @@ class CheckpointHook(MMEngineCheckpointHook):
         self._remove_superseded(runner)
 
     def _remove_superseded(self, runner) -> None:
-        """Names may come from a file: only states right in this run's folder are removed, and never the last or best one."""
+        """Remove states of this run's folder, never the last or best one; names may come from a file."""
         known = runner.message_hub.runtime_info.items()
         live = {Path(str(path)).name for key, path in known if key.startswith(('last_ckpt', 'best_ckpt'))}
         while self.superseded:

@@ -12,16 +12,18 @@ from mmsparse.state.saved_tensors import unwrapped
 
 @HOOKS.register_module()
 class ClassCountHook(Hook):
-    """Compare the heads with names and labels of the classes in every data set that the run will use, and try pipelines and scores on one item.
+    """Compare heads with names and labels of every data set of the run; try pipelines and scores on one item.
 
-    mmpretrain's own check reads an attribute that its datasets no longer have, and asks about the validation data only after an epoch.
+    mmpretrain's own check reads an attribute that its datasets no longer have, and asks about the validation data only
+    after an epoch.
 
     Raises:
-        InputError: numbers, names or labels differ, a pipeline does not load the picture, or no score has the name that the best state is chosen by.
+        InputError: numbers, names or labels differ, a pipeline does not load the picture, or no score has the name
+            that the best state is chosen by.
     """
 
     def before_run(self, runner) -> None:
-        """The loops are built by now and no weights are loaded yet, so a checkpoint for other classes does not hide the cause."""
+        """No weights are loaded yet, so that a checkpoint for other classes does not hide the cause."""
         model = unwrapped(runner.model)
         heads, known, free = _heads(model), {}, getattr(model, 'open_vocabulary', False)
         loops = {'train': runner._train_loop, 'val': runner._val_loop, 'test': runner._test_loop}

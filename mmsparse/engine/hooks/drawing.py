@@ -20,8 +20,8 @@ SHORT_SIDE = 256  # pixels; smaller pictures are drawn larger by a whole factor
 class DrawingHook(Hook):
     """Draw labels or label maps beside what was predicted, with mmpretrain's or mmseg's visualizer.
 
-    Their own hooks write pictures of equal names in different folders into one file, and words of three pixels onto one of 32.
-    Of several processes the first draws, as with theirs: the pictures that it tests.
+    Their own hooks write pictures of equal names in different folders into one file, and words of three pixels onto
+    one of 32. Of several processes the first draws, as with theirs: the pictures that it tests.
 
     Args:
         out_dir: folder of the files, called after the picture and its number in the data.

@@ -12,13 +12,14 @@ from mmsparse.registry import HOOKS
 
 @HOOKS.register_module()
 class EpochSeedHook(Hook):
-    """Seed every epoch, or every iteration of a loop without epochs, from the run's seed, the position in the training and the process.
+    """Seed every epoch (without epochs: every iteration) from the run's seed, the position and the process.
 
-    MMEngine's checkpoints hold no generator states. Once the state is a function of the position none needs to be stored, and neither
-    validation nor the card at the start can shift what is drawn in training. Processes draw different dropout masks and crops.
-    Workers that are started anew each epoch follow (MMEngine alone gives them the same seed every time); persistent ones
-    live through the epochs and are exact only in an undisturbed run. So do all in a loop by iterations, which has one epoch; what such a run
-    loads in the main process (num_workers=0) draws its augmentations anew in the first batch after a resume.
+    MMEngine's checkpoints hold no generator states. Once the state is a function of the position none needs to be
+    stored, and neither validation nor the card at the start can shift what is drawn in training. Processes draw
+    different dropout masks and crops. Workers that are started anew each epoch follow (MMEngine alone gives them the
+    same seed every time); persistent ones live through the epochs and are exact only in an undisturbed run. So do all
+    in a loop by iterations, which has one epoch; what such a run loads in the main process (num_workers=0) draws its
+    augmentations anew in the first batch after a resume.
     """
 
     priority = 'VERY_HIGH'

@@ -21,7 +21,7 @@ class KeepRateHook(Hook):
         return [part for part in _sparsifiers(runner) if hasattr(part, 'keep_rate')]
 
     def faults(self, runner) -> Iterator[str]:
-        """Say why the schedule cannot act: no sparsifier with one keep rate, or a second schedule. What it says needs no data."""
+        """Say, without data, why the schedule cannot act: no sparsifier with one keep rate, or a second schedule."""
         if not any(hasattr(part, 'keep_rate') for part in _sparsifiers(runner)):
             have = ', '.join(type(part).__name__ for part in _sparsifiers(runner)) or 'no sparsifier'
             yield f'the model has {have}; expected a sparsifier with one keep_rate, such as mmsparse.EViT. Leave the hook out or use such a one.'

@@ -12,15 +12,17 @@ from mmsparse.utils.value_checks import is_number
 class KeepRateWarmupHook(KeepRateHook):
     """Keep every patch at first, then let the keep rate fall along a cosine to the configured one, step by step.
 
-    Acts on every sparsifier that has one ``keep_rate``. The rate follows from the position alone, so a resumed run goes on as it would have.
-    Validation uses the rate reached; `mmsparse.CheckpointHook` ranks no score before that is the configured one.
+    Acts on every sparsifier that has one ``keep_rate``. The rate follows from the position alone, so a resumed run
+    goes on as it would have. Validation uses the rate reached; `mmsparse.CheckpointHook` ranks no score before that is
+    the configured one.
 
     Args:
         start: epochs with all patches, at least 0.
         epochs: epochs of the fall, more than 0.
 
     Raises:
-        InputError: no sparsifier with a keep rate, another schedule, or no step of the training left at the configured rate.
+        InputError: no sparsifier with a keep rate, another schedule, or no step of the training left at the configured
+            rate.
     """
 
     def __init__(self, start: float, epochs: float):
@@ -32,7 +34,7 @@ class KeepRateWarmupHook(KeepRateHook):
         self.start, self.epochs = start, epochs
 
     def before_train(self, runner) -> None:
-        """The configured rate is where the cosine ends. A resumed run may begin with a validation that is still due, at the last step's rate."""
+        """Note the configured rates; a resumed run may begin with a validation, which has the last step's rate."""
         self.goals = {part: part.keep_rate for part in self.check(runner)}
         length = len(runner.train_dataloader)
         if (self.start + self.epochs) * length > runner.max_iters - 1:

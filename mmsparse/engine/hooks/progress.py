@@ -19,11 +19,11 @@ RECENT = 20  # iterations over which speed and loss are averaged
 
 @HOOKS.register_module()
 class ProgressHook(Hook):
-    """Show epoch, time left, loss, learning rate and img/s in one line; validation and test take the line over while they run.
+    """Show epoch, time left, loss, learning rate and img/s in one line, which validation and test take over.
 
-    The loss of every finished epoch and every validation stay above it; the line itself is gone when the run ends. While it lives, MMEngine's own
-    lines go to the log file only (warnings still appear above it). Without a terminal this hook does nothing and they are what one sees. Only the
-    first process draws.
+    The loss of every finished epoch and every validation stay above it; the line itself is gone when the run ends.
+    While it lives, MMEngine's own lines go to the log file only (warnings still appear above it). Without a terminal
+    this hook does nothing and they are what one sees. Only the first process draws.
     """
 
     priority = 'LOW'  # after the hooks that log loss, rate and time

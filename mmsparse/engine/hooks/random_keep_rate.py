@@ -1,4 +1,4 @@
-"""Train once, serve at many costs: every step at another keep rate and input size (Lin et al., SuperViT, arXiv 2205.11397)."""
+"""Every step at another keep rate and input size (Lin et al., SuperViT, arXiv 2205.11397)."""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,18 +16,19 @@ from mmsparse.utils.value_checks import check_rate, is_list, is_whole
 
 @HOOKS.register_module()
 class RandomKeepRateHook(KeepRateHook):
-    """Draw a keep rate, and on request an input size, for every training step; outside the steps the configured rate holds.
+    """Draw a keep rate, and on request an input size, for every training step; otherwise the configured rate holds.
 
-    Acts on every sparsifier that has one ``keep_rate``. What is drawn follows from the run's seed and the position: all processes agree and a
-    resumed run draws the same. The idea of SuperViT as a schedule, without its distillation from the largest network.
+    Acts on every sparsifier that has one ``keep_rate``. What is drawn follows from the run's seed and the position:
+    all processes agree and a resumed run draws the same. The idea of SuperViT as a schedule, without its distillation
+    from the largest network.
 
     Args:
         keep_rates: to draw from, each in (0, 1].
         sizes: to draw from, pixels of a square side; None: images stay as the pipeline gives them.
 
     Raises:
-        InputError: a rate outside (0, 1], a side of no pixels, no sparsifier with a keep rate, another schedule, or a size that the host or the
-            task cannot take.
+        InputError: a rate outside (0, 1], a side of no pixels, no sparsifier with a keep rate, another schedule, or a
+            size that the host or the task cannot take.
     """
 
     def __init__(self, keep_rates: Sequence[float], sizes: Sequence[int] | None = None):

@@ -37,7 +37,8 @@ class CardHook(Hook):
     After it, and after a test, show metrics, checkpoint, time and speed.
 
     Args:
-        notes: rows that the first card gets besides, such as what of a folder was left out (`mmsparse.config.own_folder`).
+        notes: rows that the first card gets besides, such as what of a folder was left out
+            (`mmsparse.config.own_folder`).
     """
 
     priority = 'VERY_LOW'  # the other hooks have spoken, and the progress line has ended
@@ -87,7 +88,7 @@ class CardHook(Hook):
 
 
 def describe_start(model: torch.nn.Module) -> dict[str, str]:
-    """Return what is known of a model before training: always its parameters; of a SparseViT also host, cost and tokens."""
+    """Return what is known of a model before training: parameters; of a SparseViT also host, cost and tokens."""
     total = sum(p.numel() for p in model.parameters())
     trains = [p for p in model.parameters() if p.requires_grad]
     count, size = sum(p.numel() for p in trains), sum(p.numel() * p.element_size() for p in trains)
@@ -111,13 +112,13 @@ def describe_start(model: torch.nn.Module) -> dict[str, str]:
 
 
 def image_size(model: torch.nn.Module) -> tuple[int, int]:
-    """Return height and width of the images that a model is fed: the crops of a segmentor, else what its host is built for."""
+    """Return height and width of a model's images: the crops of a segmentor, else what its host is built for."""
     view, crop = model.backbone.view, getattr(model.data_preprocessor, 'size', None)
     return tuple(crop) if crop else view.image_size
 
 
 def cut_counts(model: torch.nn.Module, image: torch.Tensor) -> dict[str, str]:
-    """Return, where a merging method is asked for more pairs than these images and the other methods leave it, what merges instead."""
+    """Return how many pairs ToMe merges where there are fewer tokens than it is asked to merge."""
     if not any(isinstance(part, ToMe) for part in model.backbone.sparsifiers):
         return {}
     with counting(model, all_rows=True):
@@ -130,14 +131,14 @@ def cut_counts(model: torch.nn.Module, image: torch.Tensor) -> dict[str, str]:
     return {'cut': '; '.join(cut) + '. At most half of the patches present can merge at once'} if cut else {}
 
 
-def stages(start: int, rows: Sequence[int]) -> str:
+def stages(start: int, tokens: Sequence[int]) -> str:
     """Return the numbers of tokens and the layers in which they change.
 
     Args:
         start: tokens that enter the first layer.
-        rows: tokens that enter each layer's FFN.
+        tokens: those that enter each layer's FFN.
     """
-    changes = [f', {now} from layer {layer}' for layer, (before, now) in enumerate(pairwise([start, *rows]), start=1) if now != before]
+    changes = [f', {now} from layer {layer}' for layer, (before, now) in enumerate(pairwise([start, *tokens]), start=1) if now != before]
     return f'{start}{"".join(changes)}'
 
 
@@ -168,7 +169,7 @@ def recipe_row(runner) -> str:
 
 
 def outcome(runner, metrics: dict) -> dict[str, str]:
-    """Return last and best metrics and where the checkpoints are. CheckpointHook keeps the best in the message hub, also over a resume."""
+    """Return last and best metrics and where the checkpoints are, as the message hub keeps them over a resume."""
     known = runner.message_hub.runtime_info
     rows = {'last': figures(metrics) or 'not validated'}
     if known.get('best_ckpt'):
@@ -179,7 +180,7 @@ def outcome(runner, metrics: dict) -> dict[str, str]:
 
 
 def next_commands(runner) -> dict[str, str]:
-    """Return what to call next: with the config that the run has written, which holds all options, and its best state, else its last one."""
+    """Return what to call next, with the config that the run has written and its best state, else its last one."""
     known = runner.message_hub.runtime_info
     state = known.get('best_ckpt') or known.get('last_ckpt')
     config, name = Path(runner.work_dir) / Path(runner.cfg.filename or '').name, Path(state or '').name
