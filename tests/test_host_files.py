@@ -35,7 +35,7 @@ PREFIXES = [
 @pytest.fixture
 def told(monkeypatch):
     lines = []
-    for module in ('checkpoint_contents', 'load_weights'):
+    for module in ('checkpoint_contents', 'position_tables'):
         monkeypatch.setattr(f'mmsparse.models.hosts.{module}.print_log', lambda text, logger: lines.append(text))
     return lines
 

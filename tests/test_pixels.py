@@ -11,9 +11,9 @@ from hosts import open_clip_host as tiny_open_clip
 from hosts import timm_host as tiny_timm
 from mmsparse.engine.hooks.start_card import describe_start
 from mmsparse.errors import InputError
+from mmsparse.models.hosts.activations import refuse_other_timm_activation
 from mmsparse.models.hosts.build import build_view, sketch
 from mmsparse.models.hosts.hubs import pretrained_open_clip, pretrained_timm
-from mmsparse.models.hosts.pixels import refuse_other_timm_activation
 from mmsparse.registry import MODELS
 from weight_files import openai_clip
 

@@ -27,7 +27,7 @@ from mmsparse.errors import InputError
 from mmsparse.models.backbones import SparseViT
 from mmsparse.models.hosts.build import sketch
 from mmsparse.models.hosts.named_hosts import Input, input_of, named_host
-from mmsparse.models.hosts.views.base import View
+from mmsparse.models.hosts.views.view import View
 from mmsparse.utils.hints import check_arguments
 
 KEY = 'own_folder'

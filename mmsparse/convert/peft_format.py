@@ -30,11 +30,11 @@ from typing_extensions import TypedDict
 from mmsparse.convert.merge import linear_head
 from mmsparse.errors import InputError
 from mmsparse.models.adapters.lora import TARGETS, LoRA
-from mmsparse.models.hosts.views.base import QKV, View
 from mmsparse.models.hosts.views.eva import EvaView
 from mmsparse.models.hosts.views.operators import SideBySide
 from mmsparse.models.hosts.views.timm import TimmView
 from mmsparse.models.hosts.views.timm_parts import GATE_AND_VALUE
+from mmsparse.models.hosts.views.view import QKV, View
 from mmsparse.state.schema import validated
 from mmsparse.structures.tokens import Tokens
 

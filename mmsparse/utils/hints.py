@@ -145,3 +145,10 @@ def _hands_on(init, rest: str) -> bool:
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and getattr(node.func, 'attr', '') == '__init__']
     handed = [key.value for call in calls for key in call.keywords if key.arg is None and getattr(key.value, 'id', '') == rest]
     return len(handed) == 1 and sum(isinstance(node, ast.Name) and node.id == rest for node in ast.walk(tree)) == 1
+
+
+def did_you_mean(received: str | Collection[str], known: Collection[str], most: int = 3, cutoff: float = 0.6) -> str:
+    """Return ' Did you mean A or B?', the known names nearest to what was received, or nothing where none is near."""
+    names = [received] if isinstance(received, str) else received
+    near = dict.fromkeys(match for name in names for match in get_close_matches(name, list(known), n=most, cutoff=cutoff))
+    return f' Did you mean {" or ".join(near)}?' if near else ''

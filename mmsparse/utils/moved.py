@@ -40,11 +40,12 @@ NAMES = {
     'models.checkpoints': 'models.hosts.checkpoint_contents',
     'models.host_files': 'models.hosts.load_weights',
     'models.host_weights': 'models.hosts.frozen_model',
+    'models.views.base': 'models.hosts.views.view',
     'models.watch': 'evaluation.token_watch',
     'state.kept': 'state.saved_tensors',
 }
 KEPT = {old + name: new + name for (old, new), names in ROOMS.items() for name in names.split()}
-MOVED = {f'mmsparse.{old}': f'mmsparse.{new}' for old, new in (KEPT | NAMES).items()}
+MOVED = {f'mmsparse.{old}': f'mmsparse.{new}' for old, new in (NAMES | KEPT).items()}
 
 
 class Moved:

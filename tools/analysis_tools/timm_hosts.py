@@ -23,7 +23,7 @@ if __name__ == '__main__':
 import timm
 import torch
 
-from mmsparse.models.hosts.views.base import resolve
+from mmsparse.models.hosts.views.view import resolve
 from mmsparse.registry import MODELS
 
 MODULES = tuple(f'timm.models.{name}' for name in ('vision_transformer', 'vision_transformer_hybrid', 'eva', 'deit', 'naflexvit'))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mmsparse.models.hosts.views.base import View
+from mmsparse.models.hosts.views.view import View
 from mmsparse.models.part import Part
 from mmsparse.structures.tokens import Tokens
 

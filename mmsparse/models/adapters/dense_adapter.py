@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mmsparse.errors import InputError
 from mmsparse.models.adapters.base import BaseAdapter
-from mmsparse.models.hosts.views.base import View
+from mmsparse.models.hosts.views.view import View
 from mmsparse.models.part import SiteOutput
 from mmsparse.registry import MODELS
 from mmsparse.structures.tokens import Tokens

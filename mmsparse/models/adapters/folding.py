@@ -9,7 +9,7 @@ from itertools import takewhile
 import torch
 
 from mmsparse.models.adapters.base import BaseAdapter
-from mmsparse.models.hosts.views.base import View
+from mmsparse.models.hosts.views.view import View
 from mmsparse.models.ops.attention import without_autocast
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mmsparse.models.adapters.base import BaseAdapter
-from mmsparse.models.hosts.views.base import View
+from mmsparse.models.hosts.views.view import View
 from mmsparse.registry import MODELS
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.adapters.bottleneck import Bottleneck
-from mmsparse.models.hosts.views.base import View
+from mmsparse.models.hosts.views.view import View
 from mmsparse.registry import MODELS
 from mmsparse.structures.tokens import Tokens
 from mmsparse.utils.value_checks import check_choices

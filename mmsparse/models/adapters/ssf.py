@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mmsparse.models.adapters.base import BaseAdapter
-from mmsparse.models.hosts.views.base import View
+from mmsparse.models.hosts.views.view import View
 from mmsparse.registry import MODELS
 from mmsparse.structures.tokens import Tokens
 

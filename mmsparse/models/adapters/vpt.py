@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mmsparse.models.adapters.base import BaseAdapter
-from mmsparse.models.hosts.views.base import View
+from mmsparse.models.hosts.views.view import View
 from mmsparse.registry import MODELS
 from mmsparse.structures.tokens import Tokens, drop_prefix, insert_prefix
 from mmsparse.utils.value_checks import check_count, check_flag

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from mmsparse.errors import InputError
 from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.backbones.readout import BaseReadout
-from mmsparse.models.hosts.views.base import View
+from mmsparse.models.hosts.views.view import View
 from mmsparse.models.necks.base import BaseSparsifier
 from mmsparse.models.ops.attention import Probe, attend, attend_masked, key_bias
 from mmsparse.models.ops.ffn_rows import put, take

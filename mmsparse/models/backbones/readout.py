@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from mmsparse.models.hosts.views.base import View
+from mmsparse.models.hosts.views.view import View
 from mmsparse.structures.tokens import Tokens
 
 

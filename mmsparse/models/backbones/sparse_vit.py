@@ -14,7 +14,7 @@ from mmsparse.models.adapters.folding import mergeable
 from mmsparse.models.backbones.encoder import Encoder
 from mmsparse.models.hosts.build import build_view
 from mmsparse.models.hosts.frozen_model import FrozenModel, fill_frozen
-from mmsparse.models.hosts.views.base import View, mean_of_patches
+from mmsparse.models.hosts.views.view import View, mean_of_patches
 from mmsparse.models.necks.base import BaseSparsifier
 from mmsparse.models.necks.order import check_order
 from mmsparse.models.ops.attention import without_autocast

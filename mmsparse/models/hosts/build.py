@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 
 import torch
 
-from mmsparse.errors import InputError
+from mmsparse.errors import InputError, in_words
 from mmsparse.models.hosts.frozen_model import seeded, sketching
 from mmsparse.models.hosts.load_weights import load_mmpretrain
 from mmsparse.models.hosts.position_tables import checked_grid
-from mmsparse.models.hosts.views.base import View, resolve
+from mmsparse.models.hosts.views.view import View, resolve
 from mmsparse.models.hosts.weight_files import checked
 from mmsparse.registry import MODELS
 
@@ -40,20 +41,27 @@ def build_view(cfg: dict) -> View:
             'Set host.checkpoint to a .pth or .safetensors file, or to False for random weights.'
         )
     with seeded():
-        try:
+        with in_words(f'host {kind} cannot be built'):
             host = MODELS.build(cfg)
-        except AssertionError as error:
-            raise InputError(f'host {kind} cannot be built: {error}') from error
         view = resolve(host)
-        if checkpoint is False and not next(host.parameters()).is_meta:  # MMEngine looks at the values that it has drawn
+        if checkpoint is False and not sketching():  # MMEngine looks at the values that it has drawn
             host._dump_init_info = lambda: None  # MMEngine would log every parameter of a network that does not train
             host.init_weights()
             del host._dump_init_info
-    view.source = 'random, seed 0' if checkpoint is False else checkpoint
-    if checkpoint is False:
-        view.filed = None
-    elif not sketching():
-        view.filed = load_mmpretrain(host, checkpoint, init_cfg.get('prefix', 'backbone.'), grid)
+    return finish(view, checkpoint, lambda: load_mmpretrain(host, checkpoint, init_cfg.get('prefix', 'backbone.'), grid))
+
+
+def finish(view: View, checkpoint: str | bool | None, read: Callable[[], dict], promised: str = 'pretrained') -> View:
+    """Put the weights of a host in place, and say in its view whose they are.
+
+    Args:
+        view: of the host, as drawn from the seed or brought from a hub.
+        checkpoint: as `checked` returns it.
+        read: loads them; returns parameters that were resized, as they stand in the file.
+        promised: what the name of the host promises.
+    """
+    view.source = 'random, seed 0' if checkpoint is False else checkpoint or f'{promised}, from the hub'
+    view.filed = None if checkpoint is False else {} if sketching() else read()
     return view
 
 

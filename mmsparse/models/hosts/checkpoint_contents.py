@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from io import BytesIO
@@ -30,10 +31,11 @@ class Beside:
 
 
 def unpickled(file: Path) -> Any:
-    """Read what `torch.save` or `torch.jit.save` wrote with ``weights_only=True``; of other objects (options, NumPy's scalars) a `Beside` is left.
+    """Read what `torch.save` or `torch.jit.save` wrote with ``weights_only=True``; of other objects (options, NumPy's
+    scalars) a `Beside` is left.
 
     Raises:
-        pickle.UnpicklingError: an object that torch does not let stand aside, such as a function of the operating system.
+        InputError: an object that torch does not let stand aside, such as a function of the operating system.
     """
     source = _without_code(file) if is_zipfile(file) and _has_code(file) else file
     try:
@@ -42,8 +44,22 @@ def unpickled(file: Path) -> Any:
         beside = []
     if source is not file:
         source.seek(0)
-    with torch.serialization.safe_globals([(Beside, name) for name in beside]):
-        return torch.load(source, map_location='cpu', weights_only=True)
+    try:
+        with torch.serialization.safe_globals([(Beside, name) for name in beside]):
+            return torch.load(source, map_location='cpu', weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f'{file}: not a plain file of tensors, or damaged; other objects are never unpickled here. '
+            f'Received: {_reason(error)}. Download it again, or where you trust it save the tensors alone: '
+            'torch.save(torch.load(FILE, weights_only=False)[KEY], OUT) with the KEY they have.'
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What torch's reader stopped at, without its advice to unpickle all the same."""
+    told = re.search(r'WeightsUnpickler error:\s*(.*)', str(error))
+    reason = told[1] if told else str(error).splitlines()[0]
+    return re.sub(r"<class '.*Beside'>", 'one of another class', reason.split('. Please')[0]).rstrip('. ')
 
 
 def network(content: Any, path: str) -> dict[str, Tensor]:

@@ -7,34 +7,31 @@ from contextlib import contextmanager
 
 from torch import Tensor, nn
 
-from mmsparse.errors import InputError
-from mmsparse.models.hosts.pixels import refuse_other_open_clip_activation, refuse_other_timm_activation
+from mmsparse.errors import InputError, in_words
+from mmsparse.models.hosts.activations import refuse_other_open_clip_activation, refuse_other_timm_activation
 
 REACH_SECONDS = 5
 
 
 def pretrained_timm(name: str, **kwargs) -> nn.Module:
-    """Build a timm host with the weights that its name promises.
+    """Build a timm host with the weights that its name promises; `kwargs` are timm.create_model's.
 
     Raises:
         InputError: the name promises none, or they can neither be reached nor found in the cache; within seconds.
     """
     import timm
 
-    try:
+    known = ', '.join(timm.list_pretrained(f'{name.split(".")[0]}*'))
+    with in_words(f'TimmViT: {name}', f'Known: {known or "none"}.'):
         promised = timm.get_pretrained_cfg(name)
-    except RuntimeError as error:
-        raise InputError(f'TimmViT: {name}: {error}. Known: {", ".join(timm.list_pretrained(name.split(".")[0] + "*")) or "none"}.') from error
     refuse_other_timm_activation(name)
     if promised is None or not promised.has_weights:
         raise InputError(
             f'TimmViT: timm has no pretrained weights for {name!r}. Pass host.checkpoint=FILE, or host.checkpoint=False for random weights.'
         )
-    try:
-        with _asked_once(promised.hf_hub_id, 'model.safetensors'):
-            return timm.create_model(name, pretrained=True, **kwargs)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise _unreachable('TimmViT', name, promised.hf_hub_id or promised.url, error, '.safetensors, .npz or .pth') from error
+    place = promised.hf_hub_id or promised.url
+    with _reaching('TimmViT', name, place, promised.hf_hub_id, 'model.safetensors', '.safetensors, .npz or .pth'):
+        return timm.create_model(name, pretrained=True, **kwargs)
 
 
 def as_promised(host: nn.Module, name: str, **kwargs) -> dict[str, Tensor]:
@@ -64,20 +61,20 @@ def pretrained_open_clip(name: str, tag: str, quick_gelu: bool) -> str:
     promised = open_clip.get_pretrained_cfg(name, tag)
     if not promised:
         raise InputError(
-            f'OpenClipViT: {name} has no weights {tag!r}; known to open_clip: {", ".join(open_clip.list_pretrained_tags_by_model(name)) or "none"}. '
+            f'OpenClipViT: {name} has no weights {tag!r}; known to open_clip: '
+            f'{", ".join(open_clip.list_pretrained_tags_by_model(name)) or "none"}. '
             'Set host.pretrained to one of them, host.checkpoint to a file, or host.checkpoint=False for random weights.'
         )
     refuse_other_open_clip_activation(name, quick_gelu, f'the weights {tag!r}', promised.get('quick_gelu', False))
-    try:
-        with _asked_once(promised.get('hf_hub', '').rstrip('/'), 'open_clip_config.json'):
-            return open_clip.download_pretrained(promised)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise _unreachable('OpenClipViT', name, promised.get('hf_hub') or promised.get('url'), error, '.safetensors or .pth') from error
+    repository = promised.get('hf_hub', '').rstrip('/')
+    with _reaching('OpenClipViT', name, repository or promised.get('url'), repository, 'open_clip_config.json', '.safetensors or .pth'):
+        return open_clip.download_pretrained(promised)
 
 
 @contextmanager
-def _asked_once(repository: str | None, file: str) -> Iterator[None]:
-    """Ask the hub one question with a short limit: its client would retry for a minute. Where it does not answer, the cache decides."""
+def _reaching(builder: str, name: str, place: str, repository: str | None, file: str, kinds: str) -> Iterator[None]:
+    """Ask the hub one question with a short limit: its client would retry for a minute. Where it does not answer, the
+    cache decides; where that lacks the weights, the error says how else to provide them."""
     from huggingface_hub import constants, get_session, hf_hub_url
 
     offline = constants.HF_HUB_OFFLINE
@@ -88,13 +85,12 @@ def _asked_once(repository: str | None, file: str) -> Iterator[None]:
             except Exception:  # whatever the transport raises
                 constants.HF_HUB_OFFLINE = True
         yield
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InputError(
+            f'{builder}: the pretrained weights of {name!r} can be neither reached nor found in the cache (hub: {place}; '
+            f'{type(error).__name__}). Download the file elsewhere and pass it: --cfg-options '
+            f'model.backbone.host.checkpoint=FILE ({kinds}), or train from random weights with '
+            'model.backbone.host.checkpoint=False.'
+        ) from error
     finally:
         constants.HF_HUB_OFFLINE = offline
-
-
-def _unreachable(builder: str, name: str, place: str, error: Exception, formats: str) -> InputError:
-    return InputError(
-        f'{builder}: the pretrained weights of {name!r} can be neither reached nor found in the cache (hub: {place}; '
-        f'{type(error).__name__}). Download the file elsewhere and pass it: --cfg-options model.backbone.host.checkpoint=FILE '
-        f'({formats}), or train from random weights with model.backbone.host.checkpoint=False.'
-    )

@@ -1,35 +1,36 @@
-"""From a file of weights to a host: what the file holds is found, brought to the host's names and grid, and loaded whole or refused.
+"""From a file of weights to a host: what the file holds is found, brought to the host's names and grid, and loaded whole
+or refused.
 
-The ladder: safetensors; .npz without pickle (the original JAX files, by timm's own reader); .pth with ``weights_only=True``; nothing else.
+The ladder: safetensors; .npz without pickle (the original JAX files, by timm's own reader); .pth with
+``weights_only=True``; nothing else.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
-from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmsparse.errors import InputError
-from mmsparse.models.hosts.checkpoint_contents import Rooted, rooted, tell
-from mmsparse.models.hosts.pixels import (
+from mmsparse.errors import InputError, in_words, refuse
+from mmsparse.models.hosts.activations import (
     quick_gelu,
     refuse_other_mmpretrain_activation,
     refuse_other_open_clip_activation,
     refuse_other_timm_activation,
 )
-from mmsparse.models.hosts.position_tables import Grid, resampled, source_grid
+from mmsparse.models.hosts.checkpoint_contents import Rooted, rooted, tell
+from mmsparse.models.hosts.frozen_model import tensor_differences
+from mmsparse.models.hosts.position_tables import Grid, fit_positions, resampled
 from mmsparse.models.hosts.weight_files import read_weights, shipped
 
 PROJECTIONS = ('patch_embed.proj.weight', 'visual.conv1.weight')
-# Keys by which a network is found in a file, whatever stands before them: CLIP, SAM, BEiT-3 and AIMv2 as published, timm's own.
+# Keys by which a network is found in a file, whatever stands before them: CLIP, SAM, BEiT-3 and AIMv2 as published,
+# timm's own.
 TIMM_ROOTS = (
     'visual.ln_pre.weight',
     'image_encoder.patch_embed.proj.weight',
@@ -40,37 +41,44 @@ TIMM_ROOTS = (
 )
 JAX_TREES = ('', 'opt/target/', 'params/', 'params/img/')  # where the network is in an .npz
 JAX_PARTS = ('embedding/', 'cls', 'pos_embedding', 'Transformer/', 'MAPHead_0/')
-# What training leaves beside a network: classifiers, decoders (MAE), heads of self-supervision, the token that stands for masked patches.
+# What training leaves beside a network: classifiers, decoders (MAE), heads of self-supervision, the token that stands for
+# masked patches.
 BESIDE = ('head', 'fc.', 'pre_logits.', 'decoder', 'mask_token', 'lm_head.', 'dino_head.', 'ibot_head.', 'projector', 'predictor')
-RESIZED = '{}: its positions for {} patches were resized to {}.'
 Filed = dict[str, Tensor]
 
 
-def load_strictly(host: nn.Module, state: dict[str, Tensor], path: str, prefix: str = '', left: Collection[str] = ()) -> None:
-    """Load every parameter of the host; a missing, extra or misshapen one is refused. What is no part of the network is left out, and said.
+def load_strictly(host: nn.Module, state: Filed, path: str, prefix: str = '', left: Collection[str] = ()) -> None:
+    """Load every parameter of the host; what is no part of the network is left out, and said.
 
     Args:
         host: what the tensors belong to.
         state: tensors by the host's keys, heads and decoders of the file among them.
-        path, prefix, left: file, what was stripped from its keys, and its keys that have been left out already; for messages.
+        path, prefix, left: file, what was stripped from its keys, and its keys that have been left out already; for
+            messages.
 
     Raises:
-        InputError: the file is not this host's.
+        InputError: a tensor is missing, of another shape or not the host's.
     """
     ours = host.state_dict()
     beside = [key for key in state if key not in ours and key.startswith(BESIDE)]
     state = {key: value for key, value in state.items() if key not in beside}
-    missing, extra = sorted(ours.keys() - state.keys()), sorted(state.keys() - ours.keys())
-    shapes = [
-        f'{key} {tuple(state[key].shape)} for {tuple(ours[key].shape)}' for key in ours.keys() & state.keys() if state[key].shape != ours[key].shape
-    ]
-    if missing or extra or shapes:
-        raise InputError(
-            f'{path}: these are not the weights of this host ({type(host).__name__}). Missing: {_some(missing)}; unexpected: {_some(extra)}; '
-            f'other shapes: {_some(sorted(shapes))}. Name the file of this architecture, or the architecture of this file.'
-        )
+    _refuse_others(host, state, ours, path)
     host.load_state_dict(state)
     tell(path, prefix, [*left, *beside])
+
+
+def _refuse_others(host: nn.Module, given: Mapping[str, Tensor], ours: Mapping[str, Tensor], path: str) -> None:
+    if wrong := tensor_differences(given, ours):
+        raise InputError(
+            f'{path}: these are not the weights of this host ({type(host).__name__}). Tensors {wrong}. '
+            'Name the file of this architecture, or the architecture of this file.'
+        )
+
+
+def _converting(path: str, name: str):
+    """Answer for a library that brings a file into the form of its model, and fails in its own words where the file is
+    another model's."""
+    return in_words(f'{path}: not the weights of {name}, or damaged', 'Download it again, or name the host it belongs to.')
 
 
 class _WithoutPositions:
@@ -95,18 +103,16 @@ def load_timm(host: nn.Module, name: str, path: str, grid: Grid | None = None) -
 
     Returns:
         Parameters that were resized, as they stand in the file.
+
+    Raises:
+        InputError: the file cannot be read, or is not this host's.
     """
     path = shipped(path)
     if path.endswith('.npz') and Path(path).is_file() and hasattr(host, 'load_pretrained'):
         return _load_jax(host, name, path, grid)
     found = rooted(read_weights(path), TIMM_ROOTS, path)
     refuse_other_timm_activation(name, path, found.state)
-    if any(key.startswith('radio_model.') for key in found.state):  # timm's converter has a rule of its own for their positions
-        raise InputError(f'{path}: RADIO as published. Save the model that timm makes of it, and name that file.')
-    own = host.patch_embed.proj.weight
-    kernels = [value for key, value in found.state.items() if key.endswith(PROJECTIONS) and value.ndim == 4]
-    if any(kernel.shape != own.shape for kernel in kernels):  # timm's filter would resample it
-        raise InputError(f'{path}: its patch projection is {tuple(kernels[0].shape)}, that of {name} {tuple(own.shape)}. Name the host of this file.')
+    refuse(_faults(host, name, path, found.state))
     tower = {f'visual.{key}': value for key, value in found.state.items()} if 'ln_pre.weight' in found.state else dict(found.state)
     left = [*found.left, *(key for key in tower if 'visual.ln_pre.weight' in tower and not key.startswith('visual.'))]
     converters = import_module(type(host).__module__)
@@ -114,28 +120,30 @@ def load_timm(host: nn.Module, name: str, path: str, grid: Grid | None = None) -
     with _converting(path, name):
         state = converters.checkpoint_filter_fn(tower, _WithoutPositions(host), **options)
         left += [key for key in found.state if key.startswith(BESIDE) and key not in state]
-        filed = _fit_positions(host, state, path, grid)
+        filed = _fit_timm(host, state, grid, path)
     load_strictly(host, state, path, found.prefix, left)
     return filed
 
 
-def _fit_positions(host: nn.Module, state: dict[str, Tensor], path: str, grid: Grid | None, **rule: object) -> Filed:
-    """Resize the table of positions to a timm host's grid; return it as it was, where that was another."""
-    table, own = state.get('pos_embed'), getattr(host, 'pos_embed', None)
-    if table is None or own is None:
-        return {}
+def _faults(host: nn.Module, name: str, path: str, state: Filed) -> Iterator[str]:
+    """What timm's converter would resample without a word."""
+    if any(key.startswith('radio_model.') for key in state):  # its positions, by a rule of their own
+        yield f'{path}: RADIO as published. Save the model that timm makes of it, and name that file.'
+    own = tuple(host.patch_embed.proj.weight.shape)
+    for key, value in state.items():
+        if key.endswith(PROJECTIONS) and value.ndim == 4 and value.shape != own:
+            yield f'{path}: its patch projection is {tuple(value.shape)}, that of {name} {own}. Name the host of this file.'
+
+
+def _fit_timm(host: nn.Module, state: Filed, grid: Grid | None, path: str, **rule: object) -> Filed:
     prefix = 0 if getattr(host, 'no_embed_class', False) else getattr(host, 'num_prefix_tokens', 1)
-    source, wanted = source_grid(table, prefix, grid, path), tuple(host.patch_embed.grid_size)
-    if source == wanted:
-        return {}
-    print_log(RESIZED.format(path, source, wanted), 'current')
-    state['pos_embed'] = resampled(table, source, wanted, prefix, **rule)
-    return {'pos_embed': table.to(own.dtype)}
+    return fit_positions(host, 'pos_embed', host.patch_embed.grid_size, prefix, state, grid, path, **rule)
 
 
 @torch.no_grad()
 def _load_jax(host: nn.Module, name: str, path: str, grid: Grid | None) -> Filed:
-    """Load the original .npz by timm's own reader (every array by name, no pickle), which passes by what only one of the two sides has."""
+    """Load the original .npz by timm's own reader (every array by name, no pickle), which passes by what only one of the
+    two sides has."""
     with _converting(path, name), np.load(path, allow_pickle=False) as arrays:
         depth, patch, tree = _jax_geometry(arrays)
         resized = patch != host.patch_embed.patch_size and not name.startswith('flexivit')  # FlexiViT's patches are made for that
@@ -144,9 +152,10 @@ def _load_jax(host: nn.Module, name: str, path: str, grid: Grid | None) -> Filed
         kernel = torch.from_numpy(arrays[f'{tree}embedding/kernel']).permute(3, 2, 0, 1)
         tables = [arrays[key] for key in (f'{tree}pos_embedding', f'{tree}Transformer/posembed_input/pos_embedding') if key in arrays]
         state = {'pos_embed': torch.from_numpy(tables[0])} if tables else {}
-        filed = _fit_positions(host, state, path, grid, mode='bilinear', antialias=False)  # timm's rule for these files
+        rule = dict(mode='bilinear', antialias=False)  # timm's for these files
+        filed = _fit_timm(host, state, grid, path, resize=lambda *table: resampled(*table, **rule))
         left = [key for key in arrays if not key.startswith(tuple(f'{tree}{part}' for part in JAX_PARTS))]
-        for parameter in host.parameters():
+        for parameter in host.parameters():  # what is not a number afterwards has not been read
             parameter.fill_(math.nan)
         own = host.pos_embed
         if filed:  # read it as it is: timm would take any number of patches for a square
@@ -155,19 +164,16 @@ def _load_jax(host: nn.Module, name: str, path: str, grid: Grid | None) -> Filed
         if filed:
             host.pos_embed = own
             own.copy_(state['pos_embed'])
-    missing = sorted(key for key, parameter in host.named_parameters() if not parameter.is_meta and parameter.isnan().any())
-    if missing:
-        raise InputError(f'{path}: these are not all weights of {name}. Missing: {_some(missing)}. Name the architecture of this file.')
+    ours = dict(host.named_parameters())
+    _refuse_others(host, {key: value for key, value in ours.items() if not value.isnan().any()}, ours, path)
     tell(path, tree, left)
     return filed | ({} if kernel.shape == host.patch_embed.proj.weight.shape else {'patch_embed.proj.weight': kernel.contiguous()})
 
 
 def _jax_geometry(arrays: Mapping[str, np.ndarray]) -> tuple[int, tuple[int, int], str]:
-    """Return the number of blocks, one by one or stacked, the patch size, and where the network is; a file may hold a second tower."""
-    trees = [tree for tree in JAX_TREES if f'{tree}embedding/kernel' in arrays]
-    if not trees:
-        raise KeyError('embedding/kernel')
-    tree = trees[0]
+    """Return the number of blocks, one by one or stacked, the patch size (pixels), and where the network is; a file may
+    hold a second tower."""
+    tree = next((tree for tree in JAX_TREES if f'{tree}embedding/kernel' in arrays), '')
     stacked = f'{tree}Transformer/encoderblock/LayerNorm_0/scale'
     blocks = {key.removeprefix(tree).split('/')[1] for key in arrays if key.startswith(f'{tree}Transformer/encoderblock_')}
     return arrays[stacked].shape[0] if stacked in arrays else len(blocks), arrays[f'{tree}embedding/kernel'].shape[:2], tree
@@ -178,7 +184,7 @@ def load_mmpretrain(host: nn.Module, path: str, prefix: str = 'backbone.', grid:
 
     Args:
         prefix: under which to look; the backbone is then found by its patch projection.
-        host, path, grid: as for `load_timm`; positions are resized by mmpretrain's own rule.
+        host, path, grid: as for `load_timm`, returns and errors too; positions are resized by mmpretrain's own rule.
     """
     state = read_weights(path)
     inside = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
@@ -186,15 +192,12 @@ def load_mmpretrain(host: nn.Module, path: str, prefix: str = 'backbone.', grid:
     if inside:
         found = Rooted(found.state, prefix + found.prefix, [*found.left, *(key for key in state if not key.startswith(prefix))])
     refuse_other_mmpretrain_activation(host, path, found)
-    state, table = dict(found.state), found.state.get('pos_embed')
-    filed: Filed = {}
-    if table is not None and host.pos_embed is not None:
-        source, wanted = source_grid(table, host.num_extra_tokens, grid, path), tuple(host.patch_resolution)
-        if source != wanted:
-            print_log(RESIZED.format(path, source, wanted), 'current')
-            state['pos_embed'] = host.resize_pos_embed(table, source, wanted, host.interpolate_mode, host.num_extra_tokens)
-            filed = {'pos_embed': table.to(host.pos_embed.dtype)}
-    load_strictly(host, state, path, found.prefix, found.left)
+
+    def resize(table: Tensor, own: Grid, wanted: Grid, extra: int) -> Tensor:
+        return host.resize_pos_embed(table, own, wanted, host.interpolate_mode, extra)
+
+    filed = fit_positions(host, 'pos_embed', host.patch_resolution, host.num_extra_tokens, found.state, grid, path, resize)
+    load_strictly(host, found.state, path, found.prefix, found.left)
     return filed
 
 
@@ -203,45 +206,13 @@ def load_open_clip(host: nn.Module, name: str, path: str, quick: bool, grid: Gri
 
     Args:
         name, quick: of the model, and whether it has QuickGELU.
-        host, path, grid: as for `load_timm`; positions are resized by open_clip's own rule.
+        host, path, grid: as for `load_timm`, returns and errors too; positions are resized by open_clip's own rule.
     """
     found = rooted(read_weights(path), ('visual.class_embedding', 'class_embedding'), path)
     refuse_other_open_clip_activation(name, quick, path, quick_gelu(path, found.state))
-    whole = 'visual.class_embedding' in found.state
-    state = {key.removeprefix('visual.'): value for key, value in found.state.items() if not whole or key.startswith('visual.')}
-    table, filed = state.get('positional_embedding'), {}
-    if table is not None:
-        table = table.to(host.positional_embedding.dtype)
-        source, wanted = source_grid(table, 1, grid, path), tuple(host.grid_size)
-        if source != wanted:
-            print_log(RESIZED.format(path, source, wanted), 'current')
-            state['positional_embedding'] = resampled(table.unsqueeze(0), source, wanted, 1)[0]
-            filed = {'positional_embedding': table}
-    load_strictly(host, state, path, found.prefix, [*found.left, *(key for key in found.state if whole and not key.startswith('visual.'))])
+    tower = 'visual.' if 'visual.class_embedding' in found.state else ''
+    wide = host.positional_embedding.dtype  # of published files in half precision too
+    state = {key.removeprefix(tower): value.to(wide) for key, value in found.state.items() if key.startswith(tower)}
+    filed = fit_positions(host, 'positional_embedding', host.grid_size, 1, state, grid, path)
+    load_strictly(host, state, path, found.prefix, [*found.left, *(key for key in found.state if not key.startswith(tower))])
     return filed
-
-
-@contextmanager
-def _converting(path: str, name: str) -> Iterator[None]:
-    """Answer for a library that brings a file into the form of its model, and fails in its own words where the file is another model's."""
-    try:
-        yield
-    except (
-        ArithmeticError,
-        AssertionError,
-        AttributeError,
-        EOFError,
-        LookupError,
-        OSError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-        BadZipFile,
-    ) as error:
-        raise InputError(
-            f'{path}: not the weights of {name}, or damaged ({type(error).__name__}: {error}). Download it again, or name the host it belongs to.'
-        ) from error
-
-
-def _some(items: list[str]) -> str:
-    return ', '.join(items[:4]) + (f' and {len(items) - 4} more' if len(items) > 4 else '') if items else 'none'

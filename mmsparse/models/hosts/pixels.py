@@ -1,21 +1,16 @@
-"""Which pixels and which activation a host's weights were trained with: what timm, open_clip and the package's own card say of them."""
+"""By what images were normalised that a host's weights were trained on: what timm, open_clip and our card say of them."""
 
 from __future__ import annotations
 
-import json
 import math
-import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from torch import nn
 
-from mmsparse.errors import InputError
-from mmsparse.models.hosts.checkpoint_contents import Rooted
-from mmsparse.models.hosts.weight_files import SHIPPED, shipped
+from mmsparse.models.hosts.weight_files import SHIPPED, card_of
 
-MARKS = {'input_resolution', 'context_length', 'vocab_size'}  # in OpenAI's own archives of CLIP alone
 ALIKE = 0.5  # of 255: lists round their values differently
 
 
@@ -42,6 +37,12 @@ def pixels_in(cfg: Mapping | None) -> Pixels | None:
     return Pixels(*(tuple(255 * value for value in cfg[key]) for key in ('mean', 'std')))
 
 
+def pixels_on_card(checkpoint: str) -> Pixels | None:
+    """Return what the card beside a file of weights says."""
+    said = card_of(checkpoint).get('normalisation')
+    return said and Pixels(tuple(said['mean']), tuple(said['std']))
+
+
 def timm_pixels(name: str, checkpoint: str | bool | None) -> Pixels | None:
     """Return what the weights of a timm model expect: by its tag, by their file, or where all tags of its name agree; None: not known."""
     import timm
@@ -49,8 +50,7 @@ def timm_pixels(name: str, checkpoint: str | bool | None) -> Pixels | None:
     if checkpoint is False:
         return None
     if checkpoint and checkpoint.startswith(SHIPPED):
-        said = json.loads(Path(shipped(checkpoint)).with_suffix('.json').read_text())['normalisation']
-        return Pixels(tuple(said['mean']), tuple(said['std']))
+        return pixels_on_card(checkpoint)
     base, _, tag = name.partition('.')
     if checkpoint is None or tag:
         return _timm_tag(name)
@@ -82,59 +82,6 @@ def published(path: str) -> Mapping | None:
         if repository and f'{repository}/' in place or cfg.get('url') and cfg['url'].endswith(f'/{Path(path).name}'):
             return cfg
     return None
-
-
-def refuse_other_timm_activation(name: str, checkpoint: str | None = None, state: Collection[str] = ()) -> None:
-    """Refuse weights of CLIP under a name of timm whose activation is another: they would load, and be worth little.
-
-    Args:
-        name: of the model.
-        checkpoint: file of the weights, or None: those that the name promises.
-        state: keys of the file.
-
-    Raises:
-        InputError: the text names the model that they belong to.
-    """
-    import timm
-
-    base, _, tag = name.partition('.')
-    if '_clip_' not in base:
-        return
-    quick = '_quickgelu' in base
-    twin = base.replace('_quickgelu', '') if quick else base.replace('_clip_', '_clip_quickgelu_')
-    if not timm.is_model(twin):
-        return
-    tagged = f'{base if quick else twin}.{tag}' in timm.list_pretrained(f'*.{tag}')
-    theirs = tagged or bool(MARKS & set(state)) if tag else quick_gelu(checkpoint, state)
-    _refuse(f'TimmViT: {checkpoint or name}', theirs, quick, f'{twin}.{tag}' if tagged else twin)
-
-
-def refuse_other_open_clip_activation(name: str, quick: bool, weights: str, theirs: bool | None) -> None:
-    """Do the same for a model of open_clip, `quick`: with QuickGELU; `theirs`: whether its weights were trained with it, None: not known."""
-    _refuse(f'OpenClipViT: {weights}', theirs, quick, name.removesuffix('-quickgelu') if quick else f'{name}-quickgelu')
-
-
-def refuse_other_mmpretrain_activation(host: nn.Module, checkpoint: str, found: Rooted) -> None:
-    """Do the same for an mmpretrain host; a whole CLIP of mmpretrain is one of OpenAI's kind."""
-    quick = any(type(module).__name__ == 'QuickGELU' for module in host.modules())
-    theirs = True if 'token_embedding.weight' in found.left else quick_gelu(checkpoint, found.state)
-    if theirs and not quick:
-        raise InputError(
-            f"{checkpoint}: these weights were trained with QuickGELU. Set host.layer_cfgs=dict(act_cfg=dict(type='mmpretrain.QuickGELU'))."
-        )
-
-
-def quick_gelu(checkpoint: str, state: Collection[str]) -> bool | None:
-    """Tell whether weights were trained with QuickGELU, by the marks of OpenAI's archives and their published name; None: unknown."""
-    if MARKS & set(state) or re.search(r'openai(?!_ft)', Path(checkpoint).name.lower()):
-        return True
-    known = published(checkpoint)
-    return None if known is None else bool(known.get('quick_gelu'))
-
-
-def _refuse(what: str, theirs: bool | None, ours: bool, twin: str) -> None:
-    if theirs is not None and theirs != ours:
-        raise InputError(f'{what}: these weights were trained {"with" if theirs else "without"} QuickGELU. Use name={twin!r}.')
 
 
 def warning(model: nn.Module) -> str | None:

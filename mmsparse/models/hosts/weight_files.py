@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
-from mmsparse.errors import InputError
+from mmsparse.errors import InputError, in_words, refuse
 from mmsparse.models.hosts.checkpoint_contents import network, unpickled
 
 SHIPPED = 'mmsparse://'
 HASHED = re.compile(r'-(?!20\d{6}\.)[0-9a-f]{8,}\.')  # a name that torch.hub and OpenMMLab give to one file only
 KINDS = ('.safetensors', '.pth', '.pt', '.bin', '.ckpt', '.tar')
 # How files begin that a failed download leaves, and what they are.
-NO_WEIGHTS = {b'version https://git-lfs': 'the pointer of Git LFS to a file; `git lfs pull` fetches it', b'<': 'a web page, not the file behind it'}
+NO_WEIGHTS = {
+    b'version https://git-lfs': 'the pointer of Git LFS to a file; `git lfs pull` fetches it',
+    b'<': 'a web page, not the file behind it',
+}
 
 
 def checked(checkpoint: object, where: str) -> str | bool | None:
@@ -32,53 +38,39 @@ def checked(checkpoint: object, where: str) -> str | bool | None:
     if checkpoint is None or checkpoint is False or isinstance(checkpoint, str):
         return checkpoint
     raise InputError(
-        f'{where}: received checkpoint={checkpoint!r}. Expected a file, False for random weights, or None for the pretrained weights that a name of '
-        'timm or open_clip promises.'
+        f'{where}: received checkpoint={checkpoint!r}. Expected a file, False for random weights, or None for the '
+        'pretrained weights that a name of timm or open_clip promises.'
     )
 
 
 def read_tensors(path: str) -> dict[str, Tensor]:
-    """Read the network in a .safetensors, .pth, .pt, .bin, .ckpt or .pth.tar file, TorchScript archives too; nothing in it is executed.
+    """Read the network in a file of one of `KINDS`, TorchScript archives too; nothing in it is executed.
 
     Raises:
         InputError: the file is missing, truncated, of another kind, or no network can be told from what it holds.
     """
     file = Path(path)
-    if not file.is_file():
-        raise InputError(f'{path}: no such file of host weights. Set host.checkpoint to an existing .safetensors, .npz or .pth file.')
-    if file.suffix not in KINDS:
-        raise InputError(
-            f'{path}: received a {file.suffix or "suffixless"} file, expected .safetensors or .pth, or for a VisionTransformer of timm .npz.'
-        )
-    with file.open('rb') as opened:
-        head = opened.read(32)
-    for start, what in NO_WEIGHTS.items():
-        if head.startswith(start):
-            raise InputError(f'{path}: this is {what}. Download the weights again.')
-    try:
-        if file.suffix == '.safetensors' or head[8:9] == b'{':  # hubs have them as .bin too; what is called safetensors is never unpickled
-            from safetensors.torch import load_file
-
+    refuse(f'{path}: {fault}' for fault in _faults(file))
+    with in_words(f'{path}: the file cannot be read, it is damaged or cut short', 'Download it again.'):
+        # Hubs have safetensors as .bin too; what is called safetensors is never unpickled.
+        if file.suffix == '.safetensors' or _head(file)[8:9] == b'{':
             return load_file(file)
         return network(unpickled(file), path)
-    except InputError:
-        raise
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f'{path}: not a plain file of tensors, or damaged; other objects are never unpickled here. Received: {_reason(error)}. Download it '
-            'again, or where you trust it save the tensors alone: torch.save(torch.load(FILE, weights_only=False)[KEY], OUT) with the KEY they have.'
-        ) from error
-    except Exception as error:  # each reader has its own words for a damaged file
-        raise InputError(
-            f'{path}: the file cannot be read, it is damaged or cut short ({type(error).__name__}: {error}). Download it again.'
-        ) from error
 
 
-def _reason(error: Exception) -> str:
-    """What torch's reader stopped at, without its advice to unpickle all the same."""
-    told = re.search(r'WeightsUnpickler error:\s*(.*)', str(error))
-    reason = told[1] if told else str(error).splitlines()[0]
-    return re.sub(r"<class '.*Beside'>", 'one of another class', reason.split('. Please')[0]).rstrip('. ')
+def _faults(file: Path) -> Iterator[str]:
+    if not file.is_file():
+        yield 'no such file of host weights. Set host.checkpoint to an existing .safetensors, .npz or .pth file.'
+    if file.suffix not in KINDS:
+        yield f'received a {file.suffix or "suffixless"} file, expected .safetensors or .pth, or for a VisionTransformer of timm .npz.'
+    for start, what in NO_WEIGHTS.items():
+        if _head(file).startswith(start):
+            yield f'this is {what}. Download the weights again.'
+
+
+def _head(file: Path) -> bytes:
+    with file.open('rb') as opened:
+        return opened.read(32)
 
 
 def shipped(path: str) -> str:
@@ -89,29 +81,36 @@ def shipped(path: str) -> str:
     """
     if not path.startswith(SHIPPED):
         return path
-    assets = Path(__file__).parents[2] / 'assets'
-    file = assets / f'{path.removeprefix(SHIPPED)}.safetensors'
-    if file.parent != assets or not file.is_file():
-        known = ', '.join(SHIPPED + found.stem for found in sorted(assets.glob('*.safetensors')))
-        raise InputError(f'{path}: no such weights travel with the package. Known: {known or "none"}.')
-    return str(file)
+    known = {SHIPPED + file.stem: str(file) for file in sorted((Path(__file__).parents[2] / 'assets').glob('*.safetensors'))}
+    if path not in known:
+        raise InputError(f'{path}: no such weights travel with the package. Known: {", ".join(known) or "none"}.')
+    return known[path]
+
+
+def card_of(path: str) -> dict[str, Any]:
+    """Return what tools/model_converters/export_host.py has written beside a file of weights; empty without it."""
+    card = Path(shipped(path)).with_suffix('.json')
+    try:
+        content = json.loads(card.read_text()) if card.is_file() else {}
+    except ValueError:  # somebody else's
+        return {}
+    return content if isinstance(content, dict) and {'architecture', 'normalisation'} <= content.keys() else {}
 
 
 def read_weights(path: str) -> dict[str, Tensor]:
-    """Read a file of tensors as `read_tensors` does, also one that travels with the package, or an http address through torch.hub's cache.
+    """Read a file of tensors as `read_tensors` does, also one that travels with the package, or an http address through
+    torch.hub's cache.
 
     Raises:
         InputError: also where it cannot be reached, or the address is of another kind.
     """
-    if path.startswith(('http://', 'https://')):
-        path = _download(path)
-    elif '://' in path and not path.startswith(SHIPPED):
-        raise InputError(f'{path}: received an address of an unknown kind. Expected a file, or an address with http or https.')
-    return read_tensors(shipped(path))
+    return read_tensors(_downloaded(path) if '://' in path and not path.startswith(SHIPPED) else shipped(path))
 
 
-def _download(url: str) -> str:
+def _downloaded(url: str) -> str:
     name = Path(urlsplit(url).path).name
+    if not url.startswith(('http://', 'https://')):
+        raise InputError(f'{url}: received an address of an unknown kind. Expected a file, or an address with http or https.')
     if not name.endswith(KINDS):
         raise InputError(f'{url}: received the address of {name or "no file"}, expected one of a {", ".join(KINDS)} file.')
     folder = Path(torch.hub.get_dir()) / 'checkpoints'
@@ -120,8 +119,6 @@ def _download(url: str) -> str:
     file = folder / name
     if not file.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        try:
+        with in_words(f'{url}: cannot be reached', 'Download it elsewhere and give the path of the file instead.'):
             torch.hub.download_url_to_file(url, str(file), progress=False)
-        except OSError as error:
-            raise InputError(f'{url}: cannot be reached ({error}). Download it elsewhere and give the path of the file instead.') from error
     return str(file)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.views.base import View
+from mmsparse.models.hosts.views.view import View
 from mmsparse.models.ops.attention import Probe
 from mmsparse.models.part import Part
 from mmsparse.structures.tokens import Plan, Tokens

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.views.base import View
+from mmsparse.models.hosts.views.view import View
 from mmsparse.models.necks.base import BaseSparsifier, check_layers, strongest
 from mmsparse.models.ops.attention import Probe
 from mmsparse.models.ops.losses import LossContext, divergence

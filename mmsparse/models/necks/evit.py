@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.views.base import View
+from mmsparse.models.hosts.views.view import View
 from mmsparse.models.necks.base import KeepRateSparsifier, asked, kept, strongest
 from mmsparse.models.necks.scores import SCORES
 from mmsparse.models.ops.attention import Probe

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mmsparse.models.hosts.views.base import View
+from mmsparse.models.hosts.views.view import View
 from mmsparse.models.necks.base import BaseSparsifier
 from mmsparse.models.ops.attention import Probe
 from mmsparse.registry import MODELS

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.views.base import View
+from mmsparse.models.hosts.views.view import View
 from mmsparse.models.necks.base import BaseSparsifier, asked, highest
 from mmsparse.models.ops.attention import Probe, without_autocast
 from mmsparse.registry import MODELS

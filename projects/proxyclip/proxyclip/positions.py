@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.views.base import View
 from mmsparse.models.hosts.views.open_clip import OpenClipView, open_clip_vit
 from mmsparse.models.hosts.views.timm import TimmView, timm_vit
+from mmsparse.models.hosts.views.view import View
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from mmsparse.errors import InputError
 from mmsparse.models import BaseReadout
-from mmsparse.models.hosts.views.base import View
+from mmsparse.models.hosts.views.view import View
 from mmsparse.models.ops.attention import attend_affinity, without_autocast
 from mmsparse.registry import MODELS
 from mmsparse.tokens import RESTORE, Tokens, present, restore, settle

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmsparse.errors import InputError
 from mmsparse.models.hosts.views.host_parts import QKV
 from mmsparse.models.hosts.views.operators import Operator, SideBySide
 from mmsparse.models.hosts.views.projections import fused_qkv
@@ -35,20 +34,18 @@ class EvaView(TimmParts):
 
     def __init__(self, host: nn.Module, name: str | None = None, source: str = 'as given'):
         super().__init__(host, name, source)
-        if host.rope is not None and type(host.rope).__name__ not in KNOWN_ROPE:
-            raise InputError(
-                f'{self.name}: its rotary positions are {type(host.rope).__name__}, with phases of their own for '
-                f'every head or layer; EvaView keeps one phase per token. Known: {", ".join(KNOWN_ROPE)}.'
-            )
         if host.blocks[0].attn.qkv is None:
             self.parts = self.without('qkv') | {key: f'attn.{key}_proj' for key in QKV}
 
-    def check_parts(self, index: int, block: nn.Module) -> None:
-        super().check_parts(index, block)
+    def host_faults(self) -> Iterator[str]:
+        yield from super().host_faults()
+        if self.host.rope is not None and (kind := type(self.host.rope).__name__) not in KNOWN_ROPE:
+            yield f'its rotary positions are {kind}, with phases of their own for every head or layer. Known: {", ".join(KNOWN_ROPE)}.'
+
+    def block_faults(self, block: nn.Module) -> Iterator[str]:
+        yield from super().block_faults(block)
         if block.attn.gate is not None or getattr(block.attn, 'num_kv_groups', 1) > 1:
-            raise InputError(
-                f'{self.name}: block {index} gates its attention or shares keys among heads, which EvaView cannot run. Use another host.'
-            )
+            yield 'gates its attention or shares keys among heads'
 
     def embed(self, images: Tensor, site: Callable[[Tensor], Tensor]) -> Tokens:
         grid = self.grid_of(images)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from operator import attrgetter
 
 from torch import nn
 
-from mmsparse.errors import InputError
+from mmsparse.errors import InputError, refuse
 from mmsparse.models.hosts.views.operators import Operator, SideBySide
 
 QKV = ('q', 'k', 'v')
@@ -53,14 +53,13 @@ class Parts:
     patches: int
 
     def __init__(self, host: nn.Module, name: str | None = None, source: str = 'as given'):
-        kind = qualified(host)
-        if kind not in self.model_types:
-            raise InputError(f'{type(self).__name__}: received a model of type {kind}, expected one of {self.model_types}.')
-        self.host, self.name, self.source = host, name or f'{kind.split(".")[0]} {type(host).__name__}', source
+        self.host, self.source = host, source
+        self.name = name or f'{qualified(host).split(".")[0]} {type(host).__name__}'
         self.blocks = attrgetter(self.parts['blocks'])(host)
         self.depth = len(self.blocks)
         for index, block in enumerate(self.blocks, start=1):
             self.check_parts(index, block)
+        refuse(f'{self.name}: {fault}' for fault in self.host_faults())
         self.heads = attrgetter(self.parts['heads'])(self.blocks[0])
 
     def check_parts(self, index: int, block: nn.Module) -> None:
@@ -73,14 +72,22 @@ class Parts:
         Raises:
             InputError: names the part. A subclass that extends this method raises it too.
         """
+        refuse(
+            f'{type(self).__name__}: block {index} of {self.name} {fault}, which this view cannot run. A new kind of host '
+            'needs a view of its own: CONTRIBUTING.md, Add a host.'
+            for fault in self.block_faults(block)
+        )
+
+    def block_faults(self, block: nn.Module) -> Iterator[str]:
+        """Yield what of a block this view cannot run, as 'block 1 of …' goes on: 'gates its attention'."""
         found = {path: qualified(module) for path, module in block.named_modules(remove_duplicate=False)}
         for path, known in self.part_types.items():
             if found.get(path, known[0]) not in known:
-                raise InputError(
-                    f'{type(self).__name__}: block {index} of {self.name} has a {path or "type"} of {found[path]}, '
-                    f'which this view cannot run. Known: {", ".join(known)}. A new kind of host needs a view of its '
-                    'own: CONTRIBUTING.md, Add a host.'
-                )
+                yield f'has a {path or "type"} of {found[path]} (known: {", ".join(known)})'
+
+    def host_faults(self) -> Iterator[str]:
+        """Yield what of the host, apart from its blocks, this view cannot run, in whole sentences."""
+        return iter(())
 
     def operator(self, layer: int, name: str) -> Operator | SideBySide | None:
         """Return the parameters of an affine operator of the host, or None where there is none.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.views.base import View, mean_of_patches
+from mmsparse.models.hosts.views.view import View, mean_of_patches
 from mmsparse.structures.tokens import Tokens
 
 IDENTITY = 'torch.nn.modules.linear.Identity'
@@ -57,16 +57,16 @@ class MMPretrainView(View):
         self.patch = tuple(host.patch_embed.projection.kernel_size)
         self.grid = self.divide(*host.img_size)
 
-    def check_parts(self, index: int, block: nn.Module) -> None:
-        super().check_parts(index, block)
-        attn, heads = block.attn, self.blocks[0].attn.num_heads
+    def block_faults(self, block: nn.Module) -> Iterator[str]:
+        yield from super().block_faults(block)
+        attn, ffn, heads = block.attn, block.ffn, self.blocks[0].attn.num_heads
         # mmpretrain divides by this scale where it should multiply, and adds v beside the projection.
         if attn.scaled_dot_product_attention.__class__.__name__ == 'partial' or attn.v_shortcut:
-            raise InputError(f'{self.name}: block {index} sets qk_scale or v_shortcut, which this view cannot run. Leave them at their defaults.')
+            yield 'sets qk_scale or v_shortcut'
         if attn.num_heads != heads:
-            raise InputError(f'{self.name}: block {index} has {attn.num_heads} heads, block 1 has {heads}. Expected equal numbers.')
-        if block.ffn.num_fcs != 2 or not block.ffn.add_identity:
-            raise InputError(f'{self.name}: block {index} has an FFN of {block.ffn.num_fcs} layers or without identity. Expected num_fcs=2.')
+            yield f'has {attn.num_heads} heads, block 1 has {heads}'
+        if ffn.num_fcs != 2 or not ffn.add_identity:
+            yield f'has an FFN of {ffn.num_fcs} layers, or one without identity'
 
     def embed(self, images: Tensor, site: Callable[[Tensor], Tensor]) -> Tokens:
         host, grid = self.host, self.grid_of(images)

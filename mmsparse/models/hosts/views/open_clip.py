@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import fields
-from difflib import get_close_matches
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.frozen_model import seeded, sketching
+from mmsparse.models.hosts.build import finish
+from mmsparse.models.hosts.frozen_model import seeded
 from mmsparse.models.hosts.hubs import pretrained_open_clip
 from mmsparse.models.hosts.load_weights import load_open_clip
 from mmsparse.models.hosts.pixels import open_clip_pixels
 from mmsparse.models.hosts.position_tables import checked_grid, resampled
-from mmsparse.models.hosts.views.base import View, mean_of_patches
 from mmsparse.models.hosts.views.host_parts import qualified
 from mmsparse.models.hosts.views.projections import packed_qkv
+from mmsparse.models.hosts.views.view import View, mean_of_patches, resolve
 from mmsparse.models.hosts.weight_files import checked
 from mmsparse.registry import MODELS
 from mmsparse.structures.tokens import Tokens
+from mmsparse.utils.hints import check_arguments, did_you_mean
 
 LINEAR = ('torch.nn.modules.linear.Linear',)
 NORM = ('open_clip.transformer.LayerNorm', 'open_clip.transformer.LayerNormFp32')
@@ -68,12 +68,13 @@ class OpenClipView(View):
         self.divide(*host.image_size)
         if host.final_ln_after_pool:  # the tokens get no norm of their own
             self.parts = self.without('norm')
-        if host.attn_pool is not None:
-            raise InputError(f'{self.name}: this tower ends in attentional pooling ({type(host.attn_pool).__name__}), which OpenClipView cannot run.')
-        if not isinstance(host.patch_dropout, nn.Identity):
-            raise InputError(
-                f'{self.name}: received patch_dropout={host.patch_dropout.prob}, which loses track of tokens. Leave it out and use a sparsifier.'
-            )
+
+    def host_faults(self) -> Iterator[str]:
+        pool, drop = self.host.attn_pool, self.host.patch_dropout
+        if pool is not None:
+            yield f'this tower ends in attentional pooling ({type(pool).__name__}), which OpenClipView cannot run.'
+        if not isinstance(drop, nn.Identity):
+            yield f'received patch_dropout={drop.prob}, which loses track of tokens. Leave it out and use a sparsifier.'
 
     def embed(self, images: Tensor, site: Callable[[Tensor], Tensor]) -> Tokens:
         host, grid = self.host, self.grid_of(images)
@@ -87,7 +88,7 @@ class OpenClipView(View):
         table_nc = self.host.positional_embedding
         if grid == self.grid:  # grids, not counts: 7×28 patches are as many as 14×14
             return table_nc
-        return resampled(table_nc.unsqueeze(0), self.grid, grid, self.prefix)[0]
+        return resampled(table_nc, self.grid, grid, self.prefix)
 
     def qkv(self, block: nn.Module, hq_bnc: Tensor, h_bnc: Tensor) -> tuple[Tensor, ...]:
         return packed_qkv(*self._in_proj(block), hq_bnc, h_bnc)
@@ -149,28 +150,20 @@ def open_clip_vit(
     grid = checked_grid(checkpoint_grid, checkpoint)
     config = open_clip.get_model_config(name)
     if config is None:
-        close = get_close_matches(name, open_clip.list_models())
-        raise InputError(f'OpenClipViT: open_clip has no model {name!r}. Did you mean {" or ".join(close) or "another name"}?')
-    known = {field.name for field in fields(open_clip.CLIPVisionCfg)}
-    for key in kwargs.keys() - known:
-        close = get_close_matches(key, known, n=1)
-        raise InputError(
-            f'OpenClipViT: received argument {key!r}; arguments other than name, checkpoint, img_size and pretrained '
-            "go to open_clip's "
-            f'CLIPVisionCfg.{f" Did you mean {close[0]!r}?" if close else f" Known: {sorted(known)}."}'
-        )
+        near = did_you_mean(name, open_clip.list_models())
+        raise InputError(f'OpenClipViT: open_clip has no model {name!r}.{near or " Set host.name to another."}')
+    check_arguments(open_clip.CLIPVisionCfg, kwargs, 'OpenClipViT')
     vision = config['vision_cfg'] | kwargs | ({} if img_size is None else dict(image_size=img_size))
     if timm_name := vision.get('timm_model_name'):
         raise InputError(f"OpenClipViT: the visual tower of {name} is timm's {timm_name}. Use host=dict(type='mmsparse.TimmViT', name=…).")
     quick = config.get('quick_gelu', False)
-    weights = pretrained_open_clip(name, pretrained, quick) if checkpoint is None and not sketching() else checkpoint
     with seeded():
         host = open_clip.CLIP(config['embed_dim'], vision, NO_TEXT, quick_gelu=quick).visual
-    source = {None: f'{pretrained}, from the hub', False: 'random, seed 0'}.get(checkpoint, checkpoint)
-    view = OpenClipView(host, name, source)
-    view.pixels = open_clip_pixels(name, pretrained, checkpoint)
-    if weights is False:
-        view.filed = None
-    elif not sketching():
-        view.filed = load_open_clip(host, name, weights, quick, grid)
-    return view
+    view = resolve(host)
+    view.name, view.pixels = name, open_clip_pixels(name, pretrained, checkpoint)
+
+    def read() -> dict[str, Tensor]:
+        file = pretrained_open_clip(name, pretrained, quick) if checkpoint is None else checkpoint
+        return load_open_clip(host, name, file, quick, grid)
+
+    return finish(view, checkpoint, read, promised=pretrained)

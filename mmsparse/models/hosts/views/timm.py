@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from difflib import get_close_matches
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from torch import Tensor, nn
 
-from mmsparse.errors import InputError
+from mmsparse.errors import in_words, refuse
+from mmsparse.models.hosts.build import finish
 from mmsparse.models.hosts.frozen_model import seeded, sketching
 from mmsparse.models.hosts.hubs import as_promised, pretrained_timm
 from mmsparse.models.hosts.load_weights import load_timm
 from mmsparse.models.hosts.pixels import timm_pixels
 from mmsparse.models.hosts.position_tables import checked_grid
-from mmsparse.models.hosts.views.base import View, resolve
 from mmsparse.models.hosts.views.timm_parts import FFN, IDENTITY, TimmParts
+from mmsparse.models.hosts.views.view import View, resolve
 from mmsparse.models.hosts.weight_files import checked
 from mmsparse.registry import MODELS
 from mmsparse.structures.tokens import Tokens
+from mmsparse.utils.hints import did_you_mean
 
 SCALE = (IDENTITY, 'timm.layers.layer_scale.LayerScale')
 
@@ -38,12 +39,10 @@ class TimmView(TimmParts):
         mlp_branch=('mlp.drop2', 'ls2', 'drop_path2'),
     )
 
-    def check_parts(self, index: int, block: nn.Module) -> None:
-        super().check_parts(index, block)
+    def block_faults(self, block: nn.Module) -> Iterator[str]:
+        yield from super().block_faults(block)
         if block.attn.gate is not None:
-            raise InputError(
-                f'TimmView: block {index} of {self.name} gates its attention output, which this view cannot run. Use a host without gates.'
-            )
+            yield 'gates its attention'
 
     def embed(self, images: Tensor, site: Callable[[Tensor], Tensor]) -> Tokens:
         grid = self.grid_of(images)
@@ -76,37 +75,31 @@ def timm_vit(
 
     checkpoint = checked(checkpoint, 'TimmViT')
     grid = checked_grid(checkpoint_grid, checkpoint)
-    if named := {'pretrained', 'checkpoint_path', 'pretrained_cfg'} & kwargs.keys():
-        raise InputError(
-            f'TimmViT: received {", ".join(sorted(named))}. Weights are named by checkpoint: a file, None (pretrained) or False (random).'
-        )
-    base = name.split('.')[0]
-    if not timm.is_model(base):
-        raise InputError(
-            f'TimmViT: timm has no model {base!r}. Did you mean {" or ".join(get_close_matches(base, timm.list_models())) or "another name"}?'
-        )
-    try:
+    refuse(_faults(name, kwargs))
+    known = inspect.signature(timm.models.VisionTransformer).parameters
+    near = did_you_mean(kwargs.keys() - known.keys(), known, most=1)
+    hint = f'Arguments other than name and checkpoint go to timm.create_model({name!r}).{near}'
+    with in_words(f'TimmViT: {name!r} cannot be built with {kwargs}', hint):
         if checkpoint is None and not sketching():
             host = pretrained_timm(name, num_classes=0, **kwargs)
         else:
             with seeded():
                 host = timm.create_model(name, pretrained=False, num_classes=0, **kwargs)
-    except TypeError as error:  # an argument that the model's constructor does not know
-        known = inspect.signature(timm.models.VisionTransformer).parameters
-        close = [match for key in kwargs if key not in known for match in get_close_matches(key, known, n=1)]
-        hint = f' Did you mean {" or ".join(close)}?' if close else ''
-        text = f'TimmViT: {error}. Arguments other than name and checkpoint go to timm.create_model({name!r}).{hint}'
-        raise InputError(text) from error
-    except AssertionError as error:
-        raise InputError(f'TimmViT: {name!r} cannot be built with {kwargs}: {error}.') from error
     view = resolve(host)
-    view.name = name
-    view.source = {None: 'pretrained, from the hub', False: 'random, seed 0'}.get(checkpoint, checkpoint)
-    view.pixels = timm_pixels(name, checkpoint)
-    if checkpoint is False:
-        view.filed = None
-    elif isinstance(checkpoint, str) and not sketching():
-        view.filed = load_timm(host, name, checkpoint, grid)
-    elif not sketching():
-        view.filed = as_promised(host, name, num_classes=0, **kwargs)
-    return view
+    view.name, view.pixels = name, timm_pixels(name, checkpoint)
+
+    def read() -> dict[str, Tensor]:
+        if checkpoint is None:
+            return as_promised(host, name, num_classes=0, **kwargs)
+        return load_timm(host, name, checkpoint, grid)
+
+    return finish(view, checkpoint, read)
+
+
+def _faults(name: str, kwargs: Collection[str]) -> Iterator[str]:
+    import timm
+
+    if named := sorted({'pretrained', 'checkpoint_path', 'pretrained_cfg'}.intersection(kwargs)):
+        yield f'TimmViT: received {", ".join(named)}. Weights are named by checkpoint: a file, None (pretrained) or False (random).'
+    if not timm.is_model(base := name.split('.')[0]):
+        yield f'TimmViT: timm has no model {base!r}.{did_you_mean(base, timm.list_models()) or " Set host.name to another."}'

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.views.base import View, mean_of_patches
 from mmsparse.models.hosts.views.host_parts import qualified
 from mmsparse.models.hosts.views.operators import Operator, SideBySide
+from mmsparse.models.hosts.views.view import View, mean_of_patches
 from mmsparse.structures.tokens import Tokens
 
 IDENTITY = 'torch.nn.modules.linear.Identity'
@@ -41,21 +43,22 @@ class TimmParts(View):
     after_blocks = ('norm.', 'fc_norm.', 'attn_pool.')
 
     def __init__(self, host: nn.Module, name: str | None = None, source: str = 'as given'):
-        from timm.layers import PatchEmbed
-
         super().__init__(host, name, source)
         stem = host.patch_embed
-        if not isinstance(stem, PatchEmbed):
-            raise InputError(f'{self.name}: a {qualified(stem)} stands before its blocks, not one projection of patches. Use a plain ViT.')
-        if getattr(host.patch_drop, 'prob', 0) > 0:
-            raise InputError(
-                f'{self.name}: received patch_drop_rate={host.patch_drop.prob}, which loses track of tokens. Leave it out and use a sparsifier.'
-            )
         self.width, self.class_token, self.prefix = host.embed_dim, host.cls_token is not None, host.num_prefix_tokens
         self.patch, self.any_size = stem.patch_size, host.dynamic_img_size
         self.grid = self.divide(*stem.img_size)
         if qualified(stem.norm) != IDENTITY:  # AIMv2: what gives the tokens of the site embed is then the norm
             self.parts = self.parts | dict(embed='patch_embed.norm')
+
+    def host_faults(self) -> Iterator[str]:
+        from timm.layers import PatchEmbed
+
+        stem, rate = self.host.patch_embed, getattr(self.host.patch_drop, 'prob', 0)
+        if not isinstance(stem, PatchEmbed):
+            yield f'a {qualified(stem)} stands before its blocks, not one projection of patches. Use a plain ViT.'
+        if rate > 0:
+            yield f'received patch_drop_rate={rate}, which loses track of tokens. Leave it out and use a sparsifier.'
 
     def fc1(self, block: nn.Module, h_bnc: Tensor) -> Tensor:
         if qualified(block.mlp) == SPLIT:

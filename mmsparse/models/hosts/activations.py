@@ -1,0 +1,65 @@
+"""QuickGELU or GELU: weights of CLIP load under either, and are worth little under the one they were not trained with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+from torch import nn
+
+from mmsparse.errors import InputError
+from mmsparse.models.hosts.checkpoint_contents import Rooted
+from mmsparse.models.hosts.pixels import published
+
+MARKS = {'input_resolution', 'context_length', 'vocab_size'}  # in OpenAI's own archives of CLIP alone
+
+
+def quick_gelu(checkpoint: str, state: Collection[str]) -> bool | None:
+    """Tell whether the weights in a file were trained with QuickGELU, by the marks of OpenAI's archives and their
+    published name; None: unknown."""
+    if MARKS & set(state) or re.search(r'openai(?!_ft)', Path(checkpoint).name.lower()):
+        return True
+    known = published(checkpoint)
+    return None if known is None else bool(known.get('quick_gelu'))
+
+
+def refuse_other_timm_activation(name: str, checkpoint: str | None = None, state: Collection[str] = ()) -> None:
+    """Refuse weights of CLIP under a name of timm whose activation is another.
+
+    Args:
+        name: of the model.
+        checkpoint: file of the weights, or None: those that the name promises.
+        state: keys of the file.
+
+    Raises:
+        InputError: the text names the model that they belong to.
+    """
+    import timm
+
+    base, _, tag = name.partition('.')
+    quick = '_quickgelu' in base
+    twin = base.replace('_quickgelu', '') if quick else base.replace('_clip_', '_clip_quickgelu_')
+    if '_clip_' not in base or not timm.is_model(twin):
+        return
+    tagged = f'{base if quick else twin}.{tag}' in timm.list_pretrained(f'*.{tag}')
+    theirs = tagged or bool(MARKS & set(state)) if tag else quick_gelu(checkpoint, state)
+    _refuse(f'TimmViT: {checkpoint or name}', theirs, quick, f'name={f"{twin}.{tag}" if tagged else twin!r}')
+
+
+def refuse_other_open_clip_activation(name: str, quick: bool, weights: str, theirs: bool | None) -> None:
+    """Do the same for a model of open_clip, `quick`: with QuickGELU; `theirs`: whether its weights were trained with it,
+    None: not known."""
+    _refuse(f'OpenClipViT: {weights}', theirs, quick, f'name={name.removesuffix("-quickgelu") if quick else f"{name}-quickgelu"!r}')
+
+
+def refuse_other_mmpretrain_activation(host: nn.Module, checkpoint: str, found: Rooted) -> None:
+    """Do the same for an mmpretrain host; a whole CLIP of mmpretrain is one of OpenAI's kind."""
+    quick = any(type(module).__name__ == 'QuickGELU' for module in host.modules())
+    theirs = 'token_embedding.weight' in found.left or quick_gelu(checkpoint, found.state)
+    _refuse(checkpoint, theirs or None, quick, "host.layer_cfgs=dict(act_cfg=dict(type='mmpretrain.QuickGELU'))")
+
+
+def _refuse(what: str, theirs: bool | None, ours: bool, remedy: str) -> None:
+    if theirs is not None and theirs != ours:
+        raise InputError(f'{what}: these weights were trained {"with" if theirs else "without"} QuickGELU. Use {remedy}.')
