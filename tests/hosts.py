@@ -177,6 +177,21 @@ def assert_near(found, expected, bound=1e-5):
     torch.testing.assert_close(found, expected, rtol=0, atol=bound * max(1.0, expected.abs().max().item()))
 
 
+def apart(found, expected) -> float:
+    """How far half of the images, B×…, lie apart at most, in units of the images' own spread.
+
+    Not all of them: in single images rounding exchanges two rows of nearly equal rank. Over patches or pixels instead of images it is the same.
+    """
+    found, expected = found.flatten(1).double(), expected.flatten(1).double()
+    return float((found - expected).norm(dim=1).median() / (expected - expected.mean(0)).norm(dim=1).median())
+
+
+def assert_near_in_half(found, expected):
+    """Parameters drawn, bfloat16 is 0.02 to 0.04 apart from float32; one adapter left out or one layer's rows exchanged 0.2 to 1.5."""
+    assert found.isfinite().all()
+    assert apart(found, expected) < 0.08
+
+
 def assert_same(found, expected, bound=1e-5):
     """Equal groups and sizes, rows as `assert_near` has it; both are Tokens or a reference's Answer."""
     for (groups, counts, rows), (wanted_groups, wanted_counts, wanted) in zip(by_patch(found), by_patch(expected), strict=True):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import combinations
-from hosts import draw, tiny_hosts
+from hosts import assert_near_in_half, draw, tiny_hosts
 from mmsparse.errors import InputError
 from mmsparse.models.ops.losses import LossContext, Run, collect
 from mmsparse.registry import MODELS
@@ -86,7 +86,7 @@ def check(cfg, size, seed, held):
     except InputError:
         held['refused'] += 1
         return
-    draw(backbone.host, seed)
+    draw(backbone, seed)
     images = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():
         try:
@@ -100,8 +100,10 @@ def check(cfg, size, seed, held):
         for one, row in zip(images, together, strict=True):
             torch.testing.assert_close(flat(backbone, one.unsqueeze(0))[0], row, rtol=0, atol=bound)
         held['batch'] += 1
+        more = torch.randn(6, *images.shape[1:], generator=torch.Generator().manual_seed(seed))
         with torch.autocast('cpu', dtype=torch.bfloat16):
-            assert flat(backbone, images[:1]).isfinite().all()
+            half = flat(backbone, more)
+        assert_near_in_half(half, flat(backbone, more))
         held['bf16'] += 1
     model = nn.ModuleList([backbone, draw(nn.Linear(together.shape[1], 3), seed)])
     loss, plain = gradients(model, images, False)

@@ -11,7 +11,7 @@ import torch
 
 import combinations
 from combinations import HOSTS, adapters, classifier, images, loss, pairwise, sparsifiers
-from hosts import draw
+from hosts import assert_near_in_half, draw
 from mmsparse.errors import InputError
 from mmsparse.models.hosts.frozen_model import digest
 from mmsparse.state.agreement import full_state_dict
@@ -64,10 +64,10 @@ def test_every_pair_is_tried_by_default():
         assert not together - {(a, b) for case in default for a in case for b in case}
 
 
-def backbone_outputs(model, inputs, adapt=True):
+def backbone_outputs(model, inputs, adapt=True, half=False):
     """Tokens at the end as the head reads them, in evaluation."""
     model.eval()
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast('cpu', dtype=torch.bfloat16, enabled=half):
         return model.backbone.outputs(model.backbone.encode(inputs, adapt=adapt))[-1]
 
 
@@ -102,8 +102,10 @@ def test_combination(host, adapter, sparsifier, tmp_path):
     again.load_state_dict(full_state_dict(again, read_state(tmp_path / 'state')))
     assert torch.equal(backbone_outputs(again, images()), backbone_outputs(model, images()))
 
+    draw(model)
+    assert_near_in_half(backbone_outputs(model, images(8), half=True), backbone_outputs(model, images(8)))
     if part.folds:
-        draw(model.double())
+        model.double()
         before = backbone_outputs(model, images().double())
         own.fold()
         assert len(own.adapters) == 0

@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 from torch.nn import functional as F
 
 import plain
-from hosts import timm_host
+from hosts import apart, assert_near_in_half, timm_host
 from mmsparse.errors import InputError
 from mmsparse.evaluation.token_watch import tokens_per_layer
 from mmsparse.models.backbones.encoder import exchanged
@@ -22,6 +22,11 @@ NEUTRAL = [
 ]
 EVIT = dict(type='mmsparse.EViT', layers=(2, 4), keep_rate=0.5)
 TOME = dict(type='mmsparse.ToMe', r=20)
+
+
+def by_place(score_bkhw):
+    """The scores of one image, (h·w)×K."""
+    return score_bkhw[0].flatten(1).T
 
 
 def unit(model, x):
@@ -187,9 +192,13 @@ def test_bfloat16_and_autocast_stay_near_single_precision():
         with torch.autocast('cpu', dtype=torch.bfloat16):
             under_autocast = model(x)
         in_bfloat16 = build().bfloat16()(x)
+        wrong = build()
+        wrong.backbone.host.transformer.resblocks[3].mlp.c_proj.weight.zero_()  # a cosine of .992 over the whole map
+        wrong = wrong(x)
     for found in (under_autocast, in_bfloat16):
         assert found.dtype == torch.float32
-        assert F.cosine_similarity(found.flatten(), expected.flatten(), dim=0) > 0.99
+        assert_near_in_half(by_place(found), by_place(expected))
+    assert apart(by_place(wrong), by_place(expected)) > 0.3
 
 
 def test_nothing_is_hooked_and_nothing_grows():
