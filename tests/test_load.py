@@ -13,7 +13,8 @@ from hosts import timm_host
 from mmsparse import load
 from mmsparse.errors import InputError
 from mmsparse.state.card import SCHEMA, Card, plain
-from mmsparse.state.trust import model_config, pipeline_config, scope_of
+from mmsparse.state.pipeline import pipeline_config
+from mmsparse.state.trust import model_config, scope_of
 from small_run import write_run
 from small_state import change_card, copy_of, train
 

@@ -9,7 +9,8 @@ from torch import nn
 
 from mmsparse.datasets.palette import dataset_meta
 from mmsparse.errors import InputError
-from mmsparse.state.trust import pipeline_config, scope_of
+from mmsparse.state.pipeline import pipeline_config
+from mmsparse.state.trust import scope_of
 
 
 def equip(model: nn.Module, file: str) -> None:

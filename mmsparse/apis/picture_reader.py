@@ -21,7 +21,7 @@ class Reader:
     """The test pipeline of a card, for files, PIL images and arrays.
 
     Args:
-        pipeline: configs of its transforms, one of them a loader, from `mmsparse.state.trust.pipeline_config`.
+        pipeline: configs of its transforms, one of them a loader, from `mmsparse.state.pipeline.pipeline_config`.
         scope: the card's default scope.
         file: the card's, named in errors.
 

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from mmsparse.apis.picture_reader import Reader
 from mmsparse.datasets.image_files import images_at
 from mmsparse.errors import InputError
-from mmsparse.state.trust import pipeline_config, scope_of
+from mmsparse.state.pipeline import pipeline_config
+from mmsparse.state.trust import scope_of
 from mmsparse.utils.value_checks import check_count
 
 BATCH, MAPS = 32, 1  # a segmentor holds the logits of every pixel of a batch

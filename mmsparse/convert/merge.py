@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import torch
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
-from mmsparse.errors import InputError
+from mmsparse.errors import InputError, refuse
 from mmsparse.models.adapters.folding import mergeable
 
 TOLERANCE = 1e-4  # share of the largest output by which two networks may differ; another order of sums gives 1e-6
@@ -50,24 +50,9 @@ def merge_adapters(model: nn.Module, cfg: Mapping) -> tuple[dict[str, Tensor], d
         InputError: an adapter that cannot merge; a head, neck or output that the library has no counterpart of.
     """
     backbone = model.backbone
-    apart = {type(adapter).__name__: adapter.apart for adapter in backbone.adapters if not adapter.folds}
-    if apart:
-        reasons = '; '.join(f'{name} {reason}' for name, reason in sorted(apart.items()))
-        raise InputError(
-            f'{", ".join(sorted(apart))} cannot merge into {backbone.view.name}: {reasons}. Keep the adapter as it is: mmsparse.load and '
-            'tools/test.py run it. LoRA merges into every host.'
-        )
-    merging = len(mergeable(backbone.adapters, backbone.view))
-    if left := [type(adapter).__name__ for adapter in backbone.adapters[merging:]]:
-        raise InputError(
-            f'{left[0]} merges into more than what its sites have, and {", ".join(left[1:])}, listed behind it, acts in between. List it last.'
-        )
-    _refuse_neck(model)
-    package = type(backbone.host).__module__.split('.')[0]
-    if package not in _LIBRARIES:
-        raise InputError(f'{backbone.view.name} comes from the package {package}. Known libraries to merge for: {", ".join(_LIBRARIES)}.')
+    refuse(_obstacles(model))
     images = torch.randn(2, 3, *backbone.view.image_size, generator=torch.Generator().manual_seed(0))
-    library = _LIBRARIES[package](model, cfg, images)  # refuses while the model is still whole; its tensors are the host's own
+    library = _LIBRARIES[_package(model)](model, cfg, images)  # refuses while the model is still whole; its tensors are the host's own
     backbone.fold()
     if not _answers_alike(library, images):
         raise InputError(
@@ -83,16 +68,35 @@ def linear_head(model: nn.Module) -> nn.Linear:
     Raises:
         InputError: another head, or a neck before it.
     """
-    _refuse_neck(model)
+    refuse(_neck(model))
     fc = getattr(model.head, 'fc', None)
     if not isinstance(fc, nn.Linear):
         raise InputError(f'received the head {type(model.head).__name__}, but a timm model ends in one linear layer. Use LinearClsHead.')
     return fc
 
 
-def _refuse_neck(model: nn.Module) -> None:
+def _obstacles(model: nn.Module) -> Iterator[str]:
+    """Say what of a model has no place in a plain checkpoint, before anything is changed."""
+    adapters, view = model.backbone.adapters, model.backbone.view
+    if apart := {type(adapter).__name__: adapter.apart for adapter in adapters if not adapter.folds}:
+        yield (
+            f'{", ".join(sorted(apart))} cannot merge into {view.name}: {"; ".join(f"{name} {why}" for name, why in sorted(apart.items()))}. '
+            'Keep the adapter as it is: mmsparse.load and tools/test.py run it. LoRA merges into every host.'
+        )
+    if left := [type(adapter).__name__ for adapter in adapters[len(mergeable(adapters, view)) :]]:
+        yield f'{left[0]} merges into more than what its sites have, and {", ".join(left[1:])}, listed behind it, acts in between. List it last.'
+    yield from _neck(model)
+    if (package := _package(model)) not in _LIBRARIES:
+        yield f'{view.name} comes from the package {package}. Known libraries to merge for: {", ".join(_LIBRARIES)}.'
+
+
+def _neck(model: nn.Module) -> Iterator[str]:
     if getattr(model, 'neck', None) is not None:
-        raise InputError("received a model with a neck, which a host library's files have no place for. Use a model without one.")
+        yield "received a model with a neck, which a host library's files have no place for. Use a model without one."
+
+
+def _package(model: nn.Module) -> str:
+    return type(model.backbone.host).__module__.split('.')[0]
 
 
 def _answers_alike(library: Library, images: Tensor) -> bool:

@@ -1,40 +1,24 @@
-"""LoRA in the format of the `peft` library, for timm hosts, both ways.
-
-`peft` adapts modules, mmsparse adapts targets (q, k, v, proj, fc1, fc2), and timm mostly keeps q, k and v in one
-module, `attn.qkv`. For LoRA of rank r and scale alpha / r on q and v this gives, with C the host's width (a matrix is
-outputs × inputs):
-
-    down (lora_A), 2r × C        up (lora_B), 3C × 2r
-    | down of q |                | up of q      0    |
-    | down of v |                |    0         0    |   k has no pair
-                                 |    0      up of v |
-
-Rank and alpha of the module are then twice ours, so that the scale stays. On the way back, up is divided into the
-outputs of q, k and v, and each takes the rows of down that its part of up uses. Where gate and value of a gated FFN
-are two modules, a pair on fc1 becomes one on each, with the same down.
-"""
+"""LoRA in the format of the `peft` library, for timm hosts, both ways; `peft_blocks` says how its modules are built."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NamedTuple, Required
+from typing import Annotated, Any, Literal, Required
 
 import torch
 from pydantic import Field, FiniteFloat, PositiveInt
 from torch import Tensor, nn
-from torch.nn.functional import pad
 from typing_extensions import TypedDict
 
 from mmsparse.convert.merge import linear_head
+from mmsparse.convert.peft_blocks import divided, joined, linears, refuse_passed_by, shape, summed
 from mmsparse.errors import InputError
 from mmsparse.models.adapters.lora import TARGETS, LoRA
 from mmsparse.models.hosts.views.eva import EvaView
-from mmsparse.models.hosts.views.operators import SideBySide
 from mmsparse.models.hosts.views.timm import TimmView
-from mmsparse.models.hosts.views.timm_parts import GATE_AND_VALUE
-from mmsparse.models.hosts.views.view import QKV, View
+from mmsparse.models.hosts.views.view import View
 from mmsparse.state.schema import validated
 from mmsparse.structures.tokens import Tokens
 
@@ -61,14 +45,6 @@ class _Config(TypedDict, total=False):
     lora_bias: Literal[False, None]
 
 
-class Share(NamedTuple):
-    """What a module gives of a target's outputs: all of them, or part number `place` of `of` equal ones."""
-
-    target: str
-    place: int = 0
-    of: int = 1
-
-
 def to_peft(model: nn.Module) -> tuple[dict, dict[str, Tensor]]:
     """Return the content of adapter_config.json, and the tensors of adapter_model.safetensors, the head's too.
 
@@ -79,14 +55,14 @@ def to_peft(model: nn.Module) -> tuple[dict, dict[str, Tensor]]:
         InputError: another host, adapter or head.
     """
     lora, fc, view = _lora_of(model), _head_of(model), model.backbone.view
-    modules = {module: held for module, held in _linears(view).items() if any(share.target in lora.targets for share in held)}
+    modules = {module: held for module, held in linears(view).items() if any(share.target in lora.targets for share in held)}
     for module in modules:
-        _refuse_what_peft_passes_by(module, view)
+        refuse_passed_by(module, view)
     tensors = {f'{PREFIX}head.{name}': value for name, value in fc.state_dict().items()}
     for layer, pairs in lora.layers.items():
         for module, held in modules.items():
             stem = f'{PREFIX}blocks.{int(layer) - 1}.{module}'
-            tensors[f'{stem}.lora_A.weight'], tensors[f'{stem}.lora_B.weight'] = _joined(pairs, held)
+            tensors[f'{stem}.lora_A.weight'], tensors[f'{stem}.lora_B.weight'] = joined(pairs, held)
     times = {module: sum(share.target in lora.targets for share in held) for module, held in modules.items()}
     base = times.popitem()[1] if len(times) == 1 else 1
     config = dict(
@@ -154,46 +130,28 @@ def from_peft(config: Mapping, tensors: Mapping[str, Tensor], model: nn.Module, 
             pair['up'].weight[:, : len(down)] = up / lora.scale
 
 
-def _joined(pairs: nn.ModuleDict, held: tuple[Share, ...]) -> tuple[Tensor, Tensor]:
-    """Return one down and one up for all pairs on a module: downs stacked, ups along a diagonal, as drawn above."""
-    ups = [pairs[share.target]['up'].weight.chunk(share.of)[share.place] if share.target in pairs else None for share in held]
-    gap = next(up for up in ups if up is not None)[:, :0]  # rows of what has no pair: as many, of rank 0
-    down = torch.cat([pairs[share.target]['down'].weight for share in held if share.target in pairs])
-    return down, torch.block_diag(*(gap if up is None else up for up in ups))
-
-
 def _products(config: _Config, left: dict[str, Tensor], view: View, source: str) -> dict[tuple[int, str], tuple[Tensor, Tensor]]:
     """Return down and scaled up of every product in the file that is not zero, by layer (from 1) and target."""
-    found: dict[tuple[int, str], list[tuple[Tensor, Tensor]]] = {}
+    found: dict[tuple[int, str], list] = {}
     for layer in range(1, view.depth + 1):
-        for module, held in _linears(view).items():
+        for module, held in linears(view).items():
             names = [f'blocks.{layer - 1}.{module}.lora_{side}.weight' for side in 'AB']
             if not all(name in left for name in names):
                 continue
-            _refuse_what_peft_passes_by(module, view)
+            refuse_passed_by(module, view)
             down, up = (left.pop(name) for name in names)
-            inputs, outputs = _shape(view, layer, held)
+            inputs, outputs = shape(view, layer, held)
             if down.shape[1:] != (inputs,) or up.shape != (outputs, len(down)):
                 raise InputError(
                     f'{source}: {names[0]} and its lora_B are of shapes {tuple(down.shape)} and {tuple(up.shape)}, but {module} of {view.name} '
                     f'reads {inputs} and gives {outputs}.'
                 )
             up = up * _scale(config, f'blocks.{layer - 1}.{module}', len(down))
-            for share, rows in zip(held, up.chunk(len(held))):
-                before, behind = share.place * len(rows), (share.of - 1 - share.place) * len(rows)
-                found.setdefault((layer, share.target), []).append((down, pad(rows, (0, 0, before, behind))))
+            for target, *product in divided(down, up, held):
+                found.setdefault((layer, target), []).append(product)
     for name in left:
         raise InputError(f'{source}: received the tensor {name}, which belongs to no linear layer of {view.name}. Use the host that trained it.')
-    return {key: product for key, products in found.items() if len((product := _used(products))[0])}
-
-
-def _used(products: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Return one product for the one or two on a target, without zeros, and with a down that both share only once."""
-    downs, ups = zip(*products)
-    alike = all(torch.equal(down, downs[0]) for down in downs)
-    down, up = (downs[0], sum(ups)) if alike else (torch.cat(downs), torch.cat(ups, dim=1))
-    used = up.any(dim=0)
-    return down[used], up[:, used]
+    return {key: product for key, products in found.items() if len((product := summed(products))[0])}
 
 
 def _scale(config: _Config, module: str, rank: int) -> float:
@@ -201,32 +159,6 @@ def _scale(config: _Config, module: str, rank: int) -> float:
     patterns = (config.get('alpha_pattern') or {}).items()
     alpha = next((alpha for name, alpha in patterns if f'.{module}'.endswith(f'.{name}'.replace(r'\.', '.'))), config['lora_alpha'])
     return alpha / (math.sqrt(rank) if config.get('use_rslora') else rank)
-
-
-def _linears(view: View) -> dict[str, tuple[Share, ...]]:
-    """Return timm's linear modules in a block and what each of them gives, in the order of its outputs."""
-    found = {}
-    for name in ('qkv', *TARGETS):
-        stem = view.parts.get(name, '')
-        if name == 'fc1' and isinstance(view.operator(1, name), SideBySide):
-            found |= {stem.removesuffix('fc1') + part: (Share(name, place, 2),) for place, part in enumerate(GATE_AND_VALUE)}
-        elif stem:
-            found[stem] = tuple(map(Share, QKV)) if name == 'qkv' else (Share(name),)
-    return found
-
-
-def _shape(view: View, layer: int, held: tuple[Share, ...]) -> tuple[int, int]:
-    """Return how many inputs and outputs a module has."""
-    shapes = [view.operator(layer, share.target).shape for share in held]
-    return shapes[0][1], sum(rows // share.of for (rows, _), share in zip(shapes, held))
-
-
-def _refuse_what_peft_passes_by(module: str, view: View) -> None:
-    if module == 'attn.qkv' and getattr(view.blocks[0].attn, 'q_bias', None) is not None:
-        raise InputError(
-            f'{view.name}: timm reads the weight of attn.qkv here without running the module, so a pair that peft puts on it has no effect. Leave '
-            'q, k and v out of the targets, or write plain weights with tools/model_converters/merge_adapter.py.'
-        )
 
 
 def _lora_of(model: nn.Module) -> LoRA:

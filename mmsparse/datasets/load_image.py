@@ -7,7 +7,7 @@ from mmcv.transforms import BaseTransform
 from mmengine.fileio import get
 from PIL import Image, ImageOps
 
-from mmsparse.errors import InputError
+from mmsparse.errors import in_words
 from mmsparse.registry import TRANSFORMS
 
 
@@ -55,11 +55,11 @@ def as_bgr(image: Image.Image) -> np.ndarray:
 
 
 def _read(path: str) -> np.ndarray:
-    try:
-        with Image.open(BytesIO(get(path))) as image:
-            return as_bgr(image)
-    except Exception as error:  # a parser of Pillow raises whatever it meets in a broken file
-        raise InputError(f'{path}: cannot be read as an image ({error}). Replace the file, or take it out of the list of images.') from error
+    with (
+        in_words(f'{path}: cannot be read as an image', 'Replace the file, or take it out of the list of images.'),
+        Image.open(BytesIO(get(path))) as image,
+    ):
+        return as_bgr(image)
 
 
 def _to_rgb(image: Image.Image, wide: bool) -> Image.Image:

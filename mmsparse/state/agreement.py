@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from mmsparse.errors import InputError
+from mmsparse.errors import InputError, refuse
 from mmsparse.models.hosts.frozen_model import tensor_differences
 from mmsparse.state.files import State
 from mmsparse.state.saved_tensors import adapter_tensors, frozen_models, normalisation
@@ -38,8 +38,7 @@ def full_state_dict(model: nn.Module, state: State, classes: Any = None, new_hea
     left_out = HEADS if new_head else ()
     both = adapter_tensors(model), state.tensors
     ours, theirs = ({name: value for name, value in tensors.items() if not name.startswith(left_out)} for tensors in both)
-    for objection in _objections(model, state, None if new_head else classes, ours, theirs):
-        raise InputError(f'{state.path}: {objection}')
+    refuse(f'{state.path}: {fault}' for fault in _faults(model, state, None if new_head else classes, ours, theirs))
     state.verify()
     return {**model.state_dict(), **theirs}
 
@@ -88,7 +87,7 @@ def short(value: Any) -> str:
     return text if len(text) <= 120 else f'{text[:117]}...'
 
 
-def _objections(model: nn.Module, state: State, classes: Any, ours: Mapping, theirs: Mapping) -> Iterator[str]:
+def _faults(model: nn.Module, state: State, classes: Any, ours: Mapping, theirs: Mapping) -> Iterator[str]:
     """Say where adapter and model disagree, the host first: with another one nothing else fits either."""
     card, frozen = state.card, frozen_models(model)
     if card.frozen.keys() != frozen.keys():

@@ -23,7 +23,7 @@ from typing import Any
 from mmengine.model.weight_init import WEIGHT_INITIALIZERS
 from torch import nn
 
-from mmsparse.errors import InputError
+from mmsparse.errors import InputError, refuse
 from mmsparse.state.card import PACKAGES, Card
 from mmsparse.utils.imports import register_segmentation
 
@@ -42,7 +42,6 @@ DIRECTIVES = ('_base_', '_scope_', '_delete_', 'custom_imports')
 PLACES = {'path', 'paths', 'url', 'uri', 'file', 'filename', 'dir', 'root', 'folder', 'checkpoint', 'ckpt', 'prefix', 'args'}
 NAMES = ('type', 'name', 'model_name')  # rule 3: the keys whose texts may hold a dot, as timm's names of weights do
 SHIPPED = re.compile(r'mmsparse://\w+')  # host weights that travel with the package
-LOADERS = ('LoadImageFromFile', 'LoadImage')  # of mmcv and of mmsparse; their backends are refused by their keys
 REMEDY = 'Read the card; if you trust it, write its model into a config of your own and use tools/test.py.'
 
 
@@ -57,7 +56,7 @@ def model_config(card: Card, file: str, host_checkpoint: str | None = None) -> d
     Raises:
         InputError: something in it may not be built; the text names the place.
     """
-    scope, model = scope_of(card, file), deepcopy(card.config.get('model'))
+    model = deepcopy(card.config.get('model'))
     if not isinstance(model, dict):
         _refuse(file, ['received no model config on the card.'])
     preprocessor = model.setdefault('data_preprocessor', deepcopy(card.config.get('data_preprocessor')))
@@ -65,35 +64,10 @@ def model_config(card: Card, file: str, host_checkpoint: str | None = None) -> d
         if isinstance(part, dict):
             part.pop(key, None)
     weights = [(host, _weights(host, file, host_checkpoint)) for host in (_host(model, path) for path in card.frozen)]
-    _refuse(file, _objections(model, 'model', 'MODELS', scope))
+    refuse_unsafe(model, 'model', 'MODELS', card, file)
     for host, entries in weights:
         host.update(entries)
     return model
-
-
-def pipeline_config(card: Card, file: str) -> list[dict]:
-    """Return the transforms that the card's test images go through, safe to build under the scope of `scope_of`.
-
-    Steps that load annotations are left out. A data set of arrays has none of the `LOADERS` and gets
-    `mmsparse.LoadImage`. Types get their package before their names, so that they are found under another default
-    scope too. Transforms tell tuples from lists, and JSON made lists of both: lists of numbers become tuples again.
-
-    Raises:
-        InputError: there are none, or one may not be built.
-    """
-    scope = scope_of(card, file)
-    try:
-        loader = card.config.get('test_dataloader') or card.config['val_dataloader']
-        pipeline = deepcopy(list(loader['dataset']['pipeline']))
-    except (KeyError, TypeError):
-        raise InputError(f'{file}: its card has no test_dataloader.dataset.pipeline, so it does not say how images are prepared.') from None
-    steps = {index: step for index, step in enumerate(pipeline) if 'Annotation' not in _bare(step)}
-    for index, step in steps.items():
-        _refuse(file, _objections(step, f'test_dataloader.dataset.pipeline[{index}]', 'TRANSFORMS', scope))
-    load = [] if any(_bare(step) in LOADERS for step in steps.values()) else [dict(type='mmsparse.LoadImage')]
-    if load and not card.normalisation.get('to_rgb'):  # networks see RGB: a data set whose channels are not swapped gave RGB
-        load[0]['to_rgb'] = True
-    return _portable([*load, *steps.values()], scope)
 
 
 def scope_of(card: Card, file: str) -> str:
@@ -120,51 +94,50 @@ def refuse_foreign_types(card: Card, file: str, ours: Any) -> None:
     _refuse(file, (_foreign(place, name) for place, name in named if not TYPE.fullmatch(name) and name not in known))
 
 
-def _refuse(file: str, objections: Iterable[str]) -> None:
-    """Raise the first objection, if there is one, as an InputError."""
-    for objection in objections:
-        raise InputError(f'{file}: {objection} {REMEDY}')
+def refuse_unsafe(node: Any, place: str, kind: str, card: Card, file: str) -> None:
+    """Refuse a part of a card's config that breaks a rule; `kind` is the registry in which its types must stand.
 
-
-def _objections(node: Any, place: str, kind: str, scope: str, key: str = '') -> Iterator[str]:
-    """Say, a sentence each, what in a config breaks the rules.
-
-    Args:
-        node: the config or a part of it.
-        place: of the node, such as model.head.
-        kind: the registry in which types must stand, MODELS or TRANSFORMS.
-        scope: package of types without one.
-        key: of the node, where it stands in a dict.
+    Raises:
+        InputError: the text names the place in the config, which begins with `place`.
     """
+    _refuse(file, _faults(node, place, kind, scope_of(card, file)))
+
+
+def _refuse(file: str, faults: Iterable[str]) -> None:
+    refuse(f'{file}: {fault} {REMEDY}' for fault in faults)
+
+
+def _faults(node: Any, place: str, kind: str, scope: str, key: str = '') -> Iterator[str]:
+    """Say, a sentence each, what breaks the rules; `scope` is the package of types without one, `key` that of the node."""
     if isinstance(node, list):
         for index, item in enumerate(node):
-            yield from _objections(item, f'{place}[{index}]', kind, scope)
+            yield from _faults(item, f'{place}[{index}]', kind, scope)
     elif isinstance(node, Mapping):
         for key, value in node.items():
             here, words = f'{place}.{key}', set(key.lower().split('_'))
             if key in DIRECTIVES:
                 yield f'the card holds {here}, which a card may not.'
             elif key == 'type':
-                yield from _objections_to_type(value, place, kind, scope)
+                yield from _faults_of_type(value, place, kind, scope)
             elif key == 'init_cfg':
                 odd = [name for _, name in _types(value, here) if name not in WEIGHT_INITIALIZERS.module_dict or 'Pretrained' in name]
                 yield from (f'{here} has the type {name!r} on the card, expected a way to draw weights, such as TruncNormal.' for name in odd)
             elif (words & PLACES and isinstance(value, str | Mapping)) or ('pretrained' in words and value):
                 yield f'the card wants {here}={value!r} read; no file or address is opened on behalf of a card.'
             else:
-                yield from _objections(value, here, kind, scope, key)
+                yield from _faults(value, here, kind, scope, key)
     elif isinstance(node, str) and (re.search(r'[/\\:~%$]', node) or ('.' in node and key not in NAMES)):
         yield f'{place} is {node!r} on the card, which reads like a file or an address; neither is opened for a card.'
 
 
-def _objections_to_type(name: Any, place: str, kind: str, scope: str) -> Iterator[str]:
-    """Apply rule 1; arguments as in `_objections`."""
+def _faults_of_type(name: Any, place: str, kind: str, scope: str) -> Iterator[str]:
+    """Apply rule 1; arguments as in `_faults`."""
     match = TYPE.fullmatch(name) if isinstance(name, str) else None
     if match is None:
         yield _foreign(place, name)
         return
     packages = [match[1]] if match[1] else [scope, 'mmengine']
-    package, target = next(((one, found) for one in packages if (found := _registered(kind, one, match[2])) is not None), (None, None))
+    package, target = next(((one, found) for one in packages if (found := registered(kind, one, match[2])) is not None), (None, None))
     home = getattr(target, '__module__', '')
     right = HARMLESS.match(home) and inspect.isclass(target) and (kind != 'MODELS' or issubclass(target, nn.Module))
     if target is None:
@@ -173,7 +146,7 @@ def _objections_to_type(name: Any, place: str, kind: str, scope: str) -> Iterato
         yield f'{place}.type is {name!r} on the card; types of {home} are not built from a card.'
 
 
-def _registered(kind: str, package: str, name: str) -> Any:
+def registered(kind: str, package: str, name: str) -> Any:
     """Return what stands in a package's table, or None; `Registry.get` would try to import what is not there."""
     registry = getattr(import_module(f'{package}.registry'), kind)
     registry.import_from_location()
@@ -207,23 +180,6 @@ def _weights(host: dict, file: str, given: str | None) -> dict:
     # open_clip looks this word up in a list of its own: as harmless as the name of the host.
     tag = host.pop('pretrained', None) if host.get('type') == 'mmsparse.OpenClipViT' else None
     return entries if tag is None else dict(entries, pretrained=tag)
-
-
-def _bare(step: Any) -> str:
-    """Return the type of a transform without its package."""
-    return str(step.get('type')).split('.')[-1] if isinstance(step, Mapping) else ''
-
-
-def _portable(node: Any, scope: str) -> Any:
-    """Return a pipeline with packages before its types and tuples for its lists of numbers."""
-    if isinstance(node, Mapping):
-        node = {key: _portable(value, scope) for key, value in node.items()}
-        name = node.get('type', '.')  # peers look for a loader by its bare name, which every scope finds
-        foreign = '.' not in name and name not in LOADERS and scope != 'mmengine' and _registered('TRANSFORMS', scope, name)
-        return dict(node, type=f'{scope}.{name}') if foreign else node
-    if isinstance(node, list):
-        return tuple(node) if node and all(isinstance(item, int | float) for item in node) else [_portable(item, scope) for item in node]
-    return node
 
 
 def _types(node: Any, place: str) -> Iterator[tuple[str, str]]:
