@@ -13,7 +13,7 @@ from mmsparse.models import BaseAdapter, SiteOutput
 from mmsparse.models.part import SITES
 from mmsparse.registry import MODELS
 from mmsparse.tokens import drop_prefix, insert_prefix, restore, rows_of
-from small_classifier import classifier, config, step
+from small_classifier import classifier, config, registered, step
 
 EVIT = dict(type='mmsparse.EViT', layers=(2, 4), keep_rate=0.6)
 
@@ -111,7 +111,7 @@ class Everywhere(Gain):
 
 @pytest.mark.parametrize('training', [False, True])
 @pytest.mark.parametrize('out_type', ['cls_token', 'raw'])
-@pytest.mark.parametrize('sparsifier', [None, EVIT, dict(type='mmsparse.ToMe', r=2), dict(type='mmsparse.DyTDispatcher')])
+@pytest.mark.parametrize('sparsifier', [None, *map(config, registered())])
 def test_input_and_output_of_a_site_are_of_the_same_tokens(sparsifier, out_type, training):
     backbone = build(adapter=[plug_in(Everywhere), dict(type='mmsparse.VPT', num_prompts=2)], sparsifier=sparsifier, out_type=out_type)
     backbone.train(training).encode(images_for())
@@ -125,8 +125,9 @@ class Beside(Gain):
 
 
 def test_what_reads_the_input_of_the_ffn_reads_all_tokens_under_a_dispatcher():
-    """As a loop over the images, in which each chooses other tokens."""
-    backbone = build(adapter=plug_in(Beside), sparsifier=dict(type='mmsparse.DyTDispatcher'), out_type='raw').double().eval()
+    """As a loop over the images, in which each chooses other tokens; also before a Dense Adapter, which reads no input there."""
+    adapters = [plug_in(Beside), dict(type='mmsparse.DenseAdapter', bottleneck=4)]
+    backbone = build(adapter=adapters, sparsifier=dict(type='mmsparse.DyTDispatcher')).double()
     images = images_for().double()
     with torch.no_grad():
         together, rates = backbone(images)[-1], backbone.encode(images)[-1].notes['dyt.1']

@@ -48,16 +48,18 @@ class Part(nn.Module):
     Attributes:
         sites: where `site` is asked, of `SITES`; set by the class or when it is built.
         reads_rows: True if the method uses other rows of the last block's output than the class token; all rows are then computed.
+        reads_input: False if the method makes no use of `x` at norm2 and mlp; tokens that skip the FFN (DyT) then skip its norm too.
     """
 
     sites: tuple[str, ...] = ()
     reads_rows = False
+    reads_input = True
 
     def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor | SiteOutput:
         """Return what the network goes on with instead of `y`, in its shape; asked at `sites` alone, sparsifiers before adapters.
 
-        `x` and `y` have the same tokens at every site: those of `t`, but at fc1 and fc2 under a sparsifier that chooses the FFN's tokens, and at
-        q, proj and attn of a last block that runs for the class token alone.
+        `x` and `y` have the same tokens at every site: those of `t`, but at fc1 and fc2 (at norm2 and mlp too, where nobody `reads_input`)
+        under a sparsifier that chooses the FFN's tokens, and at q, proj and attn of a last block that runs for the class token alone.
         Keys and values may be given rows that are no tokens, where nothing reduces and no position is rotary.
 
         Args:

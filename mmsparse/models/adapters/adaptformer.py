@@ -28,7 +28,7 @@ class AdaptFormer(BaseAdapter):
         InputError: a width below 1, a scale that is no finite number above 0, a probability outside [0, 1).
     """
 
-    sites = ('mlp',)
+    sites, reads_input = ('mlp',), False
 
     def __init__(self, view: View, bottleneck: int = 64, scale: float = 0.1, dropout: float = 0.1):
         super().__init__()

@@ -45,7 +45,7 @@ class DenseAdapter(BaseAdapter):
         InputError: a value outside of these ranges and words.
     """
 
-    sites = ('mlp',)
+    sites, reads_input = ('mlp',), False
     _numbers = itertools.count()
 
     def __init__(

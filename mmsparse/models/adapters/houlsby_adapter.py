@@ -33,7 +33,7 @@ class Adapter(BaseAdapter):
         InputError: a width below 1, an unknown place or one named twice.
     """
 
-    identity_at_start = False
+    identity_at_start = reads_input = False
 
     def __init__(self, view: View, bottleneck: int = 64, places: Sequence[str] = ('mlp',)):
         super().__init__()

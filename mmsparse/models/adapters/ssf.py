@@ -36,7 +36,7 @@ class SSF(BaseAdapter):
         view: the host's view.
     """
 
-    identity_at_start = False
+    identity_at_start = reads_input = False
 
     def __init__(self, view: View):
         super().__init__()

@@ -83,24 +83,26 @@ class Encoder(nn.Module):
     def _finish(self, layer: int, t: Tokens, parts: _Parts) -> Tokens:
         """Norm the tokens, and in the same way those that left."""
 
-        def norm(x_bnc: Tensor) -> Tensor:
+        def norm(x_bnc: Tensor) -> tuple[Tensor, Tokens]:
             y_bnc = self.view.norm(x_bnc)
-            return parts.site('norm', layer, x_bnc, y_bnc, t)[0] if 'norm' in parts.at else y_bnc
+            return parts.site('norm', layer, x_bnc, y_bnc, t) if 'norm' in parts.at else (y_bnc, t)
 
-        t = settle(t, norm)
-        return replace(t, x_bnc=norm(t.x_bnc))
+        t = settle(t, lambda x_bmc: norm(x_bmc)[0])
+        x_bnc, t = norm(t.x_bnc)
+        return replace(t, x_bnc=x_bnc)
 
     def _block_again(self, layer: int, block, t: Tokens, parts: _Parts, class_row_only: bool) -> Tokens:
         """Run a block that its backward pass runs once more, on what enters it; torch is told of the large tensors among that."""
 
         def run(x_bnc: Tensor, *carried_bnc: Tensor) -> Tokens:
-            return self._block(layer, block, replace(t, x_bnc=x_bnc, carry=dict(zip(t.carry, carried_bnc))), parts, class_row_only)
+            # copies: a part that writes there writes to this run of the block alone
+            entering = replace(t, x_bnc=x_bnc, carry=dict(zip(t.carry, carried_bnc)), notes=dict(t.notes))
+            return self._block(layer, block, entering, parts, class_row_only)
 
         return checkpoint(run, t.x_bnc, *t.carry.values(), use_reentrant=False)
 
     def _block(self, layer: int, block, t: Tokens, parts: _Parts, class_row_only: bool) -> Tokens:
         """Run one pre-norm block: attention, reduction, FFN (Sparse-Tuning, fig. 2)."""
-        t = replace(t, carry=dict(t.carry), notes=dict(t.notes))  # a part that writes there writes to this run of the block alone
         for adapter in parts.inserting:
             t = adapter.tokens(layer, t)
         if parts.stages['before']:
@@ -136,11 +138,10 @@ class Encoder(nn.Module):
     def _ffn(self, layer: int, block, t: Tokens, parts: _Parts, ffn_bn: Tensor | None) -> Tokens:
         """Add the FFN's branch, whose linears run on the tokens in ffn_bn (None: all)."""
         view, at, site = self.view, parts.at, parts.site
-        looked_at = 'norm2' in at or 'mlp' in at  # by a part, which then sees the norm of all tokens
-        x_bnc = t.x_bnc if ffn_bn is None or looked_at else take(t.x_bnc, ffn_bn)
+        x_bnc = t.x_bnc if ffn_bn is None or parts.reads_input else take(t.x_bnc, ffn_bn)
         h_bnc = view.norm2(block, x_bnc)
         h_bnc, t = site('norm2', layer, x_bnc, h_bnc, t) if 'norm2' in at else (h_bnc, t)
-        in_bnc = take(h_bnc, ffn_bn) if ffn_bn is not None and looked_at else h_bnc
+        in_bnc = take(h_bnc, ffn_bn) if ffn_bn is not None and parts.reads_input else h_bnc
         z_bnc = view.fc1(block, in_bnc)
         z_bnc, t = site('fc1', layer, in_bnc, z_bnc, t) if 'fc1' in at else (z_bnc, t)
         z_bnc = view.activation(block, z_bnc)
@@ -181,6 +182,7 @@ class _Parts:
         for part in (*sparsifiers, *adapters):  # a sparsifier sees what the host's operator gave, before adapters add to it
             for name in part.sites:
                 self.at.setdefault(name, []).append(part)
+        self.reads_input = any(part.reads_input for name in ('norm2', 'mlp') for part in self.at.get(name, ()))
 
     def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> tuple[Tensor, Tokens | None]:
         """Ask those that act at a site which somebody named; return what the network goes on with, and the tokens with what they remember."""
@@ -199,8 +201,9 @@ class _Parts:
         """Return by id, with the name of the part, the tensors of a pass (with history, or one entry per image) that parts keep on themselves."""
         found = {}
         for part in (*self.adapters, *self.sparsifiers):
-            values = [value for module in part.modules() for value in vars(module).values()]
-            for value in values:
+            # torch's own layers, by far the most, keep nothing
+            own = [module for module in part.modules() if not type(module).__module__.startswith('torch.')]
+            for value in [value for module in own for value in vars(module).values()]:
                 for each in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else (value,):
                     if isinstance(each, Tensor) and (each.grad_fn is not None or not isinstance(each, Parameter) and each.shape[:1] == (batch,)):
                         found[id(each)] = type(part).__name__

@@ -39,6 +39,7 @@ class EViT(KeepRateSparsifier):
     """
 
     asks_attention = True
+    reads_input = False
 
     def __init__(
         self,
