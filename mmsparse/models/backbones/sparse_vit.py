@@ -9,21 +9,19 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
-from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.adapters.folding import mergeable
+from mmsparse.models.backbones.build_parts import build_parts
 from mmsparse.models.backbones.encoder import Encoder
 from mmsparse.models.hosts.build import build_view
 from mmsparse.models.hosts.frozen_model import FrozenModel, fill_frozen
-from mmsparse.models.hosts.views.view import View, mean_of_patches
-from mmsparse.models.necks.base import BaseSparsifier
+from mmsparse.models.hosts.views.view import mean_of_patches
 from mmsparse.models.necks.order import check_order
 from mmsparse.models.ops.attention import without_autocast
-from mmsparse.models.part import check_sites, has_losses
+from mmsparse.models.part import has_losses
 from mmsparse.registry import MODELS
 from mmsparse.structures.tokens import Tokens, restore
 from mmsparse.utils.value_checks import check_flag, is_list, is_whole
 
-PARTS = {'adapter': (BaseAdapter, 'mmsparse.LoRA'), 'sparsifier': (BaseSparsifier, 'mmsparse.EViT')}  # what stands there, and one of them
 OUT_TYPES = ('cls_token', 'pooled', 'raw', 'featmap', 'avg_featmap', 'tokens')
 
 
@@ -71,8 +69,8 @@ class SparseViT(BaseModule):
         self.readout = None if readout is None else MODELS.build(dict(readout, view=self.view))
         self.view = self.view if readout is None else self.view.without_last()
         self.host = self.view.host
-        self.adapters = _build('adapter', adapter, self.view)
-        self.sparsifiers = _build('sparsifier', sparsifier, self.view)
+        self.adapters = build_parts('adapter', adapter, self.view)
+        self.sparsifiers = build_parts('sparsifier', sparsifier, self.view)
         if out_type not in OUT_TYPES:
             raise InputError(f'SparseViT: received out_type={out_type!r}, expected one of {OUT_TYPES}.')
         if out_type == 'cls_token' and not self.view.class_token:
@@ -253,18 +251,3 @@ class SparseViT(BaseModule):
         if self.out_type == 'featmap':
             return restore(t)
         return mean_of_patches(t) if self.out_type == 'avg_featmap' else t
-
-
-def _build(role: str, cfg: dict | Sequence[dict] | None, view: View) -> nn.ModuleList:
-    """Build the parts that a config, a list of them or None names."""
-    kind, example = PARTS[role]
-    parts = []
-    for each in [] if cfg is None else cfg if isinstance(cfg, list | tuple) else [cfg]:
-        part = MODELS.build(dict(each, view=view)) if isinstance(each, dict) else None
-        if not isinstance(part, kind):
-            raise InputError(
-                f'SparseViT: received {role}={each!r}, expected the config of one, such as dict(type={example!r}), a list of them, or None.'
-            )
-        check_sites(part)
-        parts.append(part)
-    return nn.ModuleList(parts)
