@@ -9,7 +9,6 @@ from pathlib import Path
 from torch import nn
 
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.checkpoint_contents import Rooted
 from mmsparse.models.hosts.pixels import published
 
 MARKS = {'input_resolution', 'context_length', 'vocab_size'}  # in OpenAI's own archives of CLIP alone
@@ -53,10 +52,16 @@ def refuse_other_open_clip_activation(name: str, quick: bool, weights: str, thei
     _refuse(f'OpenClipViT: {weights}', theirs, quick, f'name={name.removesuffix("-quickgelu") if quick else f"{name}-quickgelu"!r}')
 
 
-def refuse_other_mmpretrain_activation(host: nn.Module, checkpoint: str, found: Rooted) -> None:
-    """Do the same for an mmpretrain host; a whole CLIP of mmpretrain is one of OpenAI's kind."""
+def refuse_other_mmpretrain_activation(host: nn.Module, checkpoint: str, state: Collection[str], left: Collection[str]) -> None:
+    """Do the same for an mmpretrain host; beside it a whole CLIP of mmpretrain, which is OpenAI's, has a tower of texts.
+
+    Args:
+        host: the model.
+        checkpoint: file of the weights.
+        state, left: its keys inside and outside the network.
+    """
     quick = any(type(module).__name__ == 'QuickGELU' for module in host.modules())
-    theirs = 'token_embedding.weight' in found.left or quick_gelu(checkpoint, found.state)
+    theirs = 'token_embedding.weight' in left or quick_gelu(checkpoint, state)
     _refuse(checkpoint, theirs or None, quick, "host.layer_cfgs=dict(act_cfg=dict(type='mmpretrain.QuickGELU'))")
 
 

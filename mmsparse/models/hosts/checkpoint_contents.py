@@ -37,7 +37,7 @@ def unpickled(file: Path) -> Any:
     Raises:
         InputError: an object that torch does not let stand aside, such as a function of the operating system.
     """
-    source = _without_code(file) if is_zipfile(file) and _has_code(file) else file
+    source = _without_program(file)
     try:
         beside = torch.serialization.get_unsafe_globals_in_checkpoint(source)
     except ValueError:  # the format before torch 1.6
@@ -68,23 +68,26 @@ def network(content: Any, path: str) -> dict[str, Tensor]:
     Raises:
         InputError: no tensors, or several networks of which none is known to be meant.
     """
-    names: list[str] = []
     while networks := _networks(content):
-        averaged = [name for name in networks if AVERAGED.search(name) and not _of_mmengine(name, networks)]
+        averaged = [name for name in networks if AVERAGED.search(name)]
+        if 'state_dict' in networks:  # MMEngine exchanges the two on saving: its ema_state_dict is not averaged
+            averaged = [name for name in averaged if name != 'ema_state_dict']
         choice = [*averaged, *(name for name in PLAIN if name in networks), *(networks if len(networks) == 1 else ())]
         if not choice:
             raise InputError(
-                f'{path}: several networks are in it ({", ".join(networks)}), and none says that it is the one. Save the one you mean alone: '
-                f'torch.save(torch.load(FILE, weights_only=True)[{next(iter(networks))!r}], OUT).'
+                f'{path}: several networks are in it ({", ".join(networks)}), and none says that it is the one. '
+                f'Save the one you mean alone: torch.save(torch.load(FILE, weights_only=True)[{next(iter(networks))!r}], OUT).'
             )
         if len(networks) > 1:
             print_log(f'{path}: of {", ".join(networks)} in it, {choice[0]} was taken.', 'current')
-        names.append(choice[0])
         content = networks[choice[0]]
     found = dict(_named(_items(content)))
     if not found:
-        told = f'a dict of {", ".join(map(str, list(content)[:4])) or "nothing"}' if isinstance(content, Mapping) else f'a {type(content).__name__}'
-        raise InputError(f'{path}: no named tensors are in it, but {told}. Expected the state_dict of a network, or a dict that holds one.')
+        entries = f' of {", ".join(map(str, list(content)[:4])) or "nothing"}' if isinstance(content, dict) else ''
+        raise InputError(
+            f'{path}: no named tensors are in it, but a {type(content).__name__}{entries}. Expected the state_dict of a network, '
+            'or a dict that holds one.'
+        )
     return found
 
 
@@ -136,18 +139,19 @@ def tell(path: str, prefix: str, left: Collection[str]) -> None:
         print_log(f'{path}: {said}.', 'current')
 
 
-def _has_code(file: Path) -> bool:
+def _without_program(file: Path) -> Path | BytesIO:
+    """The file; of a TorchScript archive a copy without its program: its tensors are stored as by `torch.save`, and
+    nothing of it can run."""
+    if not is_zipfile(file):
+        return file
     with ZipFile(file) as archive:
-        return any(name.endswith('/constants.pkl') for name in archive.namelist())
-
-
-def _without_code(file: Path) -> BytesIO:
-    """A TorchScript archive without its program: its tensors are stored as by `torch.save`, and nothing of it can run."""
-    copy = BytesIO()
-    with ZipFile(file) as archive, ZipFile(copy, 'w') as kept:
-        for name in archive.namelist():
-            if '/code/' not in name and not name.endswith('/constants.pkl'):
-                kept.writestr(name, archive.read(name))
+        if not any(name.endswith('/constants.pkl') for name in archive.namelist()):
+            return file
+        copy = BytesIO()
+        with ZipFile(copy, 'w') as kept:
+            for name in archive.namelist():
+                if '/code/' not in name and not name.endswith('/constants.pkl'):
+                    kept.writestr(name, archive.read(name))
     copy.seek(0)
     return copy
 
@@ -165,11 +169,6 @@ def _networks(content: Any) -> dict[str, Any]:
 
 def _holds(value: Any) -> bool:
     return any(_networks(value)) or any(True for _ in _named(_items(value)))
-
-
-def _of_mmengine(name: str, networks: Collection[str]) -> bool:
-    """MMEngine exchanges the two on saving: what its ema_state_dict holds is not averaged."""
-    return name == 'ema_state_dict' and 'state_dict' in networks
 
 
 def _named(items: Mapping, stem: str = '') -> Iterator[tuple[str, Tensor]]:

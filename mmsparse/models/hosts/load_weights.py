@@ -23,7 +23,7 @@ from mmsparse.models.hosts.activations import (
     refuse_other_open_clip_activation,
     refuse_other_timm_activation,
 )
-from mmsparse.models.hosts.checkpoint_contents import Rooted, rooted, tell
+from mmsparse.models.hosts.checkpoint_contents import rooted, tell
 from mmsparse.models.hosts.frozen_model import tensor_differences
 from mmsparse.models.hosts.position_tables import Grid, fit_positions, resampled
 from mmsparse.models.hosts.weight_files import read_weights, shipped
@@ -112,7 +112,7 @@ def load_timm(host: nn.Module, name: str, path: str, grid: Grid | None = None) -
         return _load_jax(host, name, path, grid)
     found = rooted(read_weights(path), TIMM_ROOTS, path)
     refuse_other_timm_activation(name, path, found.state)
-    refuse(_faults(host, name, path, found.state))
+    refuse(f'{path}: {fault}' for fault in _faults(host, name, found.state))
     tower = {f'visual.{key}': value for key, value in found.state.items()} if 'ln_pre.weight' in found.state else dict(found.state)
     left = [*found.left, *(key for key in tower if 'visual.ln_pre.weight' in tower and not key.startswith('visual.'))]
     converters = import_module(type(host).__module__)
@@ -125,14 +125,14 @@ def load_timm(host: nn.Module, name: str, path: str, grid: Grid | None = None) -
     return filed
 
 
-def _faults(host: nn.Module, name: str, path: str, state: Filed) -> Iterator[str]:
+def _faults(host: nn.Module, name: str, state: Filed) -> Iterator[str]:
     """What timm's converter would resample without a word."""
     if any(key.startswith('radio_model.') for key in state):  # its positions, by a rule of their own
-        yield f'{path}: RADIO as published. Save the model that timm makes of it, and name that file.'
+        yield 'RADIO as published. Save the model that timm makes of it, and name that file.'
     own = tuple(host.patch_embed.proj.weight.shape)
     for key, value in state.items():
         if key.endswith(PROJECTIONS) and value.ndim == 4 and value.shape != own:
-            yield f'{path}: its patch projection is {tuple(value.shape)}, that of {name} {own}. Name the host of this file.'
+            yield f'its patch projection is {tuple(value.shape)}, that of {name} {own}. Name the host of this file.'
 
 
 def _fit_timm(host: nn.Module, state: Filed, grid: Grid | None, path: str, **rule: object) -> Filed:
@@ -187,17 +187,16 @@ def load_mmpretrain(host: nn.Module, path: str, prefix: str = 'backbone.', grid:
         host, path, grid: as for `load_timm`, returns and errors too; positions are resized by mmpretrain's own rule.
     """
     state = read_weights(path)
-    inside = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    inside = {key: value for key, value in state.items() if key.startswith(prefix)}
     found = rooted(inside or state, ('patch_embed.projection.weight',), path)
-    if inside:
-        found = Rooted(found.state, prefix + found.prefix, [*found.left, *(key for key in state if not key.startswith(prefix))])
-    refuse_other_mmpretrain_activation(host, path, found)
+    left = [key for key in state if not key.startswith(found.prefix)]
+    refuse_other_mmpretrain_activation(host, path, found.state, left)
 
     def resize(table: Tensor, own: Grid, wanted: Grid, extra: int) -> Tensor:
         return host.resize_pos_embed(table, own, wanted, host.interpolate_mode, extra)
 
     filed = fit_positions(host, 'pos_embed', host.patch_resolution, host.num_extra_tokens, found.state, grid, path, resize)
-    load_strictly(host, found.state, path, found.prefix, found.left)
+    load_strictly(host, found.state, path, found.prefix, left)
     return filed
 
 

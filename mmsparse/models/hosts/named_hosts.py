@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from mmsparse.errors import InputError
+from mmsparse.errors import InputError, refuse
 from mmsparse.models.hosts.checkpoint_contents import rooted
 from mmsparse.models.hosts.load_weights import BESIDE, TIMM_ROOTS
 from mmsparse.models.hosts.pixels import Pixels, pixels_on_card, timm_pixels
@@ -47,30 +47,34 @@ def named_host(text: str) -> dict[str, Any]:
     Raises:
         InputError: no such name or file, or a file that does not say whose weights it has.
     """
+    import open_clip
     import timm
 
     if text.startswith(SHIPPED) or text.endswith(FILES) or Path(text).is_file():
         return _from_file(text)
-    base = text.split('.')[0]
-    if not timm.is_model(base):
-        return _of_open_clip(text, timm.list_models())
-    if text != base and text not in (known := timm.list_pretrained(f'{base}.*')):
-        raise InputError(f'--host {text}: timm has no weights of that name. Known: {", ".join(known) or "none"}.')
-    return dict(type='mmsparse.TimmViT', name=text, checkpoint=None)
-
-
-def _of_open_clip(text: str, timms: list[str]) -> dict[str, Any]:
-    import open_clip
-
+    refuse(f'--host {text}: {fault}' for fault in _faults(text))
+    if timm.is_model(text.split('.')[0]):
+        return dict(type='mmsparse.TimmViT', name=text, checkpoint=None)
     name, _, tag = text.partition(':')
-    if name not in open_clip.list_models():
-        near = did_you_mean(text, [*timms, *open_clip.list_models()], most=2)
-        example = ' Expected for instance vit_base_patch16_224.augreg_in21k, or a file of weights.'
-        raise InputError(f'--host {text}: no file, and no name of timm or open_clip.{near or example}')
+    return dict(type='mmsparse.OpenClipViT', name=name, pretrained=tag or open_clip.list_pretrained_tags_by_model(name)[0])
+
+
+def _faults(text: str) -> Iterator[str]:
+    """What is wrong with the name of a model and its weights."""
+    import open_clip
+    import timm
+
+    base, (name, _, tag) = text.split('.')[0], text.partition(':')
+    timms, clips = timm.list_models(), open_clip.list_models()
     tags = open_clip.list_pretrained_tags_by_model(name)
-    if not tag and len(tags) != 1 or tag and tag not in tags:
-        raise InputError(f'--host {text}: which weights? Expected {name}:WEIGHTS, with one of {", ".join(tags) or "none"}.')
-    return dict(type='mmsparse.OpenClipViT', name=name, pretrained=tag or tags[0])
+    if timm.is_model(base):
+        if text != base and text not in (known := timm.list_pretrained(f'{base}.*')):
+            yield f'timm has no weights of that name. Known: {", ".join(known) or "none"}.'
+    elif name not in clips:
+        example = ' Expected for instance vit_base_patch16_224.augreg_in21k, or a file of weights.'
+        yield f'no file, and no name of timm or open_clip.{did_you_mean(text, [*timms, *clips], most=2) or example}'
+    elif tag not in tags and (tag or len(tags) != 1):
+        yield f'which weights? Expected {name}:WEIGHTS, with one of {", ".join(tags) or "none"}.'
 
 
 def input_of(host: Mapping[str, Any], view: View) -> Input:

@@ -107,12 +107,16 @@ def read_weights(path: str) -> dict[str, Tensor]:
     return read_tensors(_downloaded(path) if '://' in path and not path.startswith(SHIPPED) else shipped(path))
 
 
+def _faults_of_address(url: str, name: str) -> Iterator[str]:
+    if not url.startswith(('http://', 'https://')):
+        yield f'{url}: received an address of an unknown kind. Expected a file, or an address with http or https.'
+    if not name.endswith(KINDS):
+        yield f'{url}: received the address of {name or "no file"}, expected one of a {", ".join(KINDS)} file.'
+
+
 def _downloaded(url: str) -> str:
     name = Path(urlsplit(url).path).name
-    if not url.startswith(('http://', 'https://')):
-        raise InputError(f'{url}: received an address of an unknown kind. Expected a file, or an address with http or https.')
-    if not name.endswith(KINDS):
-        raise InputError(f'{url}: received the address of {name or "no file"}, expected one of a {", ".join(KINDS)} file.')
+    refuse(_faults_of_address(url, name))
     folder = Path(torch.hub.get_dir()) / 'checkpoints'
     if not HASHED.search(name):  # model.safetensors is what half of a hub is called
         folder /= hashlib.sha256(url.encode()).hexdigest()[:16]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmsparse.errors import InputError
+from mmsparse.errors import InputError, refuse
 from mmsparse.models.hosts.build import finish
 from mmsparse.models.hosts.frozen_model import seeded
 from mmsparse.models.hosts.hubs import pretrained_open_clip
@@ -148,14 +148,10 @@ def open_clip_vit(
 
     checkpoint = checked(checkpoint, 'OpenClipViT')
     grid = checked_grid(checkpoint_grid, checkpoint)
-    config = open_clip.get_model_config(name)
-    if config is None:
-        near = did_you_mean(name, open_clip.list_models())
-        raise InputError(f'OpenClipViT: open_clip has no model {name!r}.{near or " Set host.name to another."}')
+    refuse(f'OpenClipViT: {fault}' for fault in _faults(name, kwargs))
     check_arguments(open_clip.CLIPVisionCfg, kwargs, 'OpenClipViT')
+    config = open_clip.get_model_config(name)
     vision = config['vision_cfg'] | kwargs | ({} if img_size is None else dict(image_size=img_size))
-    if timm_name := vision.get('timm_model_name'):
-        raise InputError(f"OpenClipViT: the visual tower of {name} is timm's {timm_name}. Use host=dict(type='mmsparse.TimmViT', name=…).")
     quick = config.get('quick_gelu', False)
     with seeded():
         host = open_clip.CLIP(config['embed_dim'], vision, NO_TEXT, quick_gelu=quick).visual
@@ -167,3 +163,13 @@ def open_clip_vit(
         return load_open_clip(host, name, file, quick, grid)
 
     return finish(view, checkpoint, read, promised=pretrained)
+
+
+def _faults(name: str, kwargs: dict) -> Iterator[str]:
+    import open_clip
+
+    config = open_clip.get_model_config(name)
+    if config is None:
+        yield f'open_clip has no model {name!r}.{did_you_mean(name, open_clip.list_models()) or " Set host.name to another."}'
+    elif timm_name := (config['vision_cfg'] | kwargs).get('timm_model_name'):
+        yield f"the visual tower of {name} is timm's {timm_name}. Use host=dict(type='mmsparse.TimmViT', name=…)."

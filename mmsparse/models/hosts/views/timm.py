@@ -75,7 +75,7 @@ def timm_vit(
 
     checkpoint = checked(checkpoint, 'TimmViT')
     grid = checked_grid(checkpoint_grid, checkpoint)
-    refuse(_faults(name, kwargs))
+    refuse(f'TimmViT: {fault}' for fault in _faults(name, kwargs))
     known = inspect.signature(timm.models.VisionTransformer).parameters
     near = did_you_mean(kwargs.keys() - known.keys(), known, most=1)
     hint = f'Arguments other than name and checkpoint go to timm.create_model({name!r}).{near}'
@@ -100,6 +100,6 @@ def _faults(name: str, kwargs: Collection[str]) -> Iterator[str]:
     import timm
 
     if named := sorted({'pretrained', 'checkpoint_path', 'pretrained_cfg'}.intersection(kwargs)):
-        yield f'TimmViT: received {", ".join(named)}. Weights are named by checkpoint: a file, None (pretrained) or False (random).'
+        yield f'received {", ".join(named)}. Weights are named by checkpoint: a file, None (pretrained) or False (random).'
     if not timm.is_model(base := name.split('.')[0]):
-        yield f'TimmViT: timm has no model {base!r}.{did_you_mean(base, timm.list_models()) or " Set host.name to another."}'
+        yield f'timm has no model {base!r}.{did_you_mean(base, timm.list_models()) or " Set host.name to another."}'

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from mmsparse.errors import InputError
 from mmsparse.models.hosts.pixels import Pixels
 from mmsparse.models.hosts.views.host_parts import QKV, Parts, qualified
+from mmsparse.models.hosts.views.patch_grid import PatchGrid
 from mmsparse.models.hosts.views.projections import fused_qkv, split_heads
 from mmsparse.structures.tokens import Tokens
 
 
-class View(Parts, ABC):
+class View(Parts, PatchGrid, ABC):
     """How a host runs, one subclass per kind of host: each method runs the part of its name.
 
     A subclass is found by `resolve` once its module is imported. It names the parts, adds to the constructor what it
@@ -27,8 +28,6 @@ class View(Parts, ABC):
     Attributes:
         class_token: whether token 0 is a class token.
         prefix: number of prefix tokens (class token, registers).
-        grid, patch: patches (h, w) of the configured input, pixels (h, w) of a patch.
-        any_size: whether images of another size than the configured one run.
         reserved: number of prefix tokens that adapters add.
         filed: as of `FrozenModel`.
         pixels: by which the images that the weights were trained on were normalised, or None: not known, or random
@@ -41,19 +40,6 @@ class View(Parts, ABC):
 
     class_token: bool
     prefix: int
-    grid: tuple[int, int]
-    patch: tuple[int, int]
-    any_size: bool
-
-    @property
-    def patches(self) -> int:
-        """Patches of the configured input."""
-        return self.grid[0] * self.grid[1]
-
-    @property
-    def image_size(self) -> tuple[int, int]:
-        """Height and width of the configured input, pixels."""
-        return self.grid[0] * self.patch[0], self.grid[1] * self.patch[1]
 
     def reserve_prefix(self, count: int) -> int:
         """Return the index of the prefix tokens that an adapter adds, behind the host's and earlier adapters'."""
@@ -151,38 +137,6 @@ class View(Parts, ABC):
         shorter = copy(self)
         shorter.blocks, shorter.depth = self.blocks[:-1], self.depth - 1
         return shorter
-
-    def divide(self, height: int, width: int) -> tuple[int, int]:
-        """Return the patch grid of an image of this many pixels.
-
-        Raises:
-            InputError: the patch size does not divide it.
-        """
-        ph, pw = self.patch
-        if height % ph or width % pw:
-            raise InputError(
-                f'{self.name}: received an image size of {height}×{width} pixels, which its patches of {ph}×{pw} do '
-                f'not divide. Use a multiple, such as {max(1, height // ph) * ph}×{max(1, width // pw) * pw}; to have '
-                'the pictures of a segmentation test padded, set '
-                f'model.data_preprocessor.test_cfg=dict(size_divisor={math.lcm(ph, pw)}).'
-            )
-        return height // ph, width // pw
-
-    def grid_of(self, images: Tensor) -> tuple[int, int]:
-        """Return the patch grid of a batch.
-
-        Raises:
-            InputError: the patch size does not divide it, or the host has a fixed input size and this is another.
-        """
-        height, width = images.shape[-2:]
-        grid = self.divide(height, width)
-        if not self.any_size and grid != self.grid:
-            raise InputError(
-                f'{self.name}: received images of {height}×{width} pixels, but the host is built for '
-                f'{self.image_size[0]}×{self.image_size[1]}. Set host.img_size to what the pipeline delivers, or the '
-                'pipeline to the size of the host.'
-            )
-        return grid
 
 
 def mean_of_patches(t: Tokens) -> Tensor:
