@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Required
 
 import torch
@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 
 from mmsparse.convert.merge import linear_head
 from mmsparse.convert.peft_blocks import divided, joined, linears, refuse_passed_by, shape, summed
-from mmsparse.errors import InputError
+from mmsparse.errors import InputError, refuse
 from mmsparse.models.adapters.lora import TARGETS, LoRA
 from mmsparse.models.hosts.views.eva import EvaView
 from mmsparse.models.hosts.views.timm import TimmView
@@ -54,7 +54,7 @@ def to_peft(model: nn.Module) -> tuple[dict, dict[str, Tensor]]:
     Raises:
         InputError: another host, adapter or head.
     """
-    lora, fc, view = _lora_of(model), _head_of(model), model.backbone.view
+    (lora, fc), view = _lora_and_head(model), model.backbone.view
     modules = {module: held for module, held in linears(view).items() if any(share.target in lora.targets for share in held)}
     for module in modules:
         refuse_passed_by(module, view)
@@ -95,22 +95,12 @@ def from_peft(config: Mapping, tensors: Mapping[str, Tensor], model: nn.Module, 
         InputError: another kind of adapter, tensors of another network, no head; or too small a LoRA, and the text
             says which to set.
     """
-    lora, fc = _lora_of(model), _head_of(model)
+    lora, fc = _lora_and_head(model)
     remedy = "Expected the folder that peft's save_pretrained wrote for plain LoRA, a scaled product and nothing else."
     config = validated(_Config, config, f'{source}: adapter_config.json cannot be used', remedy)
-    if (start := config.get('init_lora_weights')) not in STARTS_BESIDE_THE_BASE:
-        raise InputError(
-            f"{source}: received init_lora_weights={start!r}, a start that also moves peft's base weights, while the host has its own. "
-            'Let peft write plain LoRA: save_pretrained(FOLDER, path_initial_model_for_weight_conversion=the adapter before training), and copy the '
-            f'tensors {PREFIX}head.* over, which it leaves out. What it cannot convert has to be trained with init_lora_weights=True.'
-        )
     left = {name.removeprefix(PREFIX): value for name, value in tensors.items()}
     head = {name: left.pop(f'head.{name}', None) for name in fc.state_dict()}
-    if any(value is None or value.shape != fc.state_dict()[name].shape for name, value in head.items()):
-        raise InputError(
-            f'{source}: expected a head of {fc.out_features} classes and width {fc.in_features} in the file, as head.weight and head.bias. '
-            "Train it along, with modules_to_save=['head']."
-        )
+    refuse(f'{source}: {fault}' for fault in _faults_of_file(config, head, fc))
     products = _products(config, left, model.backbone.view, source)
     ranks = {target: max((len(down) for (_, name), (down, _) in products.items() if name == target), default=0) for target in TARGETS}
     targets, rank = tuple(target for target in TARGETS if ranks[target]), max(ranks.values())
@@ -161,28 +151,44 @@ def _scale(config: _Config, module: str, rank: int) -> float:
     return alpha / (math.sqrt(rank) if config.get('use_rslora') else rank)
 
 
-def _lora_of(model: nn.Module) -> LoRA:
-    adapters, view = model.backbone.adapters, model.backbone.view
-    if not isinstance(view, TimmView | EvaView) or len(adapters) != 1 or not isinstance(adapters[0], LoRA):
-        found = ', '.join(type(adapter).__name__ for adapter in adapters) or 'no adapter'
-        raise InputError(f"received {found} on {view.name}, expected mmsparse.LoRA alone on a timm host: peft's format knows nothing else of it.")
-    return adapters[0]
+def _faults_of_file(config: _Config, head: Mapping[str, Tensor | None], fc: nn.Linear) -> Iterator[str]:
+    if (start := config.get('init_lora_weights')) not in STARTS_BESIDE_THE_BASE:
+        yield (
+            f"received init_lora_weights={start!r}, a start that also moves peft's base weights, while the host has its own. "
+            'Let peft write plain LoRA: save_pretrained(FOLDER, path_initial_model_for_weight_conversion=the adapter before training), and copy the '
+            f'tensors {PREFIX}head.* over, which it leaves out. What it cannot convert has to be trained with init_lora_weights=True.'
+        )
+    if any(value is None or value.shape != fc.state_dict()[name].shape for name, value in head.items()):
+        yield (
+            f'expected a head of {fc.out_features} classes and width {fc.in_features} in the file, as head.weight and head.bias. '
+            "Train it along, with modules_to_save=['head']."
+        )
 
 
-def _head_of(model: nn.Module) -> nn.Linear:
-    """Return the linear layer that reads what timm itself would give it.
+def _lora_and_head(model: nn.Module) -> tuple[LoRA, nn.Linear]:
+    """Return the only adapter of a model on a timm host, and the linear layer that reads what timm itself would give it.
 
     Raises:
-        InputError: another head, a neck, or another pooling than timm's.
+        InputError: another host, adapter or head, a neck, or another pooling than timm's.
     """
-    fc, view, backbone = linear_head(model), model.backbone.view, model.backbone
-    x_1nc = fc.weight.new_empty(1, view.prefix + view.patches, view.width).normal_()
+    refuse(_faults_of_model(model))
+    return model.backbone.adapters[0], model.head.fc
+
+
+def _faults_of_model(model: nn.Module) -> Iterator[str]:
+    backbone, view = model.backbone, model.backbone.view
+    names = [type(adapter).__name__ for adapter in backbone.adapters]
+    if not isinstance(view, TimmView | EvaView) or len(names) != 1 or not isinstance(backbone.adapters[0], LoRA):
+        yield (
+            f'received {", ".join(names) or "no adapter"} on {view.name}, expected mmsparse.LoRA alone on a timm host: '
+            "peft's format knows nothing else of it."
+        )
+    x_1nc = linear_head(model).weight.new_empty(1, view.prefix + view.patches, view.width).normal_()
     with torch.no_grad():
         tokens = Tokens.start(x_1nc, view.prefix, view.grid)
         ours, timms = backbone.outputs([tokens])[0], view.pooled(tokens)
     if ours.shape != timms.shape or not torch.allclose(ours, timms):
-        raise InputError(
+        yield (
             f'received out_type={backbone.out_type!r}, which is not what {view.name} gives its head in timm. '
             "Train with out_type='pooled', the host's own."
         )
-    return fc
