@@ -167,6 +167,20 @@ def test_arguments_that_a_class_refuses_are_the_cards_fault(small, tmp_path):
         load(state, host_checkpoint=small.folder / 'host.safetensors')
 
 
+@pytest.mark.parametrize(
+    ('entries', 'reason'), [({}, 'wants model.backbone.host.checkpoint='), (dict(checkpoint=False), 'frozen parts .*backbone.other')]
+)
+def test_a_card_cannot_hide_its_host_behind_another_path(small, tmp_path, entries, reason):
+    def hide(card):
+        card['frozen'] = {'backbone.other': card['frozen']['backbone.host']}
+        card['config']['model']['backbone']['host'].update(entries)
+
+    state = copy_of(small.state, tmp_path / 'state')
+    change_card(state, hide)
+    with pytest.raises(InputError, match=reason):
+        load(state, host_checkpoint=small.folder / 'host.safetensors')
+
+
 def test_a_missing_adapter_is_named(tmp_path):
     with pytest.raises(InputError, match='nowhere: no such file, expected the folder of a state'):
         load(tmp_path / 'nowhere')
