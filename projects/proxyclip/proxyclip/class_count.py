@@ -3,8 +3,8 @@
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop
 
-from mmsparse.engine.data_check import check_label_maps
-from mmsparse.errors import InputError
+from mmsparse.engine.data_check import label_map_faults
+from mmsparse.errors import InputError, refuse
 from mmsparse.registry import HOOKS
 from mmsparse.state.saved_tensors import unwrapped
 
@@ -42,7 +42,7 @@ class VocabularyHook(Hook):
 
     def _before_iter(self, runner, batch_idx: int, data_batch=None, mode: str = 'train') -> None:
         """Look at the label maps of a batch."""
-        check_label_maps(data_batch, len(unwrapped(runner.model).vocabulary.classes))
+        refuse(label_map_faults(data_batch, len(unwrapped(runner.model).vocabulary.classes)))
 
 
 def _some(names) -> str:
