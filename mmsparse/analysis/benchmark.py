@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from statistics import mean
 from typing import Literal
@@ -19,6 +19,7 @@ from mmsparse.analysis.memory import held, nbytes, saved_bytes, transient_peak
 from mmsparse.analysis.timing import Spread, interleave, speedup
 from mmsparse.engine.precision import Precision, long_name
 from mmsparse.errors import InputError
+from mmsparse.visualization.tables import Table
 
 DEFAULT_SIZE = (224, 224)
 
@@ -189,10 +190,7 @@ def clock_mhz(device: str) -> int | None:
 
 def write_rows(rows: Sequence[Row], path: Path) -> None:
     """Write rows as CSV, one column per field; None is empty."""
-    with path.open('w', newline='') as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)])
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
+    Table([field.name for field in fields(Row)], list(map(astuple, rows))).write_csv(path)
 
 
 def read_rows(path: Path) -> list[Row]:

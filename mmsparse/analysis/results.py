@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from mmsparse.errors import InputError
-from mmsparse.visualization.tables import read_csv
+from mmsparse.visualization.tables import Table, read_csv
 
 COLUMNS = ('method', 'accuracy', 'gflops', 'trainable_kib')
 
@@ -48,9 +47,7 @@ def read_results(paths: Sequence[str | Path]) -> list[Result]:
 
 def write_results(results: Sequence[Result], path: Path) -> None:
     """Write a file that `read_results` reads."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open('w', newline='') as file:
-        csv.writer(file).writerows([COLUMNS, *map(astuple, results)])
+    Table(COLUMNS, list(map(astuple, results))).write_csv(path)
 
 
 def _result(path: Path, number: int, line: dict) -> Result:

@@ -6,6 +6,7 @@ from pathlib import Path
 from mmsparse.errors import InputError
 
 PREFIX = 'mmsparse::'
+EXAMPLE = 'configs/sparse_tuning/tiny_digits.py'
 
 
 def home() -> Path:
@@ -27,17 +28,16 @@ def config_file(path: str | Path) -> Path:
         InputError: no such file; the text names the nearest one.
     """
     path = found(path)
+    if path.is_file() and path.suffix in ('.py', '.json', '.yml', '.yaml'):
+        return path
+    near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob('*.py')])
     if path.is_dir():
-        raise InputError(
-            f'{path}: a folder, expected a config file first, such as configs/sparse_tuning/tiny_digits.py; the folder of a state comes after it.'
-        )
-    if path.is_file() and path.suffix not in ('.py', '.json', '.yml', '.yaml'):
-        raise InputError(f'{path}: received a {path.suffix or "suffixless"} file, expected a config first: a .py file.')
-    if not path.is_file():
-        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob('*.py')])
-        hint = f' Did you mean {path.with_name(near[0])}?' if near else ' Expected a path such as configs/sparse_tuning/tiny_digits.py.'
-        raise InputError(f'{path}: no such config file.{hint}')
-    return path
+        fault = f'a folder, expected a config file first, such as {EXAMPLE}; the folder of a state comes after it.'
+    elif path.is_file():
+        fault = f'received a {path.suffix or "suffixless"} file, expected a config first: a .py file.'
+    else:
+        fault = 'no such config file. ' + (f'Did you mean {path.with_name(near[0])}?' if near else f'Expected a path such as {EXAMPLE}.')
+    raise InputError(f'{path}: {fault}')
 
 
 def open_to(config) -> None:

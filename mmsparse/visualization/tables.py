@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmsparse.errors import InputError
+from mmsparse.errors import InputError, in_words
 
 BEGIN, END = '<!-- tables: begin -->', '<!-- tables: end -->'
 
@@ -104,13 +104,10 @@ def read_csv(path: str | Path, needed: Sequence[str]) -> list[dict[str, str]]:
     Raises:
         InputError: no such file, not a CSV, a column missing, or a row of another length; the text names it.
     """
-    path = Path(path)
-    try:
-        with path.open(newline='') as file:
-            reader = csv.DictReader(file, strict=True)
-            found, rows = reader.fieldnames or [], list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f'{path}: cannot be read as CSV ({error}). Expected a file with the columns {", ".join(needed)}.') from error
+    expected = f'Expected a file with the columns {", ".join(needed)}.'
+    with in_words(f'{path}: cannot be read as CSV', expected), Path(path).open(newline='') as file:
+        reader = csv.DictReader(file, strict=True)
+        found, rows = reader.fieldnames or [], list(reader)
     missing = [column for column in needed if column not in found]
     if missing:
         raise InputError(

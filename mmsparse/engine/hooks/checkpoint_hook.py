@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from numbers import Number
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from mmengine.hooks import CheckpointHook as MMEngineCheckpointHook
 from mmengine.runner import EpochBasedTrainLoop
 
 from mmsparse.engine.runner import SparseRunner
-from mmsparse.errors import InputError
+from mmsparse.errors import InputError, refuse
 from mmsparse.registry import HOOKS
 from mmsparse.state.folder import point, remove
 
@@ -34,12 +35,6 @@ class CheckpointHook(MMEngineCheckpointHook):
 
     def __init__(self, interval: int = -1, by_epoch: bool = True, filename_tmpl: str | None = None, published_keys=None, **kwargs):
         tmpl = filename_tmpl or ('epoch_{}' if by_epoch else 'iter_{}')
-        if published_keys is not None:
-            raise InputError(
-                'CheckpointHook: received published_keys, but a state needs no publishing: share its adapter.safetensors and adapter.json.'
-            )
-        if Path(tmpl).name != tmpl or tmpl.startswith('.'):
-            raise InputError(f"CheckpointHook: received filename_tmpl={tmpl!r}, expected a plain name such as 'epoch_{{}}'.")
         try:
             super().__init__(interval, by_epoch, filename_tmpl=tmpl, **kwargs)
         except (ValueError, KeyError) as error:
@@ -47,10 +42,7 @@ class CheckpointHook(MMEngineCheckpointHook):
                 f"CheckpointHook: {error.args[0].rstrip('.')}. Expected in save_best the name of a score, with rule='greater' or rule='less' where "
                 'it does not tell which is better.'
             ) from error
-        if self.args:  # MMEngine keeps what it does not know for the first state, and fails there
-            raise InputError(
-                f"CheckpointHook: received {', '.join(self.args)}, expected arguments of MMEngine's: max_keep_ckpts, save_best, rule, save_begin, …"
-            )
+        refuse(f'CheckpointHook: received {fault}' for fault in _argument_faults(tmpl, published_keys, self.args))
         self.superseded: list[str] = []
 
     def before_run(self, runner) -> None:
@@ -123,6 +115,15 @@ class CheckpointHook(MMEngineCheckpointHook):
             name = self.superseded.pop()
             if is_main_process() and isinstance(name, str) and Path(name).name == name and name not in live:
                 remove(Path(self.out_dir) / name)
+
+
+def _argument_faults(tmpl: str, published_keys, unknown: dict) -> Iterator[str]:
+    if published_keys is not None:
+        yield 'published_keys, but a state needs no publishing: share its adapter.safetensors and adapter.json.'
+    if Path(tmpl).name != tmpl or tmpl.startswith('.'):
+        yield f"filename_tmpl={tmpl!r}, expected a plain name such as 'epoch_{{}}'."
+    if unknown:  # MMEngine keeps it for the first state, and fails there
+        yield f"{', '.join(unknown)}, expected arguments of MMEngine's: max_keep_ckpts, save_best, rule, save_begin, …"
 
 
 class _Later(LocalBackend):
