@@ -11,7 +11,7 @@ from mmengine.optim import build_optim_wrapper
 from mmpretrain.models import ImageClassifier
 
 from combinations import ADAPTERS, HOSTS, SPARSIFIERS, adapters, classifier, loss
-from hosts import HEADS, assert_all_fold_and_the_answer_stays, assert_near, build, draw, images_for, mmpretrain_host, timm_host
+from hosts import HEADS, WIDTH, assert_all_fold_and_the_answer_stays, assert_near, build, draw, images_for, mmpretrain_host, timm_host
 from hosts import HOSTS as DEEPER
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
@@ -23,6 +23,7 @@ LISTS = {
     'Adapter': [dict(type='Adapter', bottleneck=4)],
     'Adapter, two per block': [dict(type='Adapter', bottleneck=4, places=('attn', 'mlp'))],
     'AdaptFormer': [dict(type='AdaptFormer', bottleneck=4, scale=0.7)],
+    'AdapterPlus': [dict(type='AdapterPlus', bottleneck=4)],
     'DyTAdapter': [dict(type='DyTAdapter', bottleneck=4, scale=0.7)],
     'LoRA': [dict(type='LoRA', rank=3, alpha=2, targets=ALL)],
     'LoRA on q and v': [dict(type='LoRA', rank=2, alpha=2)],
@@ -45,18 +46,39 @@ def named(configs):
     return [dict(config, type=f'mmsparse.{config["type"]}') for config in configs]
 
 
-@pytest.mark.parametrize('name', LISTS)
-def test_the_method_is_where_its_paper_puts_it(name):
-    backbone, images = build('timm', named(LISTS[name])), images_for(batch=2)
+REDUCTIONS = {'alone': None, 'EViT': dict(layers=(2, 4), keep_rate=0.6), 'ToMe': dict(r=2)}
+PLACED = [(name, sparsifier) for name in LISTS for sparsifier in REDUCTIONS if sparsifier == 'alone' or 'VPT' not in name]
+
+
+@pytest.mark.parametrize(('name', 'sparsifier'), PLACED)
+def test_the_method_is_where_its_paper_puts_it(name, sparsifier):
+    reduction = dict(type=f'mmsparse.{sparsifier}', **REDUCTIONS[sparsifier]) if REDUCTIONS[sparsifier] else None
+    backbone = build('timm', named(LISTS[name]), reduction)
     methods = [(config['type'], config, part.state_dict()) for config, part in zip(LISTS[name], backbone.adapters)]
-    expected = adapted(backbone.host.state_dict(), images, HEADS, methods)
-    plain = adapted(backbone.host.state_dict(), images, HEADS, [])
+    sparsifiers = [dict(type=sparsifier, options=REDUCTIONS[sparsifier])] if reduction else []
+
+    def expect(methods, seed):
+        images = images_for(batch=2, seed=seed)
+        return images, *adapted(backbone.host.state_dict(), images, HEADS, methods, sparsifiers)
+
+    images, expected, _ = next(case for case in (expect(methods, seed) for seed in range(20)) if case[2] > 1e-5)  # no row ties for a place
+    plain = adapted(backbone.host.state_dict(), images, HEADS, [], sparsifiers)[0]
     with torch.no_grad():
         found, wide = backbone(images)[-1], backbone.double()(images.double())[-1]
     for item in range(2):
         assert_near(found[item].double(), expected[item], 2e-5)
         torch.testing.assert_close(wide[item], expected[item], rtol=0, atol=1e-9)
         assert (expected[item][0] - plain[item][0]).abs().max() > 0.05, 'the method changes the answer'
+
+
+def test_an_image_goes_with_or_without_a_blocks_adapter():
+    part = draw(build('timm', dict(type='mmsparse.AdapterPlus', drop_path=0.5)).adapters[0])
+    y_bnc = torch.randn(64, 2, WIDTH, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    added, always = (part.train(mode).site('block', 1, y_bnc, y_bnc, None) - y_bnc for mode in (True, False))
+    without = (added == 0).flatten(1).all(1)
+    assert 16 < without.sum() < 48
+    torch.testing.assert_close(added[~without], 2 * always[~without])
 
 
 @pytest.mark.parametrize('sparsifier', SPARSIFIERS)
@@ -84,6 +106,7 @@ def test_adaptformer_reads_the_rows_that_are_left(sparsifier):
         (dict(type='mmsparse.Adapter', bottleneck=8, places=('attn', 'mlp')), 313_536),
         (dict(type='mmsparse.AdaptFormer', bottleneck=8), 156_768),
         (dict(type='mmsparse.AdaptFormer', bottleneck=64), 1_189_632),
+        (dict(type='mmsparse.AdapterPlus', bottleneck=8), 165_984),
         (dict(type='mmsparse.BitFit'), 102_912),
         (dict(type='mmsparse.LoRA', rank=8), 294_912),
         (dict(type='mmsparse.LoRA', rank=32), 1_179_648),
@@ -124,6 +147,10 @@ def test_the_published_starts():
     for kind in ('down.weight', 'up.weight'):
         assert 0.8e-3 < adapter(kind).std() < 0.95e-3 and adapter(kind).abs().max() <= 2e-3
     assert not adapter('bias').any()
+    plus = drawn_at_start(dict(type='mmsparse.AdapterPlus', bottleneck=16))
+    for kind in ('down.weight', 'up.weight'):
+        assert 0.8e-2 < plus(kind).std() < 0.95e-2 and plus(kind).abs().max() <= 2e-2
+    assert not plus('bias').any() and (plus('scale') == 1).all()
     ssf = drawn_at_start(dict(type='mmsparse.SSF'))
     for kind, mean in (('weight', 1), ('bias', 0)):
         assert abs(ssf(kind).mean() - mean) < 0.001 and abs(ssf(kind).std() - 0.02) < 0.001
@@ -314,6 +341,8 @@ def test_a_list_trains_all_its_parts():
         (dict(type='Adapter', places=('norm1',)), r"Adapter: received places=\('norm1',\), expected some of \('attn', 'mlp'\), each once"),
         (dict(type='Adapter', bottleneck=0), 'Adapter: received bottleneck=0'),
         (dict(type='AdaptFormer', bottleneck=True), 'AdaptFormer: received bottleneck=True'),
+        (dict(type='AdapterPlus', bottleneck=0), 'AdapterPlus: received bottleneck=0'),
+        (dict(type='AdapterPlus', drop_path=1), r'AdapterPlus: drop_path: dropout must lie in \[0, 1\), received 1'),
         (dict(type='DyTAdapter', dropout='x'), r'DyTAdapter: dropout must lie in \[0, 1\)'),
         (dict(type='VPT', num_prompts=0), 'VPT: received num_prompts=0'),
         (dict(type='NoOp'), r"received adapter=\{'type': 'mmsparse.NoOp'\}, expected the config of one, such as dict\(type='mmsparse.LoRA'\)"),

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+import combinations
+from hosts import draw
 from mmsparse.analysis.memory import saved_bytes
 from mmsparse.errors import InputError
 from small_classifier import batch, classifier, config, registered, step
@@ -26,6 +28,19 @@ def test_losses_and_gradients_stay_on_fewer_bytes(sparsifier, adapter):
         assert own.grad is None or torch.equal(own.grad, theirs[name].grad), name
     needed = [saved_bytes(model, lambda model=model: model(*batch(), mode='loss')) for model in (kept, again)]
     assert needed[1] < 0.5 * needed[0]
+
+
+@pytest.mark.parametrize('adapter', combinations.adapters())
+def test_every_adapter_gets_the_same_gradients(adapter):
+    gradients = []
+    for with_cp in (False, True):
+        model = draw(combinations.classifier('timm', adapter, 'EViT'))
+        model.backbone.encoder.with_cp = with_cp
+        combinations.loss(model).backward()
+        gradients.append({name: own.grad for name, own in model.named_parameters() if own.requires_grad})
+    kept, again = gradients
+    for name, gradient in kept.items():
+        assert torch.equal(again[name], gradient) and gradient.any(), name
 
 
 def test_what_is_kept_is_what_enters_a_block():

@@ -1,21 +1,29 @@
-"""A Vision Transformer on timm's parameter names under PEFT methods, one image at a time in float64, without reduction.
+"""A Vision Transformer on timm's parameter names under PEFT methods, one image at a time in float64, sparsifiers after attention included.
 
 `methods` are (name, options, state) with state the method's own parameters; they act in order at every place.
 """
 
+import math
+
 import torch
 
-from .parts import gelu, linear, normalise, relu, softmax
+from .parts import Look, gelu, linear, normalise, relu, softmax
+from .sequence import Sequence
+from .vit import AFTER, PROPORTIONAL, decide
 
 
-def adapted(state, images, heads, methods):
-    """All rows after the final norm, one tensor per image."""
+def adapted(state, images, heads, methods, sparsifiers=()):
+    """All rows after the final norm, one tensor per image, and the closest decision that a sparsifier took.
+
+    `sparsifiers` are dict(type, options) of those without parameters.
+    """
     state = {key: value.double() for key, value in state.items()}
     methods = [(name, options, {key: value.double() for key, value in own.items()}) for name, options, own in methods]
-    return [one(state, image.double(), heads, methods) for image in images]
+    found = [one(state, item, image.double(), heads, methods, sparsifiers) for item, image in enumerate(images)]
+    return [rows for rows, _ in found], min(sequence.margin for _, sequence in found)
 
 
-def one(state, image, heads, methods):
+def one(state, item, image, heads, methods, sparsifiers):
     depth = 1 + max(int(key.split('.')[1]) for key in state if key.startswith('blocks.'))
     kernel = state['patch_embed.proj.weight']
     side = kernel.shape[-1]
@@ -23,35 +31,45 @@ def one(state, image, heads, methods):
     x = torch.stack(tiles) @ kernel.flatten(1).T + state['patch_embed.proj.bias']
     x = after(methods, 'embed', 0, torch.stack(tiles), x)
     x = torch.cat([state['cls_token'][0], x]) + state['pos_embed'][0]
+    sequence = Sequence(item, x, 1, sources=list(range(1, len(x))), sizes=[1] * len(x))
+    sequence.grid = image.shape[1] // side, image.shape[2] // side
+    sparsifiers = [dict(sparsifier, options=dict(depth=depth) | sparsifier['options'], state={}) for sparsifier in sparsifiers]
     prompts = [[] for _ in methods]  # rows of each VPT, behind the class token in the order of the list
     for layer in range(1, depth + 1):
-        start = 1
+        start, x = 1, sequence.x
         for index, (name, _, own) in enumerate(methods):
             if name == 'VPT' and layer <= len(own['prompts']):
                 x = torch.cat([x[:start], own['prompts'][layer - 1], x[start + len(prompts[index]) :]])
                 prompts[index] = own['prompts'][layer - 1]
             start += len(prompts[index])
-        x = block(state, f'blocks.{layer - 1}.', layer, x, heads, methods)
-    return after(methods, 'norm', depth, x, normalise(x, state['norm.weight'], state['norm.bias']))
+        sequence.x = x
+        block(state, f'blocks.{layer - 1}.', layer, sequence, heads, methods, sparsifiers)
+    return after(methods, 'norm', depth, sequence.x, normalise(sequence.x, state['norm.weight'], state['norm.bias'])), sequence
 
 
-def block(state, stem, layer, x, heads, methods):
-    own = {key.removeprefix(stem): value for key, value in state.items() if key.startswith(stem)}
+def block(state, stem, layer, sequence, heads, methods, sparsifiers):
+    own, x = {key.removeprefix(stem): value for key, value in state.items() if key.startswith(stem)}, sequence.x
     h = after(methods, 'norm1', layer, x, normalise(x, own['norm1.weight'], own['norm1.bias']))
     width = h.shape[1]
     qkv = linear(h, own, 'attn.qkv')
     q, k, v = (after(methods, part, layer, h, qkv[:, i * width : (i + 1) * width]) for i, part in enumerate('qkv'))
-    size, mixed = width // heads, []
+    size, mixed, weights = width // heads, [], []
+    counts = any(sparsifier['type'] in PROPORTIONAL for sparsifier in sparsifiers)
+    bias = torch.tensor([math.log(count) for count in sequence.sizes], dtype=x.dtype) if counts else 0.0
     for head in range(heads):
         part = slice(head * size, (head + 1) * size)
-        mixed.append(softmax(q[:, part] @ k[:, part].T / size**0.5) @ v[:, part])
+        weights.append(softmax(q[:, part] @ k[:, part].T / size**0.5 + bias))
+        mixed.append(weights[-1] @ v[:, part])
     mixed = torch.cat(mixed, 1)
     y = after(methods, 'proj', layer, mixed, linear(mixed, own, 'attn.proj'))
-    x = x + beside(methods, 'attn', layer, x, y)
+    sequence.x = x + beside(methods, 'attn', layer, sequence, h, y)
+    sequence.look = Look(torch.stack(weights), k.unflatten(1, (heads, size)).transpose(0, 1), v)
+    decide(sparsifiers, AFTER, layer, sequence, {})
+    x = sequence.x
     h = after(methods, 'norm2', layer, x, normalise(x, own['norm2.weight'], own['norm2.bias']))
     z = gelu(after(methods, 'fc1', layer, h, linear(h, own, 'mlp.fc1')))
     y = after(methods, 'fc2', layer, z, linear(z, own, 'mlp.fc2'))
-    return x + beside(methods, 'mlp', layer, x, y)
+    sequence.x = behind(methods, layer, x + beside(methods, 'mlp', layer, sequence, h, y))
 
 
 def after(methods, place, layer, x, y):
@@ -65,11 +83,22 @@ def after(methods, place, layer, x, y):
     return y
 
 
-def beside(methods, place, layer, x, y):
-    """What a branch gives to the residual sum: Adapter behind it, AdaptFormer and DyT's adapter beside the FFN."""
+def beside(methods, place, layer, sequence, h, y):
+    """What a branch gives to the residual sum: Adapter behind it, AdaptFormer and DyT's adapter beside the FFN.
+
+    `sequence.x` is the residual stream that enters the branch, h its norm, y what the branch gives.
+    """
     for name, options, own in methods:
         if name == 'Adapter' and f'layers.{layer}.{place}.up.weight' in own:
             y = y + linear(gelu(linear(y, own, f'layers.{layer}.{place}.down')), own, f'layers.{layer}.{place}.up')
         if name in ('AdaptFormer', 'DyTAdapter') and place == 'mlp':
-            y = y + options['scale'] * linear(relu(linear(x, own, f'layers.{layer}.down')), own, f'layers.{layer}.up')
+            y = y + options['scale'] * linear(relu(linear(sequence.x, own, f'layers.{layer}.down')), own, f'layers.{layer}.up')
     return y
+
+
+def behind(methods, layer, x):
+    """What leaves a block: Adapter+ adds its own bottleneck, each channel times its factor."""
+    for name, _, own in methods:
+        if name == 'AdapterPlus':
+            x = x + own[f'layers.{layer}.scale'] * linear(gelu(linear(x, own, f'layers.{layer}.down')), own, f'layers.{layer}.up')
+    return x
