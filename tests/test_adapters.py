@@ -3,6 +3,7 @@
 import inspect
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from hosts import HEADS, WIDTH, assert_all_fold_and_the_answer_stays, assert_nea
 from hosts import HOSTS as DEEPER
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
-from mmsparse.tokens import Tokens, drop_prefix, insert_prefix, restore
+from mmsparse.tokens import Plan, Tokens, drop_prefix, insert_prefix, reduce, restore
 from references.adapted import adapted
 
 ALL = ('q', 'k', 'v', 'proj', 'fc1', 'fc2')
@@ -24,6 +25,8 @@ LISTS = {
     'Adapter, two per block': [dict(type='Adapter', bottleneck=4, places=('attn', 'mlp'))],
     'AdaptFormer': [dict(type='AdaptFormer', bottleneck=4, scale=0.7)],
     'AdapterPlus': [dict(type='AdapterPlus', bottleneck=4)],
+    'ConvPass': [dict(type='ConvPass', bottleneck=4, scale=0.7)],
+    'ConvPass, attention only': [dict(type='ConvPass', bottleneck=4, scale=0.7, places=('attn',))],
     'DyTAdapter': [dict(type='DyTAdapter', bottleneck=4, scale=0.7)],
     'LoRA': [dict(type='LoRA', rank=3, alpha=2, targets=ALL)],
     'LoRA on q and v': [dict(type='LoRA', rank=2, alpha=2)],
@@ -53,12 +56,12 @@ PLACED = [(name, sparsifier) for name in LISTS for sparsifier in REDUCTIONS if s
 @pytest.mark.parametrize(('name', 'sparsifier'), PLACED)
 def test_the_method_is_where_its_paper_puts_it(name, sparsifier):
     reduction = dict(type=f'mmsparse.{sparsifier}', **REDUCTIONS[sparsifier]) if REDUCTIONS[sparsifier] else None
-    backbone = build('timm', named(LISTS[name]), reduction)
+    backbone = build('timm_wide_image', named(LISTS[name]), reduction)
     methods = [(config['type'], config, part.state_dict()) for config, part in zip(LISTS[name], backbone.adapters)]
     sparsifiers = [dict(type=sparsifier, options=REDUCTIONS[sparsifier])] if reduction else []
 
     def expect(methods, seed):
-        images = images_for(batch=2, seed=seed)
+        images = images_for('timm_wide_image', batch=2, seed=seed)
         return images, *adapted(backbone.host.state_dict(), images, HEADS, methods, sparsifiers)
 
     images, expected, _ = next(case for case in (expect(methods, seed) for seed in range(20)) if case[2] > 1e-5)  # no row ties for a place
@@ -79,6 +82,18 @@ def test_an_image_goes_with_or_without_a_blocks_adapter():
     without = (added == 0).flatten(1).all(1)
     assert 16 < without.sum() < 48
     torch.testing.assert_close(added[~without], 2 * always[~without])
+
+
+def test_a_convolution_sees_zeros_where_a_token_is_masked_as_where_it_has_left():
+    generator = torch.Generator().manual_seed(0)
+    part = draw(build('timm', dict(type='mmsparse.ConvPass')).adapters[0].eval())
+    t = Tokens.start(torch.randn(2, 17, WIDTH, generator=generator), 1, (4, 4))
+    plan = Plan.keep(t, torch.tensor([0, 1, 5, 6, 11]))
+    rows, left = [0, 1, 2, 6, 7, 12], reduce(t, plan)
+    masked = replace(t, mask_bn=(plan.index_bn >= 0).float())
+    here, there = (part.site('mlp', 1, own.x_bnc, own.x_bnc, own) for own in (masked, left))
+    assert_near(here[:, rows], there)
+    assert (part.site('mlp', 1, t.x_bnc, t.x_bnc, t)[:, rows] - there).abs().max() > 0.01
 
 
 @pytest.mark.parametrize('sparsifier', SPARSIFIERS)
@@ -108,6 +123,8 @@ def test_adaptformer_reads_the_rows_that_are_left(sparsifier):
         (dict(type='mmsparse.AdaptFormer', bottleneck=64), 1_189_632),
         (dict(type='mmsparse.AdapterPlus', bottleneck=8), 165_984),
         (dict(type='mmsparse.BitFit'), 102_912),
+        (dict(type='mmsparse.ConvPass', bottleneck=8), 327_552),
+        (dict(type='mmsparse.ConvPass', bottleneck=8, places=('attn',)), 163_776),
         (dict(type='mmsparse.LoRA', rank=8), 294_912),
         (dict(type='mmsparse.LoRA', rank=32), 1_179_648),
         (dict(type='mmsparse.VPT', num_prompts=8), 73_728),
@@ -151,6 +168,13 @@ def test_the_published_starts():
     for kind in ('down.weight', 'up.weight'):
         assert 0.8e-2 < plus(kind).std() < 0.95e-2 and plus(kind).abs().max() <= 2e-2
     assert not plus('bias').any() and (plus('scale') == 1).all()
+    conv = drawn_at_start(dict(type='mmsparse.ConvPass', bottleneck=16))
+    bound = math.sqrt(6 / (192 + 16))  # Xavier-uniform
+    assert 0.98 * bound < conv('down.weight').abs().max() <= bound and not conv('up.weight').any() and not conv('bias').any()
+    kernels = conv('conv.weight').unflatten(0, (-1, 16, 16, 9))
+    assert torch.equal(kernels[..., 4], torch.eye(16).expand_as(kernels[..., 4])) and kernels.sum() == 16 * len(kernels)
+    kernels, bound = drawn_at_start(dict(type='mmsparse.ConvPass', bottleneck=16, conv_init='xavier'))('conv.weight'), math.sqrt(6 / (9 * 32))
+    assert 0.98 * bound < kernels.abs().max() <= bound
     ssf = drawn_at_start(dict(type='mmsparse.SSF'))
     for kind, mean in (('weight', 1), ('bias', 0)):
         assert abs(ssf(kind).mean() - mean) < 0.001 and abs(ssf(kind).std() - 0.02) < 0.001
@@ -343,6 +367,10 @@ def test_a_list_trains_all_its_parts():
         (dict(type='AdaptFormer', bottleneck=True), 'AdaptFormer: received bottleneck=True'),
         (dict(type='AdapterPlus', bottleneck=0), 'AdapterPlus: received bottleneck=0'),
         (dict(type='AdapterPlus', drop_path=1), r'AdapterPlus: drop_path: dropout must lie in \[0, 1\), received 1'),
+        (dict(type='ConvPass', places=('mlp', 'ffn')), r"ConvPass: received places=\('mlp', 'ffn'\), expected some of \('attn', 'mlp'\)"),
+        (dict(type='ConvPass', conv_init='zero'), r"ConvPass: received conv_init='zero', expected one of \('identity', 'xavier'\)"),
+        (dict(type='ConvPass', bottleneck=0), 'ConvPass: received bottleneck=0'),
+        (dict(type='ConvPass', dropout=1.0), r'ConvPass: dropout must lie in \[0, 1\)'),
         (dict(type='DyTAdapter', dropout='x'), r'DyTAdapter: dropout must lie in \[0, 1\)'),
         (dict(type='VPT', num_prompts=0), 'VPT: received num_prompts=0'),
         (dict(type='NoOp'), r"received adapter=\{'type': 'mmsparse.NoOp'\}, expected the config of one, such as dict\(type='mmsparse.LoRA'\)"),
@@ -358,8 +386,8 @@ def test_bad_input_is_refused_when_it_is_built(adapter, message):
         MODELS.build(dict(type='mmsparse.SparseViT', host=timm_host(), adapter=named(adapter if isinstance(adapter, list) else [adapter])))
 
 
-OPTIONS = [('LoRA', 'targets'), ('Adapter', 'places'), ('DenseAdapter', 'inputs')]
-FACTORS = [('LoRA', 'alpha'), ('AdaptFormer', 'scale'), ('DyTAdapter', 'scale'), ('DenseAdapter', 'scale')]
+OPTIONS = [('LoRA', 'targets'), ('Adapter', 'places'), ('ConvPass', 'places'), ('DenseAdapter', 'inputs')]
+FACTORS = [('LoRA', 'alpha'), ('AdaptFormer', 'scale'), ('DyTAdapter', 'scale'), ('DenseAdapter', 'scale'), ('ConvPass', 'scale')]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import math
 
 import torch
 
-from .parts import Look, gelu, linear, normalise, relu, softmax
+from .parts import Look, gelu, linear, normalise, quick_gelu, relu, softmax
 from .sequence import Sequence
 from .vit import AFTER, PROPORTIONAL, decide
 
@@ -93,7 +93,30 @@ def beside(methods, place, layer, sequence, h, y):
             y = y + linear(gelu(linear(y, own, f'layers.{layer}.{place}.down')), own, f'layers.{layer}.{place}.up')
         if name in ('AdaptFormer', 'DyTAdapter') and place == 'mlp':
             y = y + options['scale'] * linear(relu(linear(sequence.x, own, f'layers.{layer}.down')), own, f'layers.{layer}.up')
+        if name == 'ConvPass' and f'layers.{layer}.{place}.up.weight' in own:
+            y = y + options['scale'] * convolved(own, f'layers.{layer}.{place}', sequence, h)
     return y
+
+
+def convolved(own, stem, sequence, h):
+    """ConvPass: patch by patch over the grid; a row is the mean over its patches, one of the prefix its own grid."""
+    z, (height, width) = quick_gelu(linear(h, own, f'{stem}.down')), sequence.grid
+    kernel, bias = own[f'{stem}.conv.weight'], own[f'{stem}.conv.bias']
+
+    def at(top, left):
+        total = bias
+        for i in range(3):
+            for j in range(3):
+                y, x = top + i - 1, left + j - 1
+                row = sequence.sources[y * width + x] if 0 <= y < height and 0 <= x < width else -1
+                total = total + kernel[:, :, i, j] @ z[row] if row >= 0 else total
+        return total
+
+    rows = [kernel[:, :, 1, 1] @ z[row] + bias for row in range(sequence.prefix)]
+    for row in range(sequence.prefix, len(h)):
+        patches = [patch for patch, source in enumerate(sequence.sources) if source == row]
+        rows.append(sum(at(*divmod(patch, width)) for patch in patches) / len(patches))
+    return linear(quick_gelu(torch.stack(rows)), own, f'{stem}.up')
 
 
 def behind(methods, layer, x):

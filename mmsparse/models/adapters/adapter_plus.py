@@ -1,4 +1,4 @@
-"""Adapter+: a bottleneck behind each block, with a learned factor per channel (Steitz & Roth, CVPR 2024, arXiv 2406.06820)."""
+"""Adapter+: a bottleneck behind each block, with a factor per channel (Steitz & Roth, CVPR 2024, arXiv 2406.06820)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STD = 0.01
 
 @MODELS.register_module()
 class AdapterPlus(BaseAdapter):
-    """``x ← x + scale ⊙ droppath(up(GELU(down(x))))`` on what leaves a block, behind its residual sum ('Post-Adapter').
+    """``x ← x + scale ⊙ droppath(up(GELU(down(x))))`` on what leaves a block, its residual sum ('Post-Adapter').
 
     Weights are drawn from a normal of std .01, cut at two of them, and every scale is 1: nearly the host at the start.
 
