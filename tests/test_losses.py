@@ -110,10 +110,10 @@ def test_dyts_losses_are_those_of_the_paper():
 
 
 def test_tome_and_dyt_work_in_a_list_and_in_this_order_only():
-    """Table IV's DyT + ToMe: the reduction first, then the rows of the FFN."""
+    """Table IV's DyT + ToMe: the reduction first, then the tokens of the FFN."""
     losses = step(classifier([config('ToMe'), config('DyTDispatcher')], adapter()))
     assert {'loss', *OWN['DyTDispatcher']} == set(losses)
-    with pytest.raises(InputError, match='ToMe acts at layer 1 after DyTDispatcher has chosen the rows of the FFN. List it first'):
+    with pytest.raises(InputError, match='ToMe acts at layer 1 after DyTDispatcher has chosen the tokens of the FFN. List it first'):
         classifier([config('DyTDispatcher'), config('ToMe')])
 
 

@@ -236,9 +236,9 @@ def test_rows_of_the_prefix_alone_are_dropped_and_inserted():
     longer = insert_prefix(tokens, rows_bpc, 1)
     assert drop_prefix(longer, 1, 2).x_bnc.equal(tokens.x_bnc)
     for wrong in (lambda: drop_prefix(longer, 1, 3), lambda: drop_prefix(tokens, 1, 1), lambda: drop_prefix(tokens, -1, 1)):
-        with pytest.raises(InputError, match=r'the prefix has [13] rows: what lies behind are patches'):
+        with pytest.raises(InputError, match=r'but there are [13]: what lies behind are patches'):
             wrong()
-    with pytest.raises(InputError, match='received rows 2 to 2, but the prefix has 1 rows'):
+    with pytest.raises(InputError, match='received prefix tokens 2 to 2, but there are 1'):
         insert_prefix(tokens, rows_bpc, 2)
 
 

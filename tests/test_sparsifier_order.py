@@ -19,18 +19,18 @@ DYNAMICVIT, ATS, DROP = config('DynamicViT'), config('ATS'), config('RandomDrop'
 @pytest.mark.parametrize(
     ('parts', 'message'),
     [
-        ([DYT, TOME], 'ToMe acts at layer 1 after DyTDispatcher has chosen the rows of the FFN. List it first'),
+        ([DYT, TOME], 'ToMe acts at layer 1 after DyTDispatcher has chosen the tokens of the FFN. List it first'),
         ([DYT, config('NoOp')], 'NoOp acts at layer 1 after DyTDispatcher'),
-        ([TOME, EVIT], 'EViT ranks rows by the attention of layer 2, but ToMe, listed before it, moves the rows'),
-        ([EVIT, TOME], 'ToMe ranks rows by the attention of layer 2, but EViT.*Choose other layers'),
+        ([TOME, EVIT], 'EViT ranks tokens by the attention of layer 2, but ToMe, listed before it, moves the tokens'),
+        ([EVIT, TOME], 'ToMe ranks tokens by the attention of layer 2, but EViT.*Choose other layers'),
         ([TOME | dict(r=[0, 0, 2, 0, 0, 0]), EVIT | dict(layers=(3,))], 'attention of layer 3'),
-        ([DROP, ATS], 'ATS ranks rows by the attention of layer 2, but RandomDrop'),
+        ([DROP, ATS], 'ATS ranks tokens by the attention of layer 2, but RandomDrop'),
         ([DYT, DYT], 'two DyTDispatcher act at layer 1.*Leave one out'),
         ([DYNAMICVIT, DYNAMICVIT | dict(layers=(4,), keep_rates=(0.2,))], 'two DynamicViT act at layer 4'),
-        ([DYNAMICVIT, TOME], 'ToMe moves rows at layer 6, after DynamicViT has left invalid ones.*before layer 2 only'),
-        ([EVIT, DYNAMICVIT], 'EViT moves rows at layer 4, after DynamicViT'),
-        ([ATS, DROP | dict(layers=(2,))], 'RandomDrop moves rows at layer 2, after ATS'),
-        ([ATS, DYNAMICVIT], 'DynamicViT moves rows at layer 4, after ATS'),
+        ([DYNAMICVIT, TOME], 'ToMe moves tokens at layer 6, after DynamicViT has left invalid ones.*before layer 2 only'),
+        ([EVIT, DYNAMICVIT], 'EViT moves tokens at layer 4, after DynamicViT'),
+        ([ATS, DROP | dict(layers=(2,))], 'RandomDrop moves tokens at layer 2, after ATS'),
+        ([ATS, DYNAMICVIT], 'DynamicViT moves tokens at layer 4, after ATS'),
     ],
 )
 def test_parts_that_are_in_each_others_way_are_refused_when_built(parts, message):
@@ -85,5 +85,5 @@ def test_the_rows_of_the_ffn_are_chosen_after_attention():
             super().__init__(view, (2,), 1.0)
 
     MODELS.register_module(name='EarlyChoice', module=Early, force=True)
-    with pytest.raises(InputError, match="Early chooses the rows of the FFN .chooses_ffn., which is done after attention: set stage = 'after'"):
+    with pytest.raises(InputError, match="Early chooses the tokens of the FFN .chooses_ffn., which is done after attention: set stage = 'after'"):
         build(sparsifier=dict(type='mmsparse.EarlyChoice'))

@@ -20,7 +20,7 @@ from mmsparse.models.hosts.views.eva import EvaView
 from mmsparse.models.hosts.views.timm import TimmView
 from mmsparse.models.hosts.views.view import View
 from mmsparse.state.schema import validated
-from mmsparse.structures.tokens import Tokens
+from mmsparse.structures import Tokens
 
 PREFIX = 'base_model.model.'
 OTHER_FORMS = dict(use_dora=False, bias='none', fan_in_fan_out=False, lora_bias=False)  # what changes the sum beyond a scaled product

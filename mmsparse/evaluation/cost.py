@@ -10,11 +10,11 @@ from mmsparse.evaluation.token_watch import tokens_per_layer
 
 
 def published_macs(model: nn.Module, images: Tensor, dense: bool = False) -> int:
-    """Count the multiply-adds of one forward pass as papers do: all rows of every block, no probes, fvcore's rule.
+    """Count the multiply-adds of one forward pass as papers do: all tokens of every block, no probes, fvcore's rule.
 
     Args:
         model: a SparseViT, or a model that holds one; what it computes in mode 'tensor' is counted, the head included.
-        images: B×3×H×W; values matter only to sparsifiers whose counts depend on the data. Both may be on the meta device.
+        images: B×3×H×W; values matter only to sparsifiers whose counts depend on the data. Both may be on meta.
         dense: leave adapters and sparsifiers out: the frozen host and the head.
 
     Returns:
@@ -25,6 +25,6 @@ def published_macs(model: nn.Module, images: Tensor, dense: bool = False) -> int
 
 
 def rows_per_layer(model: nn.Module, images: Tensor) -> list[int]:
-    """Return the rows that enter each layer's FFN, class token included."""
+    """Return how many tokens enter each layer's FFN, class token included."""
     with counting(model, all_rows=True):
         return [t.x_bnc.shape[1] for t in tokens_per_layer(backbones(model)[0], images, model)]

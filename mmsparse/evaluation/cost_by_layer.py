@@ -18,7 +18,7 @@ class Cost:
     """Multiply-adds of one place for one batch.
 
     Args:
-        published: by fvcore's rule, with all rows of the last block and without probes: comparable with papers.
+        published: by fvcore's rule, with all tokens of the last block and without probes: comparable with papers.
         executed: by the same rule, of what really runs.
         flops: twice the multiply-adds of products that run, norms left out: what `torch.utils.flop_counter` says.
     """
@@ -39,9 +39,10 @@ class Account:
         batch: images in it.
         parameters: of the whole model.
         trainable: those that train.
-        trainable_backbone: those that train without the head, what papers print; None where no SparseViT tells the head apart.
-        tokens: valid rows that enter each layer's FFN branch, mean over the images.
-        ffn_tokens: rows that each layer's FFN runs on, mean over the images.
+        trainable_backbone: those that train without the head, what papers print; None where no SparseViT tells the
+            head apart.
+        tokens: how many valid tokens enter each layer's FFN branch, mean over the images.
+        ffn_tokens: how many tokens each layer's FFN runs on, mean over the images.
         costs: by place, in the order of the network.
         uncounted: operators that look like matrix products, ran, and have no formula.
     """
@@ -73,9 +74,10 @@ def account(model: nn.Module, batches: Iterable[Tensor]) -> Account:
     """Count what a model costs in mode 'tensor', the head included.
 
     Args:
-        model: anything that maps images to outputs; a SparseViT in it is counted by layer and part, the rest as 'head' (without any: 'model').
-            It is left as it was. On the meta device nothing is computed, unless the cost depends on the images.
-        batches: B×3×H×W each, of one size; costs and rows are averaged over them.
+        model: anything that maps images to outputs; a SparseViT in it is counted by layer and part, the rest as 'head'
+            (without any: 'model'). It is left as it was. On the meta device nothing is computed, unless the cost
+            depends on the images.
+        batches: B×3×H×W each, of one size; costs and numbers of tokens are averaged over them.
     """
     found = backbones(model)
     by_image = any(part.by_image for backbone in found for part in backbone.sparsifiers)

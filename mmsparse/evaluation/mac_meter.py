@@ -1,7 +1,7 @@
-"""Count multiply-adds while operators run, on any device; on the meta device nothing is computed, and the counts are the same.
+"""Count multiply-adds while operators run, on any device; on the meta device nothing is computed.
 
-The rule is fvcore's: a multiply-add counts 1, a norm 5 per element (4 without weights), softmax, activations, sums and gathers nothing. Attention
-counts whatever kernel runs. Formulas of matrix products and convolutions are torch's own.
+The rule is fvcore's: a multiply-add counts 1, a norm 5 per element (4 without weights), softmax, activations, sums and
+gathers nothing. Attention counts whatever kernel runs. Formulas of matrix products and convolutions are torch's own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 aten = torch.ops.aten
-# An operator with one of these words in its name multiplies matrices; without a formula it is reported, never taken for free.
+# An operator with one of these words in its name multiplies matrices; without a formula it is reported.
 WORDS = frozenset(('mm', 'addmm', 'bmm', 'baddbmm', 'mv', 'addmv', 'dot', 'vdot', 'matmul', 'linear', 'convolution', 'attention', 'cdist', 'lstm'))
 
 
@@ -31,7 +31,7 @@ class Place(NamedTuple):
 
 @dataclass
 class Count:
-    """What one place costs: multiply-adds of matrix products, convolutions and attention; and of norms, by fvcore's rule."""
+    """What one place costs: multiply-adds of products (matrices, convolutions, attention) and of norms."""
 
     products: int = 0
     norms: int = 0

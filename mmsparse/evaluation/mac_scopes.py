@@ -15,7 +15,7 @@ from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.backbones import SparseViT
 from mmsparse.models.backbones.encoder import exchanged
 from mmsparse.models.necks.scores import Score
-from mmsparse.structures.tokens import Plan, Tokens
+from mmsparse.structures import Plan, Tokens
 
 PARTS = ('embed', 'attention', 'ffn', 'adapter', 'sparsifier', 'head')
 OUTSIDE = Place(None, 'head')
@@ -53,7 +53,8 @@ def metered(model: nn.Module, meter: Meter) -> Iterator[list[tuple[Tokens, int]]
     """Let the SparseViTs of a model tell the meter where they are.
 
     Yields:
-        A list that every layer of the first of them adds to: the tokens that enter its FFN, and how many tokens of the batch the FFN runs on.
+        A list that every layer of the first of them adds to: the tokens that enter its FFN, and how many tokens of the
+        batch the FFN runs on.
     """
     seen = []
     with ExitStack() as stack:
@@ -78,7 +79,7 @@ def _leave(meter: Meter, *_) -> None:
 
 
 def _booked_as_probe(score: Score, meter: Meter) -> tuple:
-    """The attention that a score looks at has been computed in the published methods; only here is it computed again, in part."""
+    """The published methods have computed the attention that a score looks at; only here is it computed again."""
     stack = ExitStack()
     return (
         score.register_forward_pre_hook(lambda *_: stack.enter_context(meter.part(PROBE)) and None),
@@ -87,7 +88,7 @@ def _booked_as_probe(score: Score, meter: Meter) -> tuple:
 
 
 class _Booked:
-    """An adapter or sparsifier all of whose methods are booked on it; a plan's edit belongs to the part that made the plan."""
+    """An adapter or sparsifier all of whose methods are booked on it; a plan's edit belongs to who made the plan."""
 
     def __init__(self, part: nn.Module, meter: Meter, name: str):
         self._part, self._meter, self._name = part, meter, name

@@ -13,7 +13,8 @@ from mmsparse.registry import METRICS
 class ReportMean(BaseMetric):
     """The mean over images of a figure in their predictions, such as DyT's ``ffn_rate``; logged as ``mean/<name>``.
 
-    Predictions without it (merged ones of test-time augmentation) are left out; where none has it MMEngine warns, and nothing is logged.
+    Predictions without it (merged ones of test-time augmentation) are left out; where none has it MMEngine warns, and
+    nothing is logged.
 
     Args:
         name: field of the predictions, a number for each image.

@@ -12,16 +12,16 @@ from mmsparse.models.backbones import SparseViT
 from mmsparse.models.backbones.encoder import exchanged
 from mmsparse.models.necks.base import BaseSparsifier
 from mmsparse.models.ops.attention import Probe
-from mmsparse.structures.tokens import Plan, Tokens
+from mmsparse.structures import Plan, Tokens
 
 
 def tokens_per_layer(backbone: SparseViT, images: Tensor, run: Callable[[Tensor], object] | None = None) -> list[Tokens]:
-    """Return the tokens that enter each layer's FFN, all rows.
+    """Return the tokens that enter each layer's FFN, all tokens.
 
     Args:
         backbone: in the mode that is wanted; it is left as it was.
         images: B×3×H×W, normalised as the host expects.
-        run: what sends the images through the backbone, such as a model that hands it a context; None: the backbone alone.
+        run: what sends the images through the backbone, such as a model with a context; None: the backbone alone.
     """
     watcher = _Watcher()
     with exchanged(backbone.encoder, lambda given: dict(given, adapters=[*given['adapters'], watcher])), torch.no_grad():
@@ -30,7 +30,7 @@ def tokens_per_layer(backbone: SparseViT, images: Tensor, run: Callable[[Tensor]
 
 
 def rows_taken(backbone: SparseViT, images: Tensor, run: Callable[[Tensor], object] | None = None) -> list[list[int]]:
-    """Return, for each sparsifier, by how many rows its plan shortens the sequence in every layer. Arguments as in `tokens_per_layer`."""
+    """Return by how many tokens each sparsifier shortens the sequence in every layer; arguments as above."""
     noted = [_Noted(part, backbone.view.depth) for part in backbone.sparsifiers]
     with exchanged(backbone.encoder, lambda given: dict(given, sparsifiers=noted)), torch.no_grad():
         (run or backbone.forward_tokens)(images)

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
+from mmsparse.models.hosts.views.view import View
 from mmsparse.models.ops.losses import LossContext
-from mmsparse.structures.tokens import Tokens
+from mmsparse.structures import Tokens
 
 SITES = ('embed', 'norm1', 'q', 'k', 'v', 'proj', 'attn', 'norm2', 'fc1', 'fc2', 'mlp', 'block', 'norm')
 
@@ -42,38 +43,49 @@ class SiteOutput(NamedTuple):
 class Part(nn.Module):
     """An adapter or a sparsifier.
 
-    What belongs to one pass is returned from a site (`SiteOutput`) and found in ``t.carry`` and ``t.notes``, never kept on the part: `with_cp`
-    runs blocks again.
+    What belongs to one pass is returned from a site (`SiteOutput`) and found in ``t.carry`` and ``t.notes``, never
+    kept on the part: `with_cp` runs blocks again.
+
+    Args:
+        view: the host's view; this base makes no use of it.
 
     Attributes:
         sites: where `site` is asked, of `SITES`; set by the class or when it is built.
-        reads_rows: True if the method uses other rows of the last block's output than the class token; all rows are then computed.
-        reads_input: False if the method makes no use of `x` at norm2 and mlp; tokens that skip the FFN (DyT) then skip its norm too.
+        reads_rows: True if the method uses other tokens of the last block's output than the class token; all tokens
+            are then computed.
+        reads_input: False if the method makes no use of `x` at norm2 and mlp; tokens that skip the FFN (DyT) then skip
+            its norm too.
     """
 
     sites: tuple[str, ...] = ()
     reads_rows = False
     reads_input = True
 
-    def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor | SiteOutput:
-        """Return what the network goes on with instead of `y`, in its shape; asked at `sites` alone, sparsifiers before adapters.
+    def __init__(self, view: View | None = None):
+        super().__init__()
 
-        `x` and `y` have the same tokens at every site: those of `t`, but at fc1 and fc2 (at norm2 and mlp too, where nobody `reads_input`)
-        under a sparsifier that chooses the FFN's tokens, and at q, proj and attn of a last block that runs for the class token alone.
-        Keys and values may be given rows that are no tokens, where nothing reduces and no position is rotary.
+    def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor | SiteOutput:
+        """Return what the network goes on with instead of `y`, in its shape; asked at `sites` alone, sparsifiers
+        before adapters.
+
+        `x` and `y` have the same tokens at every site: those of `t`, but at fc1 and fc2 (at norm2 and mlp too, where
+        nobody `reads_input`) under a sparsifier that chooses the FFN's tokens, and at q, proj and attn of a last block
+        that runs for the class token alone. Keys and values may be given entries that are no tokens, where nothing
+        reduces and no position is rotary.
 
         Args:
             name: one of `sites`.
             layer: counted from 1; 0 at embed.
             x: the operator's input.
             y: its output; at attn and mlp after layer scale and drop-path, before the residual sum.
-            t: the sequence; `t.x_bnc` is the residual stream entering the branch, after the reduction for norm2 to mlp.
-                None at embed.
+            t: the sequence; `t.x_bnc` is the residual stream entering the branch, after the reduction for norm2 to
+                mlp. None at embed.
         """
         return y
 
     def losses(self, ctx: LossContext) -> dict[str, Tensor]:
-        """Return the losses of this method by name; the names that contain 'loss' are summed. See `mmsparse.SparseClassifier`."""
+        """Return the losses of this method by name; the names that contain 'loss' are summed. See
+        `mmsparse.SparseClassifier`."""
         return {}
 
 

@@ -1,1 +1,22 @@
-"""The token sequence and what leaves it: pure functions on tensors."""
+"""The token sequence, the plans that shorten it, and what leaves it: pure functions on tensors."""
+
+from mmsparse.structures.plan import Plan, merge, reduce
+from mmsparse.structures.restore import RESTORE, restore, settle
+from mmsparse.structures.stash import Settled, Stash
+from mmsparse.structures.tokens import Tokens, drop_prefix, insert_prefix, present, rows_of
+
+__all__ = [
+    'RESTORE',
+    'Plan',
+    'Settled',
+    'Stash',
+    'Tokens',
+    'drop_prefix',
+    'insert_prefix',
+    'merge',
+    'present',
+    'reduce',
+    'restore',
+    'rows_of',
+    'settle',
+]

@@ -1,4 +1,4 @@
-"""What patches that left the stream leave behind."""
+"""What patches that left the sequence leave behind."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Stash:
-    """What every original patch left behind, for `restore` modes stale and delta.
+    """What every original patch left behind, for the modes stale and delta of `restore`.
 
     Args:
-        stale_bmc: B×m×C, the row just before the patch first left or was merged (as source or destination).
+        stale_bmc: B×m×C, the token that stood for the patch just before the patch first left or was merged, whether
+            into another token or by another joining its own.
         touched_bm: B×m, whether that has happened.
-        lost_bmc: B×m×C, sum over the reductions of (row before − row after), for patches that a row stands for.
+        lost_bmc: B×m×C, sum over the reductions of (token before − token after), for patches that a token still
+            stands for. Added to the present token it gives the stale one plus what the network has added since.
     """
 
     stale_bmc: Tensor

@@ -38,6 +38,7 @@ def _refusing(fits: Callable[..., bool], words: str) -> Callable[..., None]:
 check_count = _refusing(lambda value, _: is_whole(value) and value >= 1, '{}={!r}, expected an integer of at least 1, such as {}.')
 check_positive = _refusing(lambda value, _: is_number(value) and value > 0, '{}={!r}, expected a finite number above 0, such as {}.')
 check_flag = _refusing(lambda value: isinstance(value, bool), '{}={!r}, expected True or False.')
+check_word = _refusing(lambda value, known: value in known, '{}={!r}, expected one of {}.')
 check_choices = _refusing(  # a bare string is a list of its letters, and never meant
     lambda values, known: is_list(values) and all(values.count(value) == 1 and value in known for value in values),
     '{}={!r}, expected some of {}, each once, such as {}.',

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mmsparse.evaluation.token_watch import tokens_per_layer
 from mmsparse.models.backbones import SparseViT
-from mmsparse.structures.tokens import Tokens
+from mmsparse.structures import Tokens
 
 KEPT, FUSED, DROPPED = 0, 1, 2
 TINT = {FUSED: (66, 133, 244), DROPPED: (20, 20, 20)}

@@ -8,15 +8,16 @@ from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.adapters.bottleneck import Bottleneck
 from mmsparse.models.hosts.views.view import View
 from mmsparse.registry import MODELS
-from mmsparse.structures.tokens import Tokens
+from mmsparse.structures import Tokens
 from mmsparse.utils.value_checks import check_positive
 
 
 @MODELS.register_module()
 class AdaptFormer(BaseAdapter):
-    """``y ← y + scale · up(dropout(ReLU(down(x))))`` with y the FFN branch's output and x the residual stream that enters it, without norm.
+    """``y ← y + scale · up(dropout(ReLU(down(x))))`` with y the FFN branch's output and x the residual stream that
+    enters it, without norm.
 
-    Down-projections are Kaiming-uniform (a=√5), up-projections and biases zero: the host's function is the starting point.
+    Down-projections are Kaiming-uniform (a=√5), up-projections and biases zero: the start is the host's function.
 
     Args:
         view: the host's view.
@@ -40,5 +41,5 @@ class AdaptFormer(BaseAdapter):
             nn.init.zeros_(part.up.weight)
 
     def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor:
-        """Add the bottleneck of the residual stream, all rows, also those that skip the FFN."""
+        """Add the bottleneck of the residual stream, all tokens, also those that skip the FFN."""
         return y + self.scale * self.layers[str(layer)](t.x_bnc)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mmsparse.models.hosts.views.view import View
 from mmsparse.models.part import Part
-from mmsparse.structures.tokens import Tokens
+from mmsparse.structures import Tokens
 
 
 class BaseAdapter(Part):
@@ -21,16 +21,17 @@ class BaseAdapter(Part):
     apart = 'is a branch of its own, which no weight of the host computes'
 
     def tokens(self, layer: int, t: Tokens) -> Tokens:
-        """Add or replace rows before a block (prompts). Layers count from 1."""
+        """Add or replace tokens before a block (prompts). Layers count from 1."""
         return t
 
     def trains(self, key: str) -> bool:
-        """Tell whether a parameter of the host trains, by its key in ``host.state_dict()``. Own parameters always do."""
+        """Tell whether a host parameter trains, by its key in ``host.state_dict()``; own parameters always do."""
         return False
 
     def fold(self, view: View) -> None:
         """Merge into the host's parameters, without gradient; called where `folds`.
 
-        Into the operator at whose own site the adapter acts (q into q, proj into proj). One that writes to other operators too merges only where
-        no adapter behind it acts at a site. All is tried on copies first, so `view.operator` must be what leads to the weights.
+        Into the operator at whose own site the adapter acts (q into q, proj into proj). One that writes to other
+        operators too merges only where no adapter behind it acts at a site. All is tried on copies first, so
+        `view.operator` must be what leads to the weights.
         """

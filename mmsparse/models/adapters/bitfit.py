@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from mmsparse.models.adapters.base import BaseAdapter
-from mmsparse.models.hosts.views.view import View
 from mmsparse.registry import MODELS
 
 
 @MODELS.register_module()
 class BitFit(BaseAdapter):
-    """Every bias of the host trains: patch projection, norms, attention, FFN, final norm. Nothing is added, so there is nothing to fold.
+    """Every bias of the host trains: patch projection, norms, attention, FFN, final norm. Nothing is added, so there
+    is nothing to fold.
 
     Args:
         view: the host's view.
     """
 
     folds = True
-
-    def __init__(self, view: View):
-        super().__init__()
 
     def trains(self, key: str) -> bool:
         """Every key that ends in bias, in_proj_bias of a fused attention too."""

@@ -12,7 +12,7 @@ class Bottleneck(nn.Module):
 
     Args:
         name: of the method, for errors.
-        width: D.
+        width: embed_dim.
         bottleneck: hidden width d, at least 1.
         activation: between the two.
         dropout: probability in [0, 1), in training.

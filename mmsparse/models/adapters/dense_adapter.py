@@ -1,4 +1,4 @@
-"""Dense Adapter: a bottleneck beside each FFN that also reads the adapters of earlier layers (Sparse-Tuning, arXiv 2405.14700)."""
+"""Dense Adapter: a bottleneck beside each FFN that reads those of earlier layers too (Sparse-Tuning, 2405.14700)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.hosts.views.view import View
 from mmsparse.models.part import SiteOutput
 from mmsparse.registry import MODELS
-from mmsparse.structures.tokens import Tokens
-from mmsparse.utils.value_checks import check_choices, check_count, check_dropout, check_flag, check_positive
+from mmsparse.structures import Tokens
+from mmsparse.utils.value_checks import check_choices, check_count, check_dropout, check_flag, check_positive, check_word
 
 INPUTS = ('x', 'prev', 'skip')
 FUSIONS = ('inner', 'early', 'late')
@@ -25,7 +25,8 @@ FUSIONS = ('inner', 'early', 'late')
 class DenseAdapter(BaseAdapter):
     """The trainable part of Sparse-Tuning (sec. III-B, fig. 2 and 3), added to the FFN's output.
 
-    With x_N the residual stream after attention and this layer's reduction, and S the reductions met since an earlier output was made:
+    With x_N the residual stream after attention and this layer's reduction, and S the reductions met since an earlier
+    output was made:
     ``DA_N = scale · up(ReLU(down_x(x_N) + down_prev(S DA_{N-1}) + down_skip(S DA_{N-skip})))``.
     Earlier outputs ride in ``Tokens.carry``, so every plan reduces them. At initialisation the output is zero.
 
@@ -33,9 +34,10 @@ class DenseAdapter(BaseAdapter):
         view: the host's view.
         bottleneck: hidden width d.
         scale: factor of the output.
-        fusion: 'inner': one down-projection per input, summed (default); 'early': inputs summed, one bottleneck; 'late': one bottleneck
-            per input, outputs summed (Table VII).
-        inputs: which of x_N ('x'), DA_{N-1} ('prev') and DA_{N-skip} ('skip') are read (Table VI); 'x' alone is AdaptFormer's form.
+        fusion: 'inner': one down-projection per input, summed (default); 'early': inputs summed, one bottleneck;
+            'late': one bottleneck per input, outputs summed (Table VII).
+        inputs: which of x_N ('x'), DA_{N-1} ('prev') and DA_{N-skip} ('skip') are read (Table VI); 'x' alone is
+            AdaptFormer's form.
         skip: distance of the long link; it exists in layers N > skip.
         norm: None, or 'in': a LayerNorm on x_N.
         up_bias: bias of the up-projections. ``norm='in', up_bias=False`` gives the paper's exact parameter counts.
@@ -62,15 +64,13 @@ class DenseAdapter(BaseAdapter):
     ):
         super().__init__()
         check_count('DenseAdapter: received bottleneck', bottleneck, 32)
-        if fusion not in FUSIONS:
-            raise InputError(f'DenseAdapter: received fusion={fusion!r}, expected one of {FUSIONS}.')
+        check_word('DenseAdapter: received fusion', fusion, FUSIONS)
         check_positive('DenseAdapter: received scale', scale, 1.0)
         check_choices('DenseAdapter: received inputs', inputs, INPUTS, INPUTS)
         if 'x' not in inputs:
             raise InputError(f"DenseAdapter: received inputs={inputs!r}, expected 'x' and any of 'prev' and 'skip'.")
         check_count('DenseAdapter: received skip', skip, 3)
-        if norm not in (None, 'in'):
-            raise InputError(f"DenseAdapter: received norm={norm!r}, expected None or 'in'.")
+        check_word('DenseAdapter: received norm', norm, (None, 'in'))
         check_flag('DenseAdapter: received up_bias', up_bias)
         check_dropout('DenseAdapter', dropout)
         self.scale, self.fusion = scale, fusion
@@ -100,7 +100,7 @@ class DenseAdapter(BaseAdapter):
         return nn.ModuleDict({name: nn.Linear(width_in, width_out, bias=bias) for name in names})
 
     def reset_parameters(self) -> None:
-        """Draw the down-projections (Kaiming-uniform, a=√5) and zero the rest, so that the host's function is the starting point."""
+        """Draw the down-projections (Kaiming-uniform, a=√5) and zero the rest: the start is the host's function."""
         for name, module in self.named_modules():
             if isinstance(module, nn.Linear):
                 if '.down' in name:

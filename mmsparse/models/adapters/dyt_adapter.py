@@ -1,4 +1,4 @@
-"""DyT's adapter: what every row passes while `mmsparse.DyTDispatcher` lets some skip the FFN (Zhao et al., NeurIPS 2024, arXiv 2403.11808)."""
+"""DyT's adapter, which the tokens that skip the FFN pass too (Zhao et al., NeurIPS 2024, arXiv 2403.11808)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from mmsparse.registry import MODELS
 
 @MODELS.register_module()
 class DyTAdapter(AdaptFormer):
-    """AdaptFormer's bottleneck in the place that DyT gives it: ``x + M ⊙ FFN(norm x) + adapter(x)``, rows of every kind (sec. 3.2).
+    """AdaptFormer's bottleneck where DyT has it: ``x + M ⊙ FFN(norm x) + adapter(x)``, for all tokens (sec. 3.2).
 
-    Arguments and initialisation are AdaptFormer's: width 64, scale .1 and dropout .1 on whole image sets; width 8, scale 1 on VTAB-1K. Without
-    the dispatcher it is AdaptFormer.
+    Arguments and initialisation are AdaptFormer's: width 64, scale .1 and dropout .1 on whole image sets; width 8,
+    scale 1 on VTAB-1K. Without `mmsparse.DyTDispatcher` it is AdaptFormer.
     """

@@ -14,10 +14,10 @@ from mmsparse.models.ops.attention import without_autocast
 
 
 def mergeable(adapters: Sequence[BaseAdapter], view: View) -> list[BaseAdapter]:
-    """Return the leading adapters that merge: the first that does not stays, and all behind it, which would act before it.
+    """Return the leading adapters that merge: the first that does not stays, and all behind it would act before it.
 
-    An adapter that writes to operators beyond its own sites does not merge where another behind it acts at a site: that one would see other
-    rows, or come first. What an adapter writes to is found by letting it merge into copies.
+    An adapter that writes to operators beyond its own sites does not merge where another behind it acts at a site:
+    that one would see other tokens, or come first. What an adapter writes to is found by letting it merge into copies.
 
     Raises:
         InputError: an operator whose module the host's user has wrapped or hooked.
@@ -25,7 +25,7 @@ def mergeable(adapters: Sequence[BaseAdapter], view: View) -> list[BaseAdapter]:
     leading = list(takewhile(lambda adapter: adapter.folds, adapters))
     for place, adapter in enumerate(leading):
         written, behind = _written(adapter, view), {site for other in adapters[place + 1 :] for site in other.sites}
-        # Without a bias the shift of the patch projection lies in the positions, which a scale behind it would not reach.
+        # Without a bias the patch projection's shift lies in the positions, which a scale behind would not reach.
         unreached = 'embed' in written & behind and view.operator(0, 'embed').bias is None
         if unreached or behind and written - set(adapter.sites):
             return leading[:place]

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from mmsparse.models.adapters.base import BaseAdapter
-from mmsparse.models.hosts.views.view import View
 from mmsparse.registry import MODELS
 
 
 @MODELS.register_module()
 class FullTuning(BaseAdapter):
-    """Everything in the host trains. Recipes use a tenth of the rate of PEFT methods; layer decay works as for mmpretrain's own ViT.
+    """Everything in the host trains. Recipes use a tenth of the rate of PEFT methods; layer decay works as for
+    mmpretrain's own ViT.
 
     Args:
         view: the host's view.
     """
 
     folds = True
-
-    def __init__(self, view: View):
-        super().__init__()
 
     def trains(self, key: str) -> bool:
         """Every key."""

@@ -10,7 +10,7 @@ from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.adapters.bottleneck import Bottleneck
 from mmsparse.models.hosts.views.view import View
 from mmsparse.registry import MODELS
-from mmsparse.structures.tokens import Tokens
+from mmsparse.structures import Tokens
 from mmsparse.utils.value_checks import check_choices
 
 PLACES = ('attn', 'mlp')
@@ -21,13 +21,14 @@ STD = 1e-3
 class Adapter(BaseAdapter):
     """``y ← y + up(GELU(down(y)))`` on the output of a branch, before the block's residual sum.
 
-    Weights are drawn from a normal of std 1e-3, cut at two of them: nearly the identity at the start, not exactly. Of the paper's other trained
-    parts, the LayerNorms stay frozen, as in every comparison on Vision Transformers.
+    Weights are drawn from a normal of std 1e-3, cut at two of them: nearly the identity at the start, not exactly. Of
+    the paper's other trained parts, the LayerNorms stay frozen, as in every comparison on Vision Transformers.
 
     Args:
         view: the host's view.
         bottleneck: hidden width d.
-        places: which branches: ('mlp',), one per block, as the ViT tables have it, or ('attn', 'mlp'), two per block, as the paper.
+        places: which branches: ('mlp',), one per block, as the ViT tables have it, or ('attn', 'mlp'), two per block,
+            as the paper.
 
     Raises:
         InputError: a width below 1, an unknown place or one named twice.

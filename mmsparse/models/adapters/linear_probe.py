@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from mmsparse.models.adapters.base import BaseAdapter
-from mmsparse.models.hosts.views.view import View
 from mmsparse.registry import MODELS
 
 
@@ -16,6 +15,3 @@ class LinearProbe(BaseAdapter):
     """
 
     folds = True
-
-    def __init__(self, view: View):
-        super().__init__()

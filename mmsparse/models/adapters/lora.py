@@ -10,7 +10,7 @@ from mmsparse.errors import InputError
 from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.hosts.views.view import View
 from mmsparse.registry import MODELS
-from mmsparse.structures.tokens import Tokens
+from mmsparse.structures import Tokens
 from mmsparse.utils.value_checks import check_choices, check_count, check_dropout, check_positive
 
 TARGETS = ('q', 'k', 'v', 'proj', 'fc1', 'fc2')
@@ -18,7 +18,8 @@ TARGETS = ('q', 'k', 'v', 'proj', 'fc1', 'fc2')
 
 @MODELS.register_module()
 class LoRA(BaseAdapter):
-    """``y ← W x + b + (alpha / rank) · up(down(dropout(x)))``, also for q, k and v inside one fused matrix, each with a pair of its own.
+    """``y ← W x + b + (alpha / rank) · up(down(dropout(x)))``, also for q, k and v inside one fused matrix, each with
+    a pair of its own.
 
     Down-projections are Kaiming-uniform (a=√5), up-projections zero; no biases.
 
@@ -30,8 +31,8 @@ class LoRA(BaseAdapter):
         dropout: probability, on the way into the down-projection, in training.
 
     Raises:
-        InputError: an unknown target or one named twice, a rank that is no rank of these matrices, an alpha that is no finite number above 0, a
-            probability outside [0, 1).
+        InputError: an unknown target or one named twice, a rank that is no rank of these matrices, an alpha that is no
+            finite number above 0, a probability outside [0, 1).
     """
 
     folds = True

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.hosts.views.view import View
 from mmsparse.registry import MODELS
-from mmsparse.structures.tokens import Tokens
+from mmsparse.structures import Tokens
 
 IN_BLOCKS = ('norm1', 'q', 'k', 'v', 'proj', 'norm2', 'fc1', 'fc2')
 
@@ -28,9 +28,11 @@ class ScaleShift(nn.Module):
 
 @MODELS.register_module()
 class SSF(BaseAdapter):
-    """Scale and shift channels after the patch projection, norms, q/k/v, projection, both linears of the FFN, and the final norm.
+    """Scale and shift channels after the patch projection, norms, q/k/v, projection, both linears of the FFN, and the
+    final norm.
 
-    A host whose rows get no final norm (it pools first) has none behind it either. Parameters are vectors: recipes give them no weight decay.
+    A host whose tokens get no final norm (it pools first) gets none behind it either. Parameters are vectors: recipes
+    give them no weight decay.
 
     Args:
         view: the host's view.

@@ -1,4 +1,4 @@
-"""VPT: learned prompt rows in the sequence (Jia et al., ECCV 2022, arXiv 2203.12119). Re-derived from the paper's description."""
+"""VPT: learned prompt tokens in the sequence, from the paper's description (Jia et al., ECCV 2022, arXiv 2203.12119)."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from torch import Tensor, nn
 from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.hosts.views.view import View
 from mmsparse.registry import MODELS
-from mmsparse.structures.tokens import Tokens, drop_prefix, insert_prefix
+from mmsparse.structures import Tokens, drop_prefix, insert_prefix
 from mmsparse.utils.value_checks import check_count, check_flag
 
 
 @MODELS.register_module()
 class VPT(BaseAdapter):
-    """Put p learned rows between class token and patches, once (shallow) or anew in every layer (deep).
+    """Put p learned prompt tokens between class token and patches, once (shallow) or anew in every layer (deep).
 
-    They are rows of the prefix: no sparsifier takes them for patches. Drawn from U(-v, v) with v = √(6 / (values of a patch + D)).
+    They are prefix tokens: no sparsifier takes them for patches. Drawn from U(-v, v),
+    v = √(6 / (values of a patch + embed_dim)).
 
     Args:
         view: the host's view.
@@ -30,7 +31,7 @@ class VPT(BaseAdapter):
     """
 
     identity_at_start = False
-    apart = 'adds rows, which no weight of the host does'
+    apart = 'adds tokens, which no weight of the host does'
 
     def __init__(self, view: View, num_prompts: int = 8, deep: bool = True):
         super().__init__()

@@ -1,4 +1,4 @@
-"""The only block loop of the package: any host through its view, adapters at named sites, sparsifiers between the branches."""
+"""The only block loop: any host through its view, adapters at named sites, sparsifiers between the branches."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ from mmsparse.models.necks.base import BaseSparsifier
 from mmsparse.models.ops.attention import Probe, attend, attend_masked, key_bias
 from mmsparse.models.ops.ffn_rows import put, take
 from mmsparse.models.part import Part, SiteOutput
-from mmsparse.structures.tokens import Tokens, reduce, settle
+from mmsparse.structures import Tokens, reduce, settle
 
 
 class Encoder(nn.Module):
-    """Runs a host's blocks. It owns no parameters and knows no parts: who calls it hands them in, and a forward pre-hook may exchange them.
+    """Runs a host's blocks. It owns no parameters and knows no parts: who calls it hands them in, and a forward
+    pre-hook may exchange them.
 
     Args:
         view: where the host keeps its parts.
         stash: remember the tokens that leave, for `restore`.
-        with_cp: keep only what enters a block for the backward pass, and compute the block again there (torch.utils.checkpoint).
+        with_cp: keep only what enters a block for the backward pass, and compute the block again there
+            (torch.utils.checkpoint).
     """
 
     def __init__(self, view: View, stash: bool = False, with_cp: bool = False):
@@ -50,7 +52,8 @@ class Encoder(nn.Module):
 
         Args:
             images: B×3×H×W, normalised as the host expects.
-            out_layers: layers, counted from 1 and rising, whose tokens are wanted; the final norm follows the last block only.
+            out_layers: layers, counted from 1 and rising, whose tokens are wanted; the final norm follows the last
+                block only.
             adapters: asked in order at every site.
             sparsifiers: asked in order at their stage, each on the tokens that the previous one left.
             readout: what comes between the last block of the view and the final norm, or None.
@@ -92,7 +95,7 @@ class Encoder(nn.Module):
         return replace(t, x_bnc=x_bnc)
 
     def _block_again(self, layer: int, block, t: Tokens, parts: _Parts, class_row_only: bool) -> Tokens:
-        """Run a block that its backward pass runs once more, on what enters it; torch is told of the large tensors among that."""
+        """Run a block that its backward pass runs once more; torch is told of the large tensors that enter it."""
 
         def run(x_bnc: Tensor, *carried_bnc: Tensor) -> Tokens:
             # copies: a part that writes there writes to this run of the block alone
@@ -185,7 +188,7 @@ class _Parts:
         self.reads_input = any(part.reads_input for name in ('norm2', 'mlp') for part in self.at.get(name, ()))
 
     def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> tuple[Tensor, Tokens | None]:
-        """Ask those that act at a site which somebody named; return what the network goes on with, and the tokens with what they remember."""
+        """Ask those that act at a site; return what the network goes on with, and the tokens with what is added."""
         for part in self.at[name]:
             shape, y = y.shape, part.site(name, layer, x, y, t)
             if isinstance(y, SiteOutput):
@@ -198,7 +201,7 @@ class _Parts:
         return y, t
 
     def held(self, batch: int) -> dict[int, str]:
-        """Return by id, with the name of the part, the tensors of a pass (with history, or one entry per image) that parts keep on themselves."""
+        """Return by id, with the part's name, tensors of a pass (with history, or an entry per image) kept on parts."""
         found = {}
         for part in (*self.adapters, *self.sparsifiers):
             # torch's own layers, by far the most, keep nothing
@@ -211,11 +214,12 @@ class _Parts:
 
     def attend(self, q_bhqd: Tensor, k_bhnd: Tensor, v_bhnd: Tensor, scale: float, dropout: float, t: Tokens) -> tuple[Tensor, Probe]:
         """Attention in the form that the tokens and sparsifiers ask for, and what may be asked about it."""
-        rows = t.x_bnc.shape[1]
-        if self.sparsifiers and (k_bhnd.shape[2], v_bhnd.shape[2]) != (rows, rows):
+        tokens = t.x_bnc.shape[1]
+        if self.sparsifiers and (k_bhnd.shape[2], v_bhnd.shape[2]) != (tokens, tokens):
             raise InputError(
-                f'an adapter gives attention {k_bhnd.shape[2]} keys and {v_bhnd.shape[2]} values for {rows} tokens, so that a sparsifier would rank '
-                'other rows than those that leave. Add rows as tokens (BaseAdapter.tokens), or leave out the sparsifier.'
+                f'an adapter gives attention {k_bhnd.shape[2]} keys and {v_bhnd.shape[2]} values for {tokens} tokens, '
+                'so that a sparsifier would rank others than those that leave. Add them as tokens '
+                '(BaseAdapter.tokens), or leave out the sparsifier.'
             )
         soft = t.mask_bn is not None and t.mask_bn.requires_grad
         bias = key_bias(t, q_bhqd.shape[2], self.proportional, masked=not soft)
@@ -225,7 +229,7 @@ class _Parts:
         return attend(q_bhqd, k_bhnd, v_bhnd, scale, dropout, bias), probe
 
     def reduce(self, stage: str, layer: int, t: Tokens, probe: Probe | None) -> tuple[Tokens, Tensor | None]:
-        """Ask the sparsifiers of a stage; return the tokens left and the rows that enter the FFN (None: all)."""
+        """Ask the sparsifiers of a stage; return the tokens left and the tokens that enter the FFN (None: all)."""
         ffn_bn = None
         for sparsifier in self.stages[stage]:
             plan = sparsifier.plan(layer, t, probe)
@@ -233,9 +237,9 @@ class _Parts:
                 continue
             if ffn_bn is not None:
                 raise InputError(
-                    f'{type(sparsifier).__name__} acts at layer {layer} after another sparsifier has chosen the rows of the FFN. List it first.'
+                    f'{type(sparsifier).__name__} acts at layer {layer} after another sparsifier has chosen the tokens of the FFN. List it first.'
                 )
             t, ffn_bn = reduce(t, plan), plan.ffn_bn
-            # Another sparsifier at this stage may ask about attention only while the rows are still those that attended.
+            # Another sparsifier at this stage may ask about attention only while the tokens are those that attended.
             probe = probe if plan.index_bn is None else None
         return t, ffn_bn

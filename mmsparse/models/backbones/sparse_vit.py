@@ -19,27 +19,29 @@ from mmsparse.models.necks.order import check_order
 from mmsparse.models.ops.attention import without_autocast
 from mmsparse.models.part import has_losses
 from mmsparse.registry import MODELS
-from mmsparse.structures.tokens import Tokens, restore
-from mmsparse.utils.value_checks import check_flag, is_list, is_whole
+from mmsparse.structures import Tokens, restore
+from mmsparse.utils.value_checks import check_flag, check_word, is_list, is_whole
 
 OUT_TYPES = ('cls_token', 'pooled', 'raw', 'featmap', 'avg_featmap', 'tokens')
 
 
 @MODELS.register_module()
 class SparseViT(BaseModule):
-    """A pre-trained ViT that runs with adapters and fewer tokens (Sparse-Tuning, arXiv 2405.14700, and any combination).
+    """A pre-trained ViT that runs with adapters and fewer tokens (Sparse-Tuning, arXiv 2405.14700, and any
+    combination).
 
     Args:
         host: config of the host: ``mmsparse.TimmViT`` or an mmpretrain ViT with `checkpoint`.
         adapter: config of a PEFT method, a list of them (composed in order), or None.
         sparsifier: config of a token sparsifier, a list of them (asked in order), or None.
-        out_type: 'cls_token' B×C; 'pooled' B×C, the host's own pooling; 'raw' B×N×C; 'featmap' B×C×h×w, restored by gather;
-            'avg_featmap' B×C, mean over patches; 'tokens': `mmsparse.structures.tokens.Tokens`.
+        out_type: 'cls_token' B×C; 'pooled' B×C, the host's own pooling; 'raw' B×N×C; 'featmap' B×C×h×w, restored by
+            gather; 'avg_featmap' B×C, mean over patches; 'tokens': `mmsparse.structures.Tokens`.
         out_indices: blocks whose output is returned, counted from 0 as in mmpretrain, negative from the end.
-        stash: keep the rows that leave, for the modes stale and delta of `mmsparse.Restore`.
-        readout: config of what runs in the place of the last block (`mmsparse.models.BaseReadout`), or None. Adapters and sparsifiers then
-            see, and `out_indices` count, the blocks before it.
-        with_cp: compute the blocks again in the backward pass instead of keeping what it needs of them: less memory, more time.
+        stash: keep the patch tokens that leave, for the modes stale and delta of `mmsparse.Restore`.
+        readout: config of what runs in the place of the last block (`mmsparse.models.BaseReadout`), or None. Adapters
+            and sparsifiers then see, and `out_indices` count, the blocks before it.
+        with_cp: compute the blocks again in the backward pass instead of keeping what it needs of them: less memory,
+            more time.
 
     Raises:
         InputError: a value that the host or a part cannot take.
@@ -71,8 +73,7 @@ class SparseViT(BaseModule):
         self.host = self.view.host
         self.adapters = build_parts('adapter', adapter, self.view)
         self.sparsifiers = build_parts('sparsifier', sparsifier, self.view)
-        if out_type not in OUT_TYPES:
-            raise InputError(f'SparseViT: received out_type={out_type!r}, expected one of {OUT_TYPES}.')
+        check_word('SparseViT: received out_type', out_type, OUT_TYPES)
         if out_type == 'cls_token' and not self.view.class_token:
             raise InputError(f"SparseViT: the host {self.view.name} has no class token. Use out_type='pooled' or 'avg_featmap'.")
         check_order(self.sparsifiers)
@@ -90,7 +91,7 @@ class SparseViT(BaseModule):
 
     @property
     def class_row_only(self) -> bool:
-        """Whether the last block now runs for the class token alone: not where a part looks at the other rows."""
+        """Whether the last block now runs for the class token alone: not where a part looks at the other tokens."""
         return self.shortcut and not any(part.reads_rows for part in (*self.adapters, *self.sparsifiers))
 
     def forward(self, images: Tensor) -> tuple:
@@ -140,28 +141,32 @@ class SparseViT(BaseModule):
         return tuple(self._format(t) for t in layers)
 
     def forward_tokens(self, images: Tensor, context: object = None, sparsify: bool = True) -> Tokens:
-        """Return the last tokens, all rows, after the final norm.
+        """Return all tokens of the last layer, after the final norm.
 
         Args:
             images: B×3×H×W.
-            context: what the readout and the sparsifiers (by their probe) may read besides: a second network's features, for instance.
+            context: what the readout and the sparsifiers (by their probe) may read besides: a second network's
+                features, for instance.
             sparsify: False leaves the sparsifiers out; the adapters stay.
         """
         return self._run(images, (self.view.depth,), sparsify, context=context)[-1]
 
     def init_weights(self) -> None:
-        """Leave every weight alone: parts draw theirs when built, the host has been loaded. MMEngine's Runner would redraw a timm host."""
+        """Leave every weight alone: parts draw theirs when built, the host has been loaded. MMEngine's Runner would
+        redraw a timm host."""
         self._is_init = True
 
     def fold(self) -> None:
         """Merge into the host what folds (LoRA, SSF), for inference: same answers, fewer operators.
 
-        The first adapter that cannot fold stays, and all behind it: merged, they would act before it. List first what folds, and last what writes
-        to other operators than those at its own sites. Where something has been merged, the host is no longer the one that a state names by its
-        fingerprint: nothing can be saved or loaded afterwards, and nothing trains.
+        The first adapter that cannot fold stays, and all behind it: merged, they would act before it. List first what
+        folds, and last what writes to other operators than those at its own sites. Where something has been merged,
+        the host is no longer the one that a state names by its fingerprint: nothing can be saved or loaded afterwards,
+        and nothing trains.
 
         Raises:
-            InputError: something of the user's around an operator (a hook, another library's adapter); the host is as it was.
+            InputError: something of the user's around an operator (a hook, another library's adapter); the host is as
+                it was.
         """
         leading = mergeable(self.adapters, self.view)
         if not leading:
@@ -175,11 +180,13 @@ class SparseViT(BaseModule):
         self.train(self.training)
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
-        """Return the depth of a parameter, 0 for what comes before the blocks, and the number of depths; mmpretrain's layer decay asks for it.
+        """Return the depth of a parameter, 0 for what comes before the blocks, and the number of depths; mmpretrain's
+        layer decay asks for it.
 
         Args:
             param_name: its name in the model.
-            prefix: where the backbone stands in the model. What lies outside the host, adapters too, belongs to the last depth.
+            prefix: where the backbone stands in the model. What lies outside the host, adapters too, belongs to the
+                last depth.
         """
         stem, depths = f'{prefix}host.', self.view.depth + 2
         return self.view.layer_of(param_name.removeprefix(stem)) if param_name.startswith(stem) else depths - 1, depths

@@ -10,7 +10,8 @@ from mmsparse.utils.hints import find_type
 
 
 def refuse_lost_losses(target, cfg: Mapping, scope: str, where: str) -> None:
-    """Refuse a model whose backbone has parts with losses that nobody collects; a backbone on its own, and any other config, passes.
+    """Refuse a model whose backbone has parts with losses that nobody collects; a backbone on its own, and any other
+    config, passes.
 
     Args:
         target: class that the config builds.

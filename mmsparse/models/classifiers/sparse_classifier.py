@@ -11,7 +11,7 @@ from torch import Tensor
 from mmsparse.models.necks.reports import reported, write_reports
 from mmsparse.models.ops.losses import LossContext, Run, asks_each_class, collect, still_statistics
 from mmsparse.registry import MODELS
-from mmsparse.structures.tokens import Tokens
+from mmsparse.structures import Tokens
 
 
 @MODELS.register_module()
@@ -35,7 +35,8 @@ class SparseClassifier(ImageClassifier):
         return collect(ctx, [*self.backbone.adapters, *self.backbone.sparsifiers])
 
     def predict(self, inputs: Tensor, data_samples: list[DataSample] | None = None, **kwargs) -> list[DataSample]:
-        """Return mmpretrain's predictions; what sparsifiers report of each image (DyT's rate) is added to its sample."""
+        """Return mmpretrain's predictions; what sparsifiers report of each image (DyT's rate) is added to its
+        sample."""
         layers = self.backbone.encode(inputs)
         samples = self.head.predict(self._features(layers), data_samples, **kwargs)
         write_reports(samples, [reported(self.backbone.sparsifiers, layers[-1])])

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mmsparse.errors import InputError
 from mmsparse.models.hosts.views.view import View
 from mmsparse.models.necks.base import KeepRateSparsifier, asked, kept, order
-from mmsparse.models.necks.scores import AttentionReceived, Score
+from mmsparse.models.necks.scores import AttentionReceived, Score, chosen
 from mmsparse.models.ops.attention import Probe
 from mmsparse.registry import MODELS
-from mmsparse.structures.tokens import Plan, Tokens
+from mmsparse.structures import Plan, Tokens
 
 
 class ValueWeightedAttention(Score):
-    """Attention of the class token to a row, summed over heads, times the norm of the row's value (eq. 3, without its normalisation)."""
+    """Attention of the class token to each token, summed over heads, times the norm of that token's value (eq. 3,
+    without its normalisation)."""
 
     name = 'class'
     needs_class_token = True
@@ -32,7 +32,8 @@ class ValueWeightedAttention(Score):
 
 
 class ValueWeightedReceived(ValueWeightedAttention):
-    """The same with the attention that a row receives from all valid rows, in O(N²): ours, for hosts without class token."""
+    """The same with the attention that a token receives from all valid tokens, in O(N²): ours, for hosts without class
+    token."""
 
     name = 'received'
     needs_class_token = False
@@ -50,27 +51,24 @@ SCORES = {score.name: score for score in (ValueWeightedAttention, ValueWeightedR
 
 @MODELS.register_module()
 class ATS(KeepRateSparsifier):
-    """Keep up to ceil(rate·n) of the n present patches: those nearest to an even grid on the cumulative scores, duplicates once.
+    """Keep up to ceil(rate·n) of the n present patch tokens: those nearest to an even grid on the cumulative scores,
+    duplicates once.
 
-    Images of a batch keep different numbers; shorter ones are padded with invalid rows. No parameters.
+    Images of a batch keep different numbers; shorter ones are padded with invalid tokens. No parameters.
 
     Args:
         view: the host's view.
         layers: where to sample, counted from 1.
         keep_rate: the largest share of the present patches that can stay, in (0, 1].
-        score: whose attention to a patch counts, times the norm of the patch's value: 'class', the class token's (the paper's definition), or
-            'received', that of all rows (ours), which a host without class token must name.
+        score: whose attention to a patch counts, times the norm of the patch's value: 'class', the class token's (the
+            paper's definition), or 'received', that of all tokens (ours), which a host without class token must name.
     """
 
     by_image = asks_attention = leaves_invalid = True
 
     def __init__(self, view: View, layers: Sequence[int] = (4, 7, 10), keep_rate: float = 0.7, score: str = 'class'):
         super().__init__(view, layers, keep_rate)
-        if score not in tuple(SCORES):
-            raise InputError(f'ATS: received score={score!r}, expected one of {tuple(SCORES)}.')
-        self.score = SCORES[score]()
-        if self.score.needs_class_token and not view.class_token:
-            raise InputError(f"ATS: score='class' needs a class token, and the host {view.name} has none. Use score='received'.")
+        self.score = chosen('ATS', score, SCORES, view)
 
     def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
         """Sample by the inverse of the cumulative distribution (sec. 3.2)."""
@@ -90,17 +88,27 @@ class ATS(KeepRateSparsifier):
         return Plan(torch.cat([head_p, place_bm], dim=1), length, mask_bn=mask_bn)
 
     def _sample(self, score_bm: Tensor, valid_bm: Tensor) -> Tensor:
-        """Return B×m, whether a patch is nearest to one of its image's grid points. Padding counts nowhere: the other images must not matter."""
+        """Return B×m, whether a patch token is nearest to one of its image's grid points.
+
+        The scores, sorted and summed up, are a distribution function over an image's valid tokens. Its inverse at s
+        even points of (0, 1) is one token per point: a token of a high score spans many points and is found once for
+        all of them, tokens of low scores share one. Padding counts nowhere, so that the other images of a batch do not
+        matter.
+        """
         patches, present_b1 = score_bm.shape[1], valid_bm.sum(1, keepdim=True)
-        ranked_bm = score_bm.masked_fill(~valid_bm, -1.0)
-        order_bm = order(-ranked_bm)  # padding first
+        ranked_bm = score_bm.masked_fill(~valid_bm, -1.0)  # scores are never negative
+        order_bm = order(-ranked_bm)  # rising, so padding first
         sorted_bm, first_b1 = ranked_bm.gather(1, order_bm), patches - present_b1
         cdf_bm = sorted_bm.clamp(min=0).cumsum(1)
+        # From 0 at the first valid token to 1 at the last, as published.
         low_b1, high_b1 = cdf_bm.gather(1, first_b1), cdf_bm[:, -1:]
         cdf_bm = (cdf_bm - low_b1) / (high_b1 - low_b1).clamp(min=torch.finfo(cdf_bm.dtype).tiny)
         cdf_bm = cdf_bm.masked_fill(torch.arange(patches, device=score_bm.device) < first_b1, float('inf'))
         samples_b1 = (self.keep_rate * present_b1.double()).ceil().long()  # as `kept`
+        # All images get the points of the longest; those past an image's own last one repeat it and find no other
+        # token.
         step_bs = torch.arange(kept(patches, self.keep_rate), device=score_bm.device).expand(len(score_bm), -1)
-        grid_bs = (torch.minimum(step_bs, samples_b1 - 1).to(cdf_bm.dtype) + 0.5) / samples_b1  # points past an image's last repeat it
+        grid_bs = (torch.minimum(step_bs, samples_b1 - 1).to(cdf_bm.dtype) + 0.5) / samples_b1
+        # The inverse: where the function is nearest to a point, back in the order of the image.
         nearest_bs = (cdf_bm.unsqueeze(1) - grid_bs.unsqueeze(2)).abs().argmin(-1)
         return torch.zeros_like(valid_bm).scatter(1, order_bm.gather(1, nearest_bs), 1)

@@ -1,4 +1,4 @@
-"""The contract of a token sparsifier: it decides which rows stay, `mmsparse.structures.tokens.reduce` executes."""
+"""The contract of a token sparsifier: it decides which tokens stay, `mmsparse.structures.reduce` executes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mmsparse.errors import InputError
 from mmsparse.models.hosts.views.view import View
 from mmsparse.models.ops.attention import Probe
 from mmsparse.models.part import Part
-from mmsparse.structures.tokens import Plan, Tokens
+from mmsparse.structures import Plan, Tokens
 from mmsparse.utils.value_checks import check_rate, is_list, is_whole
 
 
@@ -26,11 +26,12 @@ class BaseSparsifier(Part):
 
     Attributes:
         stage: 'before' or 'after' attention.
-        proportional: whether a row that stands for s patches counts as s keys in attention (ToMe).
-        moves_rows: whether rows leave or merge.
+        proportional: whether a token that stands for s patches counts as s keys in attention (ToMe).
+        moves_rows: whether tokens leave or merge.
         asks_attention: whether its plans read the probe.
-        chooses_ffn: whether its plans say which rows enter the FFN.
-        leaves_invalid: whether rows may stay in the sequence that count for nothing: padding, or patches masked in training.
+        chooses_ffn: whether its plans say which tokens enter the FFN.
+        leaves_invalid: whether tokens may stay in the sequence that count for nothing: padding, or patches masked in
+            training.
         by_image: whether what an image costs depends on what it shows; such costs are averaged over photographs.
     """
 
@@ -48,12 +49,13 @@ class BaseSparsifier(Part):
         return tuple(getattr(self, 'layers', ()))
 
     def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
-        """Say where the rows go, or None where nothing changes.
+        """Say where the tokens go, or None where nothing changes.
 
         Args:
             layer: counted from 1.
             tokens: the present sequence; after attention for stage 'after'.
-            probe: the attention of this layer; None before attention, or after another sparsifier has changed the rows.
+            probe: the attention of this layer; None before attention, or after another sparsifier has changed the
+                tokens.
         """
         raise NotImplementedError
 
@@ -99,7 +101,8 @@ def check_layers(name: str, view: View, layers: Sequence[int]) -> None:
 def strongest(score_bn: Tensor, count: int) -> Tensor:
     """Return the places of the highest scores, B×count, in rising order; of equal ones the first stay.
 
-    That is a stable sort's choice without one, which ONNX does not know; which of equal ones topk alone would take is left to the device.
+    That is a stable sort's choice without one, which ONNX does not know; which of equal ones topk alone would take is
+    left to the device.
     """
     least_b1 = score_bn.topk(count, dim=1).values[:, -1:]
     above_bn, tied_bn = score_bn > least_b1, score_bn == least_b1
@@ -109,7 +112,11 @@ def strongest(score_bn: Tensor, count: int) -> Tensor:
 
 
 def order(score_bn: Tensor) -> Tensor:
-    """Return the places of all scores, B×N, the highest first and of equal ones the first, as a stable sort does; O(N²) comparisons."""
+    """Return the places of all scores, B×N, the highest first and of equal ones the first, as a stable sort does.
+
+    Two steps in the place of a double argsort, whose order of equal scores is left to the device: a score's rank is
+    the number of those that come before it, in O(N²) comparisons; and the place of rank r is where that rank stands.
+    """
     place_n = torch.arange(score_bn.shape[1], device=score_bn.device)
     one_bn1, other_b1n = score_bn.unsqueeze(2), score_bn.unsqueeze(1)
     rank_bn = ((other_b1n > one_bn1) | (other_b1n == one_bn1) & (place_n < place_n.unsqueeze(1))).sum(-1)
@@ -123,9 +130,9 @@ def highest(score_bn: Tensor, count: int) -> Tensor:
 
 
 def asked(name: str, layer: int, probe: Probe | None) -> Probe:
-    """Return the probe; refuse where another sparsifier has changed the rows that it describes."""
+    """Return the probe; refuse where another sparsifier has changed the tokens that it describes."""
     if probe is None:
         raise InputError(
-            f'{name}: another sparsifier reduced layer {layer} before it, so no attention describes the present rows. Choose other layers.'
+            f'{name}: another sparsifier reduced layer {layer} before it, so no attention describes the present tokens. Choose other layers.'
         )
     return probe

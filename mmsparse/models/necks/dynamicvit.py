@@ -14,12 +14,13 @@ from mmsparse.models.necks.base import BaseSparsifier, check_layers, strongest
 from mmsparse.models.ops.attention import Probe
 from mmsparse.models.ops.losses import LossContext, divergence
 from mmsparse.registry import MODELS
-from mmsparse.structures.tokens import Plan, Tokens, present, rows_of
+from mmsparse.structures import Plan, Tokens, present, rows_of
 from mmsparse.utils.value_checks import check_rate, check_weight, is_list
 
 
 class TokenScorer(nn.Module):
-    """Log-probabilities of staying and leaving for each patch (sec. 3.2): local features beside the mean over the patches still kept."""
+    """Log-probabilities of staying and leaving for each patch (sec. 3.2): local features beside the mean over the
+    patches still kept."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -44,16 +45,18 @@ class TokenScorer(nn.Module):
 class DynamicViT(BaseSparsifier):
     """Predict before some blocks which patches stay.
 
-    In training a hard Gumbel choice multiplies into a mask that the following attention honours with gradient; nothing leaves, so the predictor
-    learns. In evaluation the int(rate·patches) highest scores stay (one at least), in image order, before the block: attention gets cheaper too.
-    Needs `mmsparse.SparseClassifier`: cross-entropy + ratio loss + distillation from the unreduced model (logits) and from the host without
-    adapters (tokens). That target stands still while the host is frozen; under FullTuning and BitFit it moves with the weights that train.
+    In training a hard Gumbel choice multiplies into a mask that the following attention honours with gradient; nothing
+    leaves, so the predictor learns. In evaluation the int(rate·patches) highest scores stay (one at least), in image
+    order, before the block: attention gets cheaper too. Needs `mmsparse.SparseClassifier`: cross-entropy + ratio loss
+    + distillation from the unreduced model (logits) and from the host without adapters (tokens). That target stands
+    still while the host is frozen; under FullTuning and BitFit it moves with the weights that train.
 
     Args:
         view: the host's view.
         layers: before which blocks, counted from 1.
         keep_rates: share of the image's patches that remain from each of them on, in (0, 1], never rising.
-        ratio_weight: weight of the squared distance of the kept share from its rate, mean over the stages. Weights are at least 0.
+        ratio_weight: weight of the squared distance of the kept share from its rate, mean over the stages. Weights are
+            at least 0.
         distill_weight: weight of KL(teacher‖student) on logits.
         token_weight: weight of the squared distance of the kept patches from the host's own.
     """
@@ -94,7 +97,7 @@ class DynamicViT(BaseSparsifier):
 
     @property
     def reads_rows(self) -> bool:
-        """The distillation of tokens compares the last rows; in evaluation nobody does."""
+        """The distillation compares all tokens of the last layer; in evaluation nobody does."""
         return self.training
 
     def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
@@ -115,7 +118,8 @@ class DynamicViT(BaseSparsifier):
         return Plan.keep(tokens, strongest(logp_bm2[..., 0], keep))
 
     def losses(self, ctx: LossContext) -> dict[str, Tensor]:
-        """Ratio loss (eq. 13), distillation of logits and of the patches that are kept to the end (eq. 11, 12), each by the row it is now in."""
+        """Ratio loss (eq. 13), distillation of logits and of the patches that are kept to the end (eq. 11, 12), each
+        by the token it is now in."""
         t, host = ctx.sparse.tokens, ctx.host_tokens
         shares = {layer: t.notes[f'dynamicvit.{layer}'] for layer in self.layers}
         ratios = [(share_b - self.rates[layer]).square().mean() for layer, share_b in shares.items()]

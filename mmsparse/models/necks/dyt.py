@@ -1,4 +1,4 @@
-"""DyT's token dispatcher: which rows need the frozen FFN (Zhao et al., NeurIPS 2024, arXiv 2403.11808)."""
+"""DyT's token dispatcher: which tokens need the frozen FFN (Zhao et al., NeurIPS 2024, arXiv 2403.11808)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mmsparse.models.necks.base import BaseSparsifier
 from mmsparse.models.ops.attention import Probe
 from mmsparse.models.ops.losses import LossContext, divergence
 from mmsparse.registry import MODELS
-from mmsparse.structures.tokens import Plan, Tokens
+from mmsparse.structures import Plan, Tokens
 from mmsparse.utils.value_checks import check_rate, check_weight
 
 TEMPERATURE = 5.0
@@ -19,10 +19,12 @@ TEMPERATURE = 5.0
 
 @MODELS.register_module(name='DyTDispatcher')
 class DyTDispatcher(BaseSparsifier):
-    """Let each layer decide which patches enter its FFN; attention and adapters see all rows ('MLP dispatch', sec. 3.2).
+    """Let each layer decide which patches enter its FFN; attention and adapters see all tokens ('MLP dispatch', sec.
+    3.2).
 
-    In training a Gumbel sigmoid chooses, hard forward and soft backward; in evaluation the FFN is really skipped. Rows of the prefix are always
-    active. Needs `mmsparse.SparseClassifier`: complete-model loss, distillation and rate loss.
+    In training a Gumbel sigmoid chooses, hard forward and soft backward; in evaluation the FFN is really skipped.
+    Prefix tokens are always active. Needs `mmsparse.SparseClassifier`: complete-model loss, distillation and rate
+    loss.
 
     Args:
         view: the host's view.
@@ -45,11 +47,11 @@ class DyTDispatcher(BaseSparsifier):
 
     @property
     def reads_rows(self) -> bool:
-        """The rate loss counts the last layer's rows too; in evaluation nobody does."""
+        """The rate loss counts the last layer's tokens too; in evaluation nobody does."""
         return self.training
 
     def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan:
-        """Choose the rows of this layer's FFN; all rows stay in the stream."""
+        """Choose the tokens of this layer's FFN; all tokens stay in the stream."""
         logit_bm = self.dispatchers[str(layer)](tokens.x_bnc[:, tokens.prefix :]).squeeze(-1).float()
         active_bm = (logit_bm > 0).to(logit_bm.dtype)
         if self.training:
@@ -60,7 +62,8 @@ class DyTDispatcher(BaseSparsifier):
         rate_b = active_bm.mean(1)
         if tokens.mask_bn is not None:
             mask_bm = tokens.mask_bn[:, tokens.prefix :]
-            # Of the valid rows: padding is the rest of the batch's doing, and what another method has masked will have left in evaluation.
+            # Of the valid tokens: padding is the rest of the batch's doing, and what another method has masked will
+            # have left in evaluation.
             valid_bm = mask_bm.detach()
             rate_b = (active_bm * valid_bm).sum(1) / valid_bm.sum(1).clamp(min=1)
             active_bm = active_bm * mask_bm

@@ -1,4 +1,4 @@
-"""EViT: keep the patches that the class token attends to, fuse the rest (Liang et al., ICLR 2022, arXiv 2202.07800)."""
+"""EViT: keep what the class token attends to, fuse the rest (Liang et al., ICLR 2022, arXiv 2202.07800)."""
 
 from __future__ import annotations
 
@@ -10,32 +10,34 @@ from torch import Tensor
 from mmsparse.errors import InputError
 from mmsparse.models.hosts.views.view import View
 from mmsparse.models.necks.base import KeepRateSparsifier, asked, kept, strongest
-from mmsparse.models.necks.scores import SCORES
+from mmsparse.models.necks.scores import SCORES, chosen
 from mmsparse.models.ops.attention import Probe
 from mmsparse.models.part import SiteOutput
 from mmsparse.registry import MODELS
-from mmsparse.structures.tokens import Plan, Tokens
-from mmsparse.utils.value_checks import check_flag
+from mmsparse.structures import Plan, Tokens
+from mmsparse.utils.value_checks import check_flag, check_word
 
 FUSE = ('merge', 'drop', 'argmax')
 
 
 @MODELS.register_module()
 class EViT(KeepRateSparsifier):
-    """Keep ceil(rate·n) of the n present patches at some layers, after attention and before the FFN.
+    """Keep ceil(rate·n) of the n present patch tokens at some layers, after attention and before the FFN.
 
-    An earlier fused row competes like any other.
+    The fused token of an earlier layer competes like any other.
     Survivors keep their order; what is fused comes last.
 
     Args:
         view: the host's view.
         layers: where to reduce, counted from 1 (Sparse-Tuning, Table IX: 4, 7, 10).
         keep_rate: share of the present patches that stay, in (0, 1].
-        fuse: 'merge': one weighted sum of the others; 'drop': they leave; 'argmax': the most attended of them stays, the rest leave
-            (Sparse-Tuning, Table VIII).
-        normalize: divide the weights of the sum by their total (Sparse-Tuning, sec. III-A); False: the raw attention (EViT's code).
-        score: what a patch's rank rests on: 'class', the class token's attention (EViT); 'received', the attention it receives from all rows;
-            'key_norm'; 'shift', what the previous FFN added to it. A host without class token must name one of the last three.
+        fuse: 'merge': one weighted sum of the others; 'drop': they leave; 'argmax': the most attended of them stays,
+            the rest leave (Sparse-Tuning, Table VIII).
+        normalize: divide the weights of the sum by their total (Sparse-Tuning, sec. III-A); False: the raw attention
+            (EViT's code).
+        score: what a patch token's rank rests on: 'class', the class token's attention (EViT); 'received', the
+            attention it receives from all tokens; 'key_norm'; 'shift', what the previous FFN added to it. A host
+            without class token must name one of the last three.
     """
 
     asks_attention = True
@@ -51,15 +53,9 @@ class EViT(KeepRateSparsifier):
         score: str = 'class',
     ):
         super().__init__(view, layers, keep_rate)
-        if fuse not in FUSE:
-            raise InputError(f'EViT: received fuse={fuse!r}, expected one of {FUSE}.')
-        if score not in tuple(SCORES):
-            raise InputError(f'EViT: received score={score!r}, expected one of {tuple(SCORES)}.')
+        check_word('EViT: received fuse', fuse, FUSE)
         check_flag('EViT: received normalize', normalize)
-        self.fuse, self.normalize, self.score = fuse, normalize, SCORES[score]()
-        if self.score.needs_class_token and not view.class_token:
-            others = tuple(name for name, other in SCORES.items() if not other.needs_class_token)
-            raise InputError(f'EViT: score={score!r} needs a class token, and the host {view.name} has none. Name another score: {others}.')
+        self.fuse, self.normalize, self.score = fuse, normalize, chosen('EViT', score, SCORES, view)
         if fuse == 'merge' and not normalize and not self.score.sums_to_one:
             raise InputError(f'EViT: normalize=False takes the scores as weights, and those of score={score!r} are no shares. Use normalize=True.')
         if self.layers[0] < self.score.first_layer:

@@ -6,7 +6,7 @@ from mmsparse.models.hosts.views.view import View
 from mmsparse.models.necks.base import BaseSparsifier
 from mmsparse.models.ops.attention import Probe
 from mmsparse.registry import MODELS
-from mmsparse.structures.tokens import Plan, Tokens
+from mmsparse.structures import Plan, Tokens
 
 
 @MODELS.register_module()
@@ -20,5 +20,5 @@ class NoOp(BaseSparsifier):
         self.layers = tuple(range(1, view.depth + 1))
 
     def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
-        """Every row stays."""
+        """Every token stays."""
         return Plan.stay(tokens)

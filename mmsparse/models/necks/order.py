@@ -1,4 +1,4 @@
-"""What a list of sparsifiers may not be; told when it is built, where the first forward pass would fail or train something else."""
+"""What a list of sparsifiers may not be, told when it is built: a pass would fail or train something else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from mmsparse.models.part import has_losses
 def check_order(sparsifiers: Sequence[BaseSparsifier]) -> None:
     """Refuse parts of a list that are in each other's way.
 
-    A part tells where it acts (`BaseSparsifier.acting`), by default its `layers`; of one that tells nothing nothing is asked.
+    A part tells where it acts (`BaseSparsifier.acting`), by default its `layers`; of one that tells nothing nothing is
+    asked.
 
     Args:
         sparsifiers: in the order in which they are asked.
@@ -23,18 +24,20 @@ def check_order(sparsifiers: Sequence[BaseSparsifier]) -> None:
     """
     for part in sparsifiers:
         if part.chooses_ffn and part.stage == 'before':
-            raise InputError(f"{type(part).__name__} chooses the rows of the FFN (chooses_ffn), which is done after attention: set stage = 'after'.")
+            raise InputError(
+                f"{type(part).__name__} chooses the tokens of the FFN (chooses_ffn), which is done after attention: set stage = 'after'."
+            )
     for (place, one), (other_place, two) in permutations(enumerate(sparsifiers), 2):
         if place < other_place and one.stage == two.stage:
             for layer in sorted(set(one.acting) & set(two.acting)):
                 _check_pair(layer, one, two)
         moments = [(layer, two.stage == 'after', other_place) for layer in two.acting]
         first = min(((layer, one.stage == 'after', place) for layer in one.acting), default=None)
-        # One of the same kind knows which rows are invalid.
+        # One of the same kind knows which tokens are invalid.
         if first and moments and max(moments) > first and one.leaves_invalid and two.moves_rows and type(one) is not type(two):
             name, other = type(one).__name__, type(two).__name__
             raise InputError(
-                f'SparseViT: {other} moves rows at layer {max(two.acting)}, after {name} has left invalid ones in the sequence (padding, or rows '
+                f'SparseViT: {other} moves tokens at layer {max(two.acting)}, after {name} has left invalid ones in the sequence (padding, or tokens '
                 f'masked in training): it would count and rank these too. Let {other} act before layer {min(one.acting)} only, or leave one out.'
             )
 
@@ -47,9 +50,9 @@ def _check_pair(layer: int, one: BaseSparsifier, two: BaseSparsifier) -> None:
             f'SparseViT: two {name} act at layer {layer}, and their losses would read one choice. Leave one out, or give them different layers.'
         )
     if one.chooses_ffn:
-        raise InputError(f'SparseViT: {other} acts at layer {layer} after {name} has chosen the rows of the FFN. List it first.')
+        raise InputError(f'SparseViT: {other} acts at layer {layer} after {name} has chosen the tokens of the FFN. List it first.')
     if one.moves_rows and two.asks_attention:
         raise InputError(
-            f'SparseViT: {other} ranks rows by the attention of layer {layer}, but {name}, listed before it, moves the rows there, and no '
+            f'SparseViT: {other} ranks tokens by the attention of layer {layer}, but {name}, listed before it, moves the tokens there, and no '
             'attention describes those that are left. Choose other layers for one of them.'
         )

@@ -12,14 +12,14 @@ from mmsparse.models.hosts.views.view import View
 from mmsparse.models.necks.tome import Edges, ToMe, merging
 from mmsparse.models.ops.attention import Probe
 from mmsparse.registry import MODELS
-from mmsparse.structures.tokens import Plan, Tokens
+from mmsparse.structures import Plan, Tokens
 
 
 class Reactivation(nn.Module):
-    """Modulate r sources by channel and by token (sec. 3.3); the identity at initialisation, because `channels` is zero.
+    """Modulate r sources by channel and by token (sec. 3.3); the identity at first, because `channels` is zero.
 
     Args:
-        width: D.
+        width: embed_dim.
         count: r, sources of this layer.
     """
 
@@ -30,7 +30,7 @@ class Reactivation(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, source_brc: Tensor, target_brc: Tensor) -> Tensor:
-        """Return the sources re-activated, B×r×C; both arguments are rows times the patches behind them."""
+        """Return the sources re-activated, B×r×C; both arguments are tokens times the patches behind them."""
         both_brc = self.norm(source_brc + target_brc)
         weights_r = self.tokens[: source_brc.shape[1]]
         channel_b1c = 2 * (weights_r.unsqueeze(-1) * both_brc).sum(1, keepdim=True).sigmoid()
@@ -42,10 +42,12 @@ class Reactivation(nn.Module):
 class PYRA(ToMe):
     """ToMe with a trainable re-activation per layer; combine it with an adapter (the paper: LoRA).
 
-    Arguments are ToMe's. Counts of the paper for ViT-B: low [16]*11 + [10]; high [40, 34, 30, 24, 18, 14, 10, 8, 4, 4, 3, 3].
+    Arguments are ToMe's. Counts of the paper for ViT-B: low [16]*11 + [10]; high [40, 34, 30, 24, 18, 14, 10, 8, 4, 4,
+    3, 3].
 
-    Every re-activation trains; one that a step does not use gets a gradient of zero, because what is used is known by then alone: the last
-    layer's merges do not reach a class token, and after other methods there may be no pair left to merge.
+    Every re-activation trains; one that a step does not use gets a gradient of zero, because what is used is known by
+    then alone: the last layer's merges do not reach a class token, and after other methods there may be no pair left
+    to merge.
     """
 
     def __init__(self, view: View, r: int | Sequence[int] = 8, inflect: float = 0.0):
@@ -55,7 +57,7 @@ class PYRA(ToMe):
 
     @property
     def reads_rows(self) -> bool:
-        """Where nothing merges before the last block, that one runs for all rows, so that training finds its parameters."""
+        """Where nothing merges before the last block, training needs all of its tokens to reach the parameters."""
         return self.training and self.acting[:1] == (self.depth,)
 
     def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:

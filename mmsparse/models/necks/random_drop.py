@@ -7,14 +7,16 @@ import torch
 from mmsparse.models.necks.base import KeepRateSparsifier, kept
 from mmsparse.models.ops.attention import Probe
 from mmsparse.registry import MODELS
-from mmsparse.structures.tokens import Plan, Tokens
+from mmsparse.structures import Plan, Tokens
 
 
 @MODELS.register_module()
 class RandomDrop(KeepRateSparsifier):
-    """Keep ceil(rate·n) of the n present patches at some layers; one draw per layer for all images, another in every training step.
+    """Keep ceil(rate·n) of the n present patch tokens at some layers; one draw per layer for all images, another in
+    every training step.
 
-    In evaluation the draw depends on the layer and the number of rows alone, so that a batch equals its images one by one.
+    In evaluation the draw depends on the layer and the number of tokens alone, so that a batch equals its images one
+    by one.
 
     Args:
         view: the host's view.

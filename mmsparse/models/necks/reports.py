@@ -9,7 +9,7 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor
 
 from mmsparse.models.necks.base import BaseSparsifier
-from mmsparse.structures.tokens import Tokens
+from mmsparse.structures import Tokens
 
 
 def reported(sparsifiers: Iterable[BaseSparsifier], tokens: Tokens) -> dict[str, Tensor]:

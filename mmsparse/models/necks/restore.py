@@ -7,7 +7,8 @@ from torch import Tensor
 
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
-from mmsparse.structures.tokens import RESTORE, Tokens, restore
+from mmsparse.structures import RESTORE, Tokens, restore
+from mmsparse.utils.value_checks import check_word
 
 
 @MODELS.register_module()
@@ -15,14 +16,14 @@ class Restore(BaseModule):
     """Turn the Tokens of a SparseViT with ``out_type='tokens'`` into feature maps.
 
     Args:
-        mode: 'gather', 'stale' or 'delta'; see `mmsparse.structures.tokens.restore`. The last two need ``SparseViT(stash=True)``.
+        mode: 'gather', 'stale' or 'delta'; see `mmsparse.structures.restore`. The last two need
+            ``SparseViT(stash=True)``.
         then: config of a neck that goes on with the maps, such as mmseg's MultiLevelNeck.
     """
 
     def __init__(self, mode: str = 'gather', then: dict | None = None):
         super().__init__()
-        if mode not in RESTORE:
-            raise InputError(f'Restore: received mode={mode!r}, expected one of {RESTORE}.')
+        check_word('Restore: received mode', mode, RESTORE)
         self.mode = mode
         self.then = None if then is None else MODELS.build(then)
 

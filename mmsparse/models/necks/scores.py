@@ -1,12 +1,15 @@
-"""How much a row matters. Each is a module of its own, so that a cost account can tell the probe from the network by its scope."""
+"""How much a token matters. Each score is a module, so that the cost counter can tell the probe from the network."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
+from mmsparse.errors import InputError
+from mmsparse.models.hosts.views.view import View
 from mmsparse.models.ops.attention import Probe
-from mmsparse.structures.tokens import Tokens
+from mmsparse.structures import Tokens
+from mmsparse.utils.value_checks import check_word
 
 
 class Score(nn.Module):
@@ -15,7 +18,7 @@ class Score(nn.Module):
     Attributes:
         name: in configs.
         needs_class_token: whether the host must have one.
-        sums_to_one: whether the scores of all rows are shares of one whole, so that they can be raw weights.
+        sums_to_one: whether the scores of all tokens are shares of one whole, so that they can be raw weights.
         sites: what it sees, of `mmsparse.models.part.SITES`.
         first_layer: first layer at which the score exists, counted from 1.
     """
@@ -27,7 +30,7 @@ class Score(nn.Module):
     sites: tuple[str, ...] = ()
 
     def forward(self, probe: Probe, tokens: Tokens) -> Tensor:
-        """Return B×N, float32 or wider; the row with the higher score stays."""
+        """Return B×N, float32 or wider; the token with the higher score stays."""
         raise NotImplementedError
 
     def see(self, y: Tensor) -> dict[str, Tensor]:
@@ -36,7 +39,7 @@ class Score(nn.Module):
 
 
 class ClassAttention(Score):
-    """Attention of the class token to every row, mean over heads (EViT, sec. 3.1), in O(N)."""
+    """Attention of the class token to every token, mean over heads (EViT, sec. 3.1), in O(N)."""
 
     name = 'class'
     needs_class_token = sums_to_one = True
@@ -46,7 +49,7 @@ class ClassAttention(Score):
 
 
 class AttentionReceived(Score):
-    """Attention that a row receives, mean over heads and over the valid rows that ask; O(N²)."""
+    """Attention that a token receives, mean over heads and over the valid tokens that ask; O(N²)."""
 
     name = 'received'
     sums_to_one = True
@@ -60,7 +63,7 @@ class AttentionReceived(Score):
 
 
 class KeyNorm(Score):
-    """Norm of a row's key, mean over heads."""
+    """Norm of a token's key, mean over heads."""
 
     name = 'key_norm'
 
@@ -69,7 +72,7 @@ class KeyNorm(Score):
 
 
 class Shift(Score):
-    """Norm of what the previous layer's FFN added to a row (representation shift, arXiv 2508.00367); needs no attention map."""
+    """Norm of what the previous layer's FFN added to a token, without attention (arXiv 2508.00367)."""
 
     name = 'shift'
     sites = ('mlp',)
@@ -85,6 +88,19 @@ class Shift(Score):
 def _norm(x: Tensor) -> Tensor:
     """Norm over the last dimension, float32 or wider."""
     return x.to(torch.promote_types(x.dtype, torch.float32)).norm(dim=-1)
+
+
+def chosen(asker: str, name: str, scores: dict[str, type[Score]], view: View) -> Score:
+    """Return a new score.
+
+    Raises:
+        InputError: an unknown name, or a score by the class token on a host without one.
+    """
+    check_word(f'{asker}: received score', name, tuple(scores))
+    if scores[name].needs_class_token and not view.class_token:
+        others = ' or '.join(f'score={other.name!r}' for other in scores.values() if not other.needs_class_token)
+        raise InputError(f'{asker}: score={name!r} needs a class token, and the host {view.name} has none. Use {others}.')
+    return scores[name]()
 
 
 SCORES = {score.name: score for score in Score.__subclasses__()}

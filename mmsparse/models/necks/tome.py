@@ -1,4 +1,4 @@
-"""ToMe: merge the most similar patches (Bolya et al., ICLR 2023, arXiv 2210.09461). Re-derived from the paper's description."""
+"""ToMe: merge the most similar patches, from the paper's description (Bolya et al., ICLR 2023, arXiv 2210.09461)."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from mmsparse.models.hosts.views.view import View
 from mmsparse.models.necks.base import BaseSparsifier, asked, highest
 from mmsparse.models.ops.attention import Probe, without_autocast
 from mmsparse.registry import MODELS
-from mmsparse.structures.tokens import Plan, Tokens, present
-from mmsparse.utils.value_checks import is_list, is_number, is_whole
+from mmsparse.structures import Plan, Tokens, present
+from mmsparse.utils.value_checks import check_word, is_list, is_number, is_whole
 
 METRICS = ('key', 'context')
 
 
 @dataclass(frozen=True)
 class Edges:
-    """Which rows merge into which, strongest edge first.
+    """Which tokens merge into which, strongest edge first.
 
     Args:
-        source_br: B×r rows that leave.
-        target_br: B×r rows that they join; one may be named several times.
+        source_br: B×r tokens that leave.
+        target_br: B×r tokens that they join; one may be named several times.
     """
 
     source_br: Tensor
@@ -34,21 +34,22 @@ class Edges:
 
 
 class BipartiteMatching(nn.Module):
-    """Bipartite soft matching (sec. 3): rows at even positions choose their most similar row at an odd one, the strongest edges merge."""
+    """Bipartite soft matching (sec. 3): tokens at even positions choose their most similar one at an odd position, and
+    the strongest edges merge."""
 
     def forward(self, metric_bnd: Tensor, prefix: int, count: int) -> Edges:
         """Return the edges.
 
         Args:
             metric_bnd: what similarity is measured on, B×N×d; cosine.
-            prefix: rows at the head that take no part; positions are counted from the first row all the same.
-            count: edges wanted, at most the rows at even positions after the prefix.
+            prefix: tokens at the head that take no part; positions are counted from the first token all the same.
+            count: edges wanted, at most the tokens at even positions after the prefix.
         """
         wide = torch.promote_types(metric_bnd.dtype, torch.float32)
         with torch.no_grad(), without_autocast(metric_bnd.device):
             unit_bnd = F.normalize(metric_bnd.to(wide), dim=-1)
             alike_bae = unit_bnd[:, 0::2] @ unit_bnd[:, 1::2].transpose(1, 2)
-            # Published costs are those of the whole product: prefix rows are compared as well, and then cannot win.
+            # Published costs are those of the whole product: prefix tokens are compared as well, and then cannot win.
             alike_bae[:, : (prefix + 1) // 2] = float('-inf')
             alike_bae[:, :, : prefix // 2] = float('-inf')
             best_ba, choice_ba = alike_bae.max(-1)
@@ -58,24 +59,28 @@ class BipartiteMatching(nn.Module):
 
 @MODELS.register_module()
 class ToMe(BaseSparsifier):
-    """Merge r pairs of patches after the attention of every layer; a merged row is the mean of the patches behind it.
+    """Merge r pairs of patch tokens after the attention of every layer; a merged token is the mean of the patches
+    behind it.
 
-    A row that stands for s patches counts as s keys in all later attention. Rows keep the order: prefix, what is left of the even positions,
-    odd positions. More than half of the patches of a layer cannot merge at once: such a count is cut to half of them.
+    A token that stands for s patches counts as s keys in all later attention. Tokens keep the order: prefix, what is
+    left of the even positions, odd positions. More than half of the patches of a layer cannot merge at once: such a
+    count is cut to half of them.
 
     Args:
         view: the host's view.
         r: pairs merged per layer: the mean, shaped by `inflect`; or a list with one count per layer.
-        inflect: -1: from 2r falling to 0; 1: from 0 rising to 2r; 0: constant. The first count and then all are truncated to integers.
-        metric: what similarity is measured on: 'key', the keys of this layer, mean over heads (ToMe); 'context', the feature map of another
-            network that the caller hands in (ProxyCLIP's), mean over the patches behind a row.
+        inflect: -1: from 2r falling to 0; 1: from 0 rising to 2r; 0: constant. The first count and then all are
+            truncated to integers.
+        metric: what similarity is measured on: 'key', the keys of this layer, mean over heads (ToMe); 'context', the
+            feature map of another network that the caller hands in (ProxyCLIP's), mean over the patches behind a
+            token.
 
     Attributes:
         counts: pairs wanted, per layer.
 
     Raises:
-        InputError: a count that is no integer of at least 0, a list whose length is not the host's depth, an unknown metric, or a context
-            that nobody hands in.
+        InputError: a count that is no integer of at least 0, a list whose length is not the host's depth, an unknown
+            metric, or a context that nobody hands in.
     """
 
     proportional = asks_attention = True
@@ -83,8 +88,7 @@ class ToMe(BaseSparsifier):
     def __init__(self, view: View, r: int | Sequence[int] = 8, inflect: float = 0.0, metric: str = 'key'):
         super().__init__()
         name = type(self).__name__
-        if metric not in METRICS:
-            raise InputError(f'{name}: received metric={metric!r}, expected one of {METRICS}.')
+        check_word(f'{name}: received metric', metric, METRICS)
         self.metric = metric
         self.counts = self._counts(name, view, r, inflect)
         self.match = BipartiteMatching()
@@ -137,7 +141,7 @@ class ToMe(BaseSparsifier):
 
     @staticmethod
     def _context(tokens: Tokens, probe: Probe) -> Tensor:
-        """The sum of the features behind each row, B×N×c: as good as their mean, because only directions are compared."""
+        """The sum of the features behind each token, B×N×c; as good as their mean, since directions are compared."""
         if probe.context is None:
             raise InputError("ToMe: metric='context' needs a feature map beside the images, and none was handed in. Use metric='key'.")
         context_bmc = F.adaptive_avg_pool2d(probe.context, tokens.grid).flatten(2).transpose(1, 2)
@@ -151,12 +155,12 @@ class ToMe(BaseSparsifier):
 
 
 def merging(tokens: Tokens, edges: Edges, edit=None) -> Plan:
-    """Return the plan that merges along the edges, each row weighted by the patches behind it.
+    """Return the plan that merges along the edges, each token weighted by the patches behind it.
 
     Args:
         tokens: the present sequence.
-        edges: each source once, no row both source and target.
-        edit: acts on the rows first.
+        edges: each source once, no token both source and target.
+        edit: acts on the tokens first.
     """
     batch, rows = tokens.x_bnc.shape[:2]
     leaves_bn = torch.zeros(batch, rows, dtype=torch.bool, device=tokens.x_bnc.device).scatter(1, edges.source_br, 1)

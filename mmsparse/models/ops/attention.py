@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmsparse.structures.tokens import Tokens
+from mmsparse.structures import Tokens
 
 EPSILON = 1e-6
 
@@ -41,9 +41,10 @@ def attend(q_bhqd: Tensor, k_bhnd: Tensor, v_bhnd: Tensor, scale: float, dropout
 def attend_masked(
     q_bhqd: Tensor, k_bhnd: Tensor, v_bhnd: Tensor, scale: float, dropout: float, mask_bn: Tensor, bias: Tensor | None = None
 ) -> Tensor:
-    """Attention with a multiplicative key mask that has a gradient (DynamicViT, eq. 10–11): a boolean mask would give its predictor none.
+    """Attention with a multiplicative key mask that has a gradient (DynamicViT, eq. 10–11): a boolean mask would give
+    its predictor none.
 
-    A row always attends to itself. Arguments and result as in `attend`; mask_bn is B×N, 1 or 0.
+    A token always attends to itself. Arguments and result as in `attend`; mask_bn is B×N, 1 or 0.
     """
     wide = torch.promote_types(q_bhqd.dtype, torch.float32)
     with without_autocast(k_bhnd.device):  # half-precision logits would be rounded, and overflow, where fused attention keeps them
@@ -53,7 +54,7 @@ def attend_masked(
     self_qn = torch.eye(queries, keys, dtype=wide, device=mask_bn.device)
     mask_b1qn = mask_bn.to(wide)[:, None, None, :]
     mask_b1qn = mask_b1qn + (1 - mask_b1qn) * self_qn
-    # The largest logit of the rows that are seen: measured from a dead row's larger one, ε would weigh as much as they do.
+    # The largest logit of the tokens that are seen: below a dead token's larger one, ε would weigh as much as they do.
     top_bhq1 = logits_bhqn.masked_fill(mask_b1qn <= 0, float('-inf')).amax(-1, keepdim=True)
     e_bhqn = (logits_bhqn - top_bhq1).clamp(max=0).exp() * mask_b1qn
     a_bhqn = (e_bhqn + EPSILON / keys) / (e_bhqn.sum(-1, keepdim=True) + EPSILON)
@@ -64,7 +65,7 @@ def attend_affinity(logits_bqn: Tensor, v_bnc: Tensor) -> Tensor:
     """Attention by an affinity from outside, one for all heads: softmax(logits)·v (ProxyCLIP, arXiv 2408.04883).
 
     Args:
-        logits_bqn: B×Q×N, float32 or wider; −∞ closes a pair, and every row needs an open one.
+        logits_bqn: B×Q×N, float32 or wider; −∞ closes a pair, and every token needs an open one.
         v_bnc: values, heads joined, B×N×C.
 
     Returns:
@@ -77,10 +78,10 @@ def key_bias(t: Tokens, queries: int, proportional: bool, masked: bool) -> Tenso
     """Return what the logits of the keys get added, broadcast to B×H×Q×N, or None.
 
     Args:
-        t: the rows that are keys.
-        queries: the first so many rows ask.
-        proportional: a row that stands for s patches counts as s keys: log s (ToMe, sec. 3).
-        masked: invalid rows get −∞, but for themselves, so that no row is left without a key.
+        t: the tokens that are keys.
+        queries: the first so many tokens ask.
+        proportional: a token that stands for s patches counts as s keys: log s (ToMe, sec. 3).
+        masked: invalid tokens get −∞, but for themselves, so that no token is left without a key.
     """
     bias = None
     if proportional and t.size_bn is not None:
@@ -114,7 +115,7 @@ class Probe:
     context: object = None
 
     def attention(self, queries: int) -> Tensor:
-        """Return the attention of the first rows, B×H×queries×N, float32 or wider; O(queries·N)."""
+        """Return the attention of the first tokens, B×H×queries×N, float32 or wider; O(queries·N)."""
         q_bhqd, k_bhnd = self.q_bhqd[:, :, :queries], self.k_bhnd
         wide = torch.promote_types(k_bhnd.dtype, torch.float32)
         # bfloat16 logits tie by the dozen, and a ranking with ties depends on the device.

@@ -1,4 +1,4 @@
-"""Run the FFN on some rows only: really skipped in evaluation, multiplied in training so that the choice has a gradient."""
+"""Run the FFN on some tokens only: skipped in evaluation, multiplied in training so that the choice has a gradient."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from torch import Tensor
 
 
 def take(x_bnc: Tensor, ffn_bn: Tensor | None) -> Tensor:
-    """Return the rows that the FFN will see.
+    """Return the tokens that the FFN will see.
 
     Args:
-        x_bnc: all rows.
-        ffn_bn: B×N, 1 for rows that enter the FFN, else 0; None: all.
+        x_bnc: all tokens.
+        ffn_bn: B×N, 1 for tokens that enter the FFN, else 0; None: all.
 
     Returns:
-        B×N×C in training (where ffn_bn has a gradient) or without a choice; else the n chosen rows of all images, 1×n×C.
+        B×N×C in training (where ffn_bn has a gradient) or without a choice; else the n chosen tokens of all images,
+        1×n×C.
     """
     if ffn_bn is None or ffn_bn.requires_grad:
         return x_bnc
@@ -21,7 +22,7 @@ def take(x_bnc: Tensor, ffn_bn: Tensor | None) -> Tensor:
 
 
 def put(y: Tensor, like_bnc: Tensor, ffn_bn: Tensor | None) -> Tensor:
-    """Return the FFN's output for all rows, B×N×C; zeros where it was not run. Arguments as in `take`."""
+    """Return the FFN's output for all tokens, B×N×C; zeros where it was not run. Arguments as in `take`."""
     if ffn_bn is None:
         return y
     if ffn_bn.requires_grad:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmsparse.errors import InputError
-from mmsparse.structures.tokens import Tokens
+from mmsparse.structures import Tokens
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class Run:
 
 
 class LossContext:
-    """The pass that is being trained and, computed once when somebody asks, others without reduction on the same images.
+    """The pass that is being trained and, computed once when somebody asks, others without reduction on the same
+    images.
 
     Only the pass that is being trained moves the running statistics of batch norms: prediction knows no other.
 
@@ -54,7 +55,7 @@ class LossContext:
 
     @cached_property
     def teacher(self) -> Run:
-        """The complete pass for what is only compared with it; without gradient, unless somebody has asked for that pass already (DynamicViT)."""
+        """The complete pass to compare with; without gradient, unless `complete` has been asked for (DynamicViT)."""
         if 'complete' in vars(self):
             return self.complete
         with torch.no_grad():
@@ -89,7 +90,7 @@ def still_statistics(model: nn.Module) -> Iterator[None]:
 
 
 def asks_each_class(head: nn.Module) -> bool:
-    """Tell whether a head's losses are about each class by itself (sigmoid, as for several labels), not about one class of all (softmax)."""
+    """Tell whether a head's losses ask about each class by itself (sigmoid), not about one of all (softmax)."""
     from mmpretrain.models.losses import FocalLoss
 
     asked = [getattr(loss, 'use_sigmoid', True) for loss in head.modules() if hasattr(loss, 'use_sigmoid') or isinstance(loss, FocalLoss)]
@@ -99,7 +100,8 @@ def asks_each_class(head: nn.Module) -> bool:
 def divergence(run: Run, teacher: Run) -> Tensor:
     """Return KL(teacher‖run), mean over images and, in segmentation, pixels; the teacher gets no gradient.
 
-    Over the classes; where the head asks about each by itself, or there is but one logit, the sum of the classes' own (Bernoulli).
+    Over the classes; where the head asks about each by itself, or there is but one logit, the sum of the classes' own
+    (Bernoulli).
 
     Raises:
         InputError: a head of several tasks.
@@ -115,7 +117,7 @@ def divergence(run: Run, teacher: Run) -> Tensor:
 
 
 def collect(ctx: LossContext, parts: Sequence[nn.Module]) -> dict[str, Tensor]:
-    """Return the losses of the task and of all parts; a name that is taken gets the number of the part behind it, so that none is lost."""
+    """Return the losses of the task and of all parts; a name that is taken gets the part's number behind it."""
     collected = dict(ctx.sparse.task_losses())
     for number, part in enumerate(parts):
         for name, value in part.losses(ctx).items():

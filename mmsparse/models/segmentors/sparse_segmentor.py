@@ -15,7 +15,7 @@ from mmsparse.errors import InputError
 from mmsparse.models.necks.reports import reported, write_reports
 from mmsparse.models.ops.losses import LossContext, Run, asks_each_class, collect
 from mmsparse.registry import MODELS
-from mmsparse.structures.tokens import Tokens
+from mmsparse.structures import Tokens
 
 
 @MODELS.register_module()
@@ -55,7 +55,8 @@ class SparseSegmentor(EncoderDecoder):
         return collect(ctx, [*self.backbone.adapters, *self.backbone.sparsifiers])
 
     def predict(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> list[SegDataSample]:
-        """Return mmseg's predictions; what sparsifiers report of each image (DyT's rate) is added to its sample, mean over its windows."""
+        """Return mmseg's predictions; what sparsifiers report of each image (DyT's rate) is added to its sample, mean
+        over its windows."""
         self._passes = []
         try:
             samples = super().predict(inputs, data_samples)

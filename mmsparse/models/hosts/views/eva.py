@@ -13,7 +13,7 @@ from mmsparse.models.hosts.views.host_parts import QKV
 from mmsparse.models.hosts.views.operators import Operator, SideBySide
 from mmsparse.models.hosts.views.projections import fused_qkv
 from mmsparse.models.hosts.views.timm_parts import FFN, TimmParts
-from mmsparse.structures.tokens import Tokens
+from mmsparse.structures import Tokens
 
 PHASE = 'phase'
 KNOWN_ROPE = ('RotaryEmbeddingCat', 'RotaryEmbeddingDinoV3')

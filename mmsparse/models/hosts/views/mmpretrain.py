@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mmsparse.errors import InputError
 from mmsparse.models.hosts.views.view import View, mean_of_patches
-from mmsparse.structures.tokens import Tokens
+from mmsparse.structures import Tokens
 
 IDENTITY = 'torch.nn.modules.linear.Identity'
 

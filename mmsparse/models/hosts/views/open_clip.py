@@ -20,7 +20,7 @@ from mmsparse.models.hosts.views.projections import packed_qkv
 from mmsparse.models.hosts.views.view import View, mean_of_patches, resolve
 from mmsparse.models.hosts.weight_files import checked
 from mmsparse.registry import MODELS
-from mmsparse.structures.tokens import Tokens
+from mmsparse.structures import Tokens
 from mmsparse.utils.hints import check_arguments, did_you_mean
 
 LINEAR = ('torch.nn.modules.linear.Linear',)

@@ -11,7 +11,7 @@ from mmsparse.errors import InputError
 from mmsparse.models.hosts.views.host_parts import qualified
 from mmsparse.models.hosts.views.operators import Operator, SideBySide
 from mmsparse.models.hosts.views.view import View, mean_of_patches
-from mmsparse.structures.tokens import Tokens
+from mmsparse.structures import Tokens
 
 IDENTITY = 'torch.nn.modules.linear.Identity'
 LINEAR = ('torch.nn.modules.linear.Linear',)

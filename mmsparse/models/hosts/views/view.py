@@ -16,7 +16,7 @@ from mmsparse.models.hosts.pixels import Pixels
 from mmsparse.models.hosts.views.host_parts import QKV, Parts, qualified
 from mmsparse.models.hosts.views.patch_grid import PatchGrid
 from mmsparse.models.hosts.views.projections import fused_qkv, split_heads
-from mmsparse.structures.tokens import Tokens
+from mmsparse.structures import Tokens
 
 
 class View(Parts, PatchGrid, ABC):

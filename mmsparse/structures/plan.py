@@ -1,0 +1,144 @@
+"""Where tokens go, and the one function that moves them: a sparsifier decides by a `Plan`, `reduce` executes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from mmsparse.structures.stash import Stash
+from mmsparse.structures.tokens import Tokens, present, rows_of
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where every present token goes.
+
+    Args:
+        index_bn: B×N integers, destination in [0, length), or -1: the token leaves the sequence. None: every token
+            stays where it is.
+        length: tokens that remain; each place that is valid must be some token's destination.
+        weight_bn: B×N, the share of each token in its destination; None: 1. The reduction is the linear map
+            ``S[index[n], n] = weight[n]`` (Sparse-Tuning, sec. III-A).
+        ffn_bn: B×length, which tokens enter this layer's FFN: 1 or 0, in training with gradient (DyT). None: all.
+        edit: acts on the tokens, B×N×C, before the reduction (PYRA).
+        mask_bn: B×length, new validity; None: tokens stay as valid as they were.
+        notes: what the sparsifier decided, for its losses.
+    """
+
+    index_bn: Tensor | None
+    length: int
+    weight_bn: Tensor | None = None
+    ffn_bn: Tensor | None = None
+    edit: Callable[[Tensor], Tensor] | None = None
+    mask_bn: Tensor | None = None
+    notes: dict[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def stay(cls, tokens: Tokens, **options) -> Plan:
+        """Move nothing; validity, the FFN's tokens or notes may change."""
+        return cls(None, tokens.x_bnc.shape[1], **options)
+
+    @classmethod
+    def keep(cls, tokens: Tokens, keep: Tensor) -> Plan:
+        """Keep some patch tokens in the order given; prefix tokens stay by themselves.
+
+        Args:
+            tokens: the present sequence.
+            keep: k or B×k distinct integers, places among the patch tokens.
+        """
+        batch, length = tokens.x_bnc.shape[0], tokens.prefix + keep.shape[-1]
+        place_n = torch.arange(length, device=keep.device)
+        index_bn = torch.full(tokens.x_bnc.shape[:2], -1, dtype=torch.long, device=keep.device)
+        index_bn[:, : tokens.prefix] = place_n[: tokens.prefix]
+        keep_bk = keep.expand(batch, -1) + tokens.prefix
+        return cls(index_bn.scatter(1, keep_bk, place_n[tokens.prefix :].expand(batch, -1)), length)
+
+    def fuse_rest(self, weight_bn: Tensor) -> Plan:
+        """Send every token that would leave to one new last token.
+
+        Args:
+            weight_bn: B×N, the shares of the tokens that would leave; other entries are not read.
+        """
+        leaves_bn = self.index_bn < 0
+        return Plan(
+            index_bn=torch.where(leaves_bn, self.length, self.index_bn),
+            length=self.length + 1,
+            weight_bn=torch.where(leaves_bn, weight_bn, torch.ones_like(weight_bn)),
+        )
+
+
+def merge(x_bnc: Tensor, plan: Plan) -> Tensor:
+    """Move every token to its destination.
+
+    Args:
+        x_bnc: B×N×C, any float type.
+        plan: destinations in [-1, length).
+
+    Returns:
+        B×length×C in the type of `x_bnc`; token j is the sum of the tokens sent to j, each times its share.
+    """
+    # Shares are float32 also under bfloat16: a fused token sums dozens of small terms, which 8 bits of mantissa would
+    # lose.
+    shared_bnc = x_bnc if plan.weight_bn is None else x_bnc * plan.weight_bn.unsqueeze(-1)
+    # Tokens that leave are sent to one place past the end, which is cut off: shapes stay independent of the data.
+    target_bnc = torch.where(plan.index_bn < 0, plan.length, plan.index_bn).unsqueeze(-1).expand_as(shared_bnc)
+    out_bnc = shared_bnc.new_zeros(x_bnc.shape[0], plan.length + 1, x_bnc.shape[2])
+    # Contiguous: otherwise every linear that reads the tokens would copy them, and keep its copy for the backward
+    # pass.
+    return out_bnc.scatter_add(1, target_bnc, shared_bnc)[:, : plan.length].to(x_bnc.dtype).contiguous()
+
+
+def reduce(tokens: Tokens, plan: Plan) -> Tokens:
+    """Execute a plan: tokens, sizes, sources, validity, carry and stash move together.
+
+    Raises:
+        ValueError: the plan was made for another number of tokens.
+    """
+    if plan.index_bn is not None and plan.index_bn.shape != tokens.x_bnc.shape[:2]:
+        raise ValueError(
+            f'reduce: the plan has {tuple(plan.index_bn.shape)} (batch, tokens), the tokens have '
+            f'{tuple(tokens.x_bnc.shape[:2])}. Make the plan from the tokens that it reduces.'
+        )
+    x_bnc = tokens.x_bnc if plan.edit is None else plan.edit(tokens.x_bnc)
+    mask_bn = tokens.mask_bn if plan.mask_bn is None else plan.mask_bn
+    after = replace(tokens, x_bnc=x_bnc, mask_bn=mask_bn, notes=tokens.notes | plan.notes)
+    if plan.index_bn is not None:
+        count = replace(plan, weight_bn=None)  # sizes and validity add up whatever the shares
+        if plan.mask_bn is None and mask_bn is not None:
+            mask_bn = merge(mask_bn.unsqueeze(-1), count).squeeze(-1).clamp(max=1)
+        moved_bm = plan.index_bn.gather(1, tokens.source_bm.clamp(min=0))
+        after = replace(
+            after,
+            x_bnc=merge(x_bnc, plan),
+            source_bm=torch.where(tokens.source_bm < 0, -1, moved_bm),
+            size_bn=merge(tokens.sizes_bn.unsqueeze(-1), count).squeeze(-1),
+            mask_bn=mask_bn,
+            carry={key: merge(value, plan) for key, value in tokens.carry.items()},
+        )
+    return after if tokens.stash is None else replace(after, stash=_remembered(tokens, plan, after))
+
+
+def _remembered(before: Tokens, plan: Plan, after: Tokens) -> Stash:
+    """Return the stash with what this reduction takes from each patch that a token still stood for.
+
+    Three kinds of patches: one whose token stays as it is loses nothing; one whose token leaves is noted as it was
+    (stale); one whose token is merged, as source or destination, is noted too and loses the difference, so that
+    `restore` can tell what the network adds from what the merge replaced.
+    """
+    stash, here_bm, stays_bm = before.stash, present(before), present(after)
+    unchanged_bm = stays_bm
+    if plan.index_bn is not None:
+        ones_bn1 = torch.ones_like(before.x_bnc[..., :1])
+        # A destination keeps a patch as it was only if the patch comes alone and unscaled.
+        alone_bl = merge(ones_bn1, replace(plan, weight_bn=None)).squeeze(-1) == 1
+        unscaled_bl = merge(ones_bn1, plan).squeeze(-1) == 1
+        unchanged_bm = stays_bm & (alone_bl & unscaled_bl).gather(1, after.source_bm.clamp(min=0))
+    changes_bm = here_bm & ~unchanged_bm
+    then_bmc, now_bmc = rows_of(before), rows_of(after)
+    first_bm1 = (changes_bm & ~stash.touched_bm).unsqueeze(-1)
+    lost_bmc = stash.lost_bmc + (then_bmc - now_bmc).masked_fill(~stays_bm.unsqueeze(-1), 0.0)
+    stale_bmc = torch.where(first_bm1, then_bmc, stash.stale_bmc)
+    return Stash(stale_bmc, stash.touched_bm | changes_bm, lost_bmc)
