@@ -9,7 +9,7 @@ from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.adapters.bottleneck import Bottleneck
 from mmsparse.models.hosts.views.view import View
 from mmsparse.registry import MODELS
-from mmsparse.structures.tokens import Tokens
+from mmsparse.structures import Tokens
 from mmsparse.utils.value_checks import check_dropout
 
 STD = 0.01

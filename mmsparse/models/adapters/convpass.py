@@ -13,7 +13,7 @@ from mmsparse.errors import InputError
 from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.hosts.views.view import View
 from mmsparse.registry import MODELS
-from mmsparse.structures.tokens import Plan, Tokens, merge, restore
+from mmsparse.structures import Plan, Tokens, merge, restore
 from mmsparse.utils.value_checks import check_choices, check_count, check_dropout, check_positive
 
 PLACES = ('attn', 'mlp')

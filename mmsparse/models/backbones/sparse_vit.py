@@ -22,13 +22,19 @@ from mmsparse.registry import MODELS
 from mmsparse.structures import Tokens, restore
 from mmsparse.utils.value_checks import check_flag, check_word, is_list, is_whole
 
-OUT_TYPES = ('cls_token', 'pooled', 'raw', 'featmap', 'avg_featmap', 'tokens')
+OUT_TYPES = {
+    'cls_token': lambda view, t: t.x_bnc[:, 0],
+    'pooled': lambda view, t: view.pooled(t),
+    'raw': lambda view, t: t.x_bnc,
+    'featmap': lambda view, t: restore(t),
+    'avg_featmap': lambda view, t: mean_of_patches(t),
+    'tokens': lambda view, t: t,
+}
 
 
 @MODELS.register_module()
 class SparseViT(BaseModule):
-    """A pre-trained ViT that runs with adapters and fewer tokens (Sparse-Tuning, arXiv 2405.14700, and any
-    combination).
+    """A pre-trained ViT that runs with adapters and fewer tokens (Sparse-Tuning, arXiv 2405.14700, and all others).
 
     Args:
         host: config of the host: ``mmsparse.TimmViT`` or an mmpretrain ViT with `checkpoint`.
@@ -73,7 +79,7 @@ class SparseViT(BaseModule):
         self.host = self.view.host
         self.adapters = build_parts('adapter', adapter, self.view)
         self.sparsifiers = build_parts('sparsifier', sparsifier, self.view)
-        check_word('SparseViT: received out_type', out_type, OUT_TYPES)
+        check_word('SparseViT: received out_type', out_type, tuple(OUT_TYPES))
         if out_type == 'cls_token' and not self.view.class_token:
             raise InputError(f"SparseViT: the host {self.view.name} has no class token. Use out_type='pooled' or 'avg_featmap'.")
         check_order(self.sparsifiers)
@@ -121,11 +127,9 @@ class SparseViT(BaseModule):
             adapt: False leaves the adapters out.
             context: handed on to the readout and to the probe.
         """
-        return self._run(images, self.out_layers, sparsify, adapt, self.class_row_only, context)
+        return self._run(images, self.out_layers, sparsify, adapt, context, self.class_row_only)
 
-    def _run(
-        self, images: Tensor, layers: Sequence[int], sparsify: bool, adapt: bool = True, class_row_only: bool = False, context: object = None
-    ) -> list[Tokens]:
+    def _run(self, images: Tensor, layers: Sequence[int], sparsify: bool, adapt: bool, context: object, class_row_only: bool):
         return self.encoder(
             images,
             layers,
@@ -138,7 +142,7 @@ class SparseViT(BaseModule):
 
     def outputs(self, layers: Sequence[Tokens]) -> tuple:
         """Bring tokens into the form of `out_type`."""
-        return tuple(self._format(t) for t in layers)
+        return tuple(OUT_TYPES[self.out_type](self.view, t) for t in layers)
 
     def forward_tokens(self, images: Tensor, context: object = None, sparsify: bool = True) -> Tokens:
         """Return all tokens of the last layer, after the final norm.
@@ -149,11 +153,10 @@ class SparseViT(BaseModule):
                 features, for instance.
             sparsify: False leaves the sparsifiers out; the adapters stay.
         """
-        return self._run(images, (self.view.depth,), sparsify, context=context)[-1]
+        return self._run(images, (self.view.depth,), sparsify, True, context, False)[-1]
 
     def init_weights(self) -> None:
-        """Leave every weight alone: parts draw theirs when built, the host has been loaded. MMEngine's Runner would
-        redraw a timm host."""
+        """Leave every weight alone: MMEngine's Runner would redraw a timm host."""
         self._is_init = True
 
     def fold(self) -> None:
@@ -247,14 +250,3 @@ class SparseViT(BaseModule):
         if list(layers) != sorted(set(layers)):
             raise InputError(f'SparseViT: received out_indices={out_indices}, expected each block once, in rising order.')
         return layers
-
-    def _format(self, t: Tokens) -> Tensor | Tokens:
-        if self.out_type == 'cls_token':
-            return t.x_bnc[:, 0]
-        if self.out_type == 'pooled':
-            return self.view.pooled(t)
-        if self.out_type == 'raw':
-            return t.x_bnc
-        if self.out_type == 'featmap':
-            return restore(t)
-        return mean_of_patches(t) if self.out_type == 'avg_featmap' else t

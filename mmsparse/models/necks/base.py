@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from mmsparse.errors import InputError
+from mmsparse.errors import InputError, refuse
 from mmsparse.models.hosts.views.view import View
 from mmsparse.models.ops.attention import Probe
 from mmsparse.models.part import Part
@@ -86,16 +86,16 @@ class KeepRateSparsifier(BaseSparsifier):
 
 def check_layers(name: str, view: View, layers: Sequence[int]) -> None:
     """Refuse what is no list, a layer that the host does not have, one named twice, or an order that falls."""
-    if not is_list(layers):
-        raise InputError(
-            f'{name}: received layers={layers!r}, expected a list of layers such as (2,), counted from 1 to {view.depth}. '
-            'For no reduction leave out the sparsifier.'
-        )
-    wrong = [layer for layer in layers if not is_whole(layer) or not 1 <= layer <= view.depth]
-    if wrong:
-        raise InputError(f'{name}: received layers={tuple(layers)}; {wrong} are not layers of this host. Layers count from 1 to {view.depth}.')
-    if any(b <= a for a, b in zip(layers, layers[1:])):
-        raise InputError(f'{name}: received layers={tuple(layers)}, expected each layer once, in rising order.')
+
+    def faults() -> Iterator[str]:
+        if not is_list(layers):
+            yield f'={layers!r}, expected a list of layers such as (2,). For no reduction leave out the sparsifier.'
+        if wrong := [layer for layer in layers if not is_whole(layer) or not 1 <= layer <= view.depth]:
+            yield f'={tuple(layers)}; {wrong} are not layers of this host. Layers count from 1 to {view.depth}.'
+        if any(b <= a for a, b in zip(layers, layers[1:])):
+            yield f'={tuple(layers)}, expected each layer once, in rising order.'
+
+    refuse(f'{name}: received layers{fault}' for fault in faults())
 
 
 def strongest(score_bn: Tensor, count: int) -> Tensor:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmsparse.errors import InputError
+from mmsparse.errors import refuse
 from mmsparse.models.hosts.views.view import View
 from mmsparse.models.necks.base import BaseSparsifier, check_layers, strongest
 from mmsparse.models.ops.attention import Probe
@@ -75,25 +75,25 @@ class DynamicViT(BaseSparsifier):
     ):
         super().__init__()
         check_layers('DynamicViT', view, layers)
-        if not is_list(keep_rates):
-            raise InputError(f'DynamicViT: received keep_rates={keep_rates!r}, expected a list with one rate for each of the layers {tuple(layers)}.')
-        if len(keep_rates) != len(layers):
-            raise InputError(
-                f'DynamicViT: received {len(keep_rates)} keep_rates for {len(layers)} layers, expected one for each. Name as many rates as layers.'
-            )
-        for rate in keep_rates:
-            check_rate('DynamicViT: keep_rates', rate)
-        if any(later > earlier for earlier, later in zip(keep_rates, keep_rates[1:])):
-            raise InputError(
-                f'DynamicViT: received keep_rates={tuple(keep_rates)}, which rise; a patch that has left does not return. Put the higher rates first.'
-            )
-        if int(keep_rates[-1] * view.patches) < 1:
-            raise InputError(f'DynamicViT: keep_rates={tuple(keep_rates)} leave none of {view.patches} patches. Use higher rates.')
+        refuse(f'DynamicViT: received {fault}' for fault in self._faults(view, layers, keep_rates))
         self.layers, self.rates = tuple(layers), dict(zip(layers, keep_rates))
         self.weights = dict(ratio=ratio_weight, logits=distill_weight, tokens=token_weight)
         for name, weight in zip(('ratio_weight', 'distill_weight', 'token_weight'), self.weights.values()):
             check_weight(f'DynamicViT: {name}', weight)
         self.predictors = nn.ModuleDict({str(layer): TokenScorer(view.width) for layer in layers})
+
+    @staticmethod
+    def _faults(view: View, layers: Sequence[int], rates: Sequence[float]) -> Iterator[str]:
+        if not is_list(rates):
+            yield f'keep_rates={rates!r}, expected a list with one rate for each of the layers {tuple(layers)}.'
+        if len(rates) != len(layers):
+            yield f'{len(rates)} keep_rates for {len(layers)} layers, expected one for each.'
+        for rate in rates:
+            check_rate('DynamicViT: keep_rates', rate)
+        if any(later > earlier for earlier, later in zip(rates, rates[1:])):
+            yield f'keep_rates={tuple(rates)}, which rise; a patch that has left does not return. Put the higher first.'
+        if int(rates[-1] * view.patches) < 1:
+            yield f'keep_rates={tuple(rates)}, which leave none of {view.patches} patches. Use higher rates.'
 
     @property
     def reads_rows(self) -> bool:

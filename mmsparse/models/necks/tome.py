@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmsparse.errors import InputError
+from mmsparse.errors import InputError, refuse
 from mmsparse.models.hosts.views.view import View
 from mmsparse.models.necks.base import BaseSparsifier, asked, highest
 from mmsparse.models.ops.attention import Probe, without_autocast
@@ -89,36 +89,32 @@ class ToMe(BaseSparsifier):
         super().__init__()
         name = type(self).__name__
         check_word(f'{name}: received metric', metric, METRICS)
-        self.metric = metric
-        self.counts = self._counts(name, view, r, inflect)
-        self.match = BipartiteMatching()
+        self.metric, self.match = metric, BipartiteMatching()
+        refuse(f'{name}: {fault}' for fault in self._faults(view, r, inflect))
+        if is_whole(r):
+            first = int(r * (1 - inflect))  # truncated before the line is drawn, as published: the last is 2r − first
+            step = 2 * (r - first) / max(view.depth - 1, 1)
+            r = [int(first + step * layer) for layer in range(view.depth)]
+        self.counts = tuple(r)
 
     @staticmethod
-    def _counts(name: str, view: View, r: int | Sequence[int], inflect: float) -> tuple[int, ...]:
-        """Return one count per layer."""
+    def _faults(view: View, r: int | Sequence[int], inflect: float) -> Iterator[str]:
         if not is_number(inflect) or not -1 <= inflect <= 1:
-            raise InputError(f'{name}: inflect must lie in [-1, 1], received {inflect!r}. For the same count in every layer leave it out.')
-        if is_whole(r) and r >= 0:
-            first = int(r * (1 - inflect))  # truncated before the line is drawn, as published: the last value is then 2r − first
-            step = 2 * (r - first) / max(view.depth - 1, 1)
-            return tuple(int(first + step * layer) for layer in range(view.depth))
-        if not is_list(r):
-            raise InputError(
-                f'{name}: received r={r!r}, expected an integer of at least 0, or a list with one count per layer. '
-                'To merge nothing leave out the sparsifier.'
+            yield f'inflect must lie in [-1, 1], received {inflect!r}. For the same count in every layer leave it out.'
+        counts = [r] * view.depth if is_whole(r) else r
+        if not is_list(counts) or is_whole(r) and r < 0:
+            yield (
+                f'received r={r!r}, expected an integer of at least 0, or a list with one count per layer. To merge nothing leave out the sparsifier.'
             )
-        if len(r) != view.depth:
-            raise InputError(
-                f'{name}: received {len(r)} counts, r={list(r)}, expected one for each of the {view.depth} layers of {view.name}. '
-                'For counts along a line use an integer and inflect, such as r=8, inflect=-1.'
+        if len(counts) != view.depth:
+            yield (
+                f'received {len(r)} counts, r={list(r)}, expected one for each of the {view.depth} layers of '
+                f'{view.name}. For counts along a line use an integer and inflect, such as r=8, inflect=-1.'
             )
-        if not all(is_whole(count) and count >= 0 for count in r):
-            raise InputError(f'{name}: received r={list(r)}, expected integers of at least 0. Use 0 where nothing shall merge.')
-        if inflect:
-            raise InputError(
-                f'{name}: received a list of counts and inflect={inflect}. The list already says the count of every layer; leave inflect out.'
-            )
-        return tuple(r)
+        if not all(is_whole(count) and count >= 0 for count in counts):
+            yield f'received r={list(r)}, expected integers of at least 0. Use 0 where nothing shall merge.'
+        if inflect and not is_whole(r):
+            yield f'received a list of counts and inflect={inflect}. The list says the count of every layer; leave it out.'
 
     @property
     def acting(self) -> tuple[int, ...]:
