@@ -1,4 +1,4 @@
-"""QuickGELU or GELU: weights of CLIP load under either, and are worth little under the one they were not trained with."""
+"""QuickGELU or GELU: weights of CLIP load under either, and are worth little under the other one."""
 
 from __future__ import annotations
 
@@ -47,18 +47,28 @@ def refuse_other_timm_activation(name: str, checkpoint: str | None = None, state
 
 
 def refuse_other_open_clip_activation(name: str, quick: bool, weights: str, theirs: bool | None) -> None:
-    """Do the same for a model of open_clip, `quick`: with QuickGELU; `theirs`: whether its weights were trained with it,
-    None: not known."""
-    _refuse(f'OpenClipViT: {weights}', theirs, quick, f'name={name.removesuffix("-quickgelu") if quick else f"{name}-quickgelu"!r}')
+    """Refuse weights of CLIP under a name of open_clip whose activation is another.
+
+    Args:
+        name, quick: of the model, and whether it has QuickGELU.
+        weights, theirs: how they are called, and whether they were trained with it; None: not known.
+    """
+    twin = name.removesuffix('-quickgelu') if quick else f'{name}-quickgelu'
+    _refuse(f'OpenClipViT: {weights}', theirs, quick, f'name={twin!r}')
 
 
-def refuse_other_mmpretrain_activation(host: nn.Module, checkpoint: str, state: Collection[str], left: Collection[str]) -> None:
-    """Do the same for an mmpretrain host; beside it a whole CLIP of mmpretrain, which is OpenAI's, has a tower of texts.
+def refuse_other_mmpretrain_activation(
+    host: nn.Module,
+    checkpoint: str,
+    state: Collection[str],
+    left: Collection[str],
+) -> None:
+    """Refuse weights that were trained with QuickGELU in an mmpretrain host without it.
 
     Args:
         host: the model.
         checkpoint: file of the weights.
-        state, left: its keys inside and outside the network.
+        state, left: its keys inside and outside the host; a tower for texts outside says a whole CLIP, OpenAI's.
     """
     quick = any(type(module).__name__ == 'QuickGELU' for module in host.modules())
     theirs = 'token_embedding.weight' in left or quick_gelu(checkpoint, state)
@@ -67,4 +77,5 @@ def refuse_other_mmpretrain_activation(host: nn.Module, checkpoint: str, state: 
 
 def _refuse(what: str, theirs: bool | None, ours: bool, remedy: str) -> None:
     if theirs is not None and theirs != ours:
-        raise InputError(f'{what}: these weights were trained {"with" if theirs else "without"} QuickGELU. Use {remedy}.')
+        how = 'with' if theirs else 'without'
+        raise InputError(f'{what}: these weights were trained {how} QuickGELU. Use {remedy}.')

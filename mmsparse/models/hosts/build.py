@@ -20,9 +20,9 @@ def build_view(cfg: dict) -> View:
     """Build a host and its view.
 
     Args:
-        cfg: a config that builds a view (``mmsparse.TimmViT``), or a model that a view knows (``mmpretrain.VisionTransformer``) with
-            `checkpoint`: a file, or False for random weights from a seed of their own, and `checkpoint_grid` as for the others. An `init_cfg` of
-            type Pretrained is taken over.
+        cfg: a config that builds a view (``mmsparse.TimmViT``), or one of a model that a view knows
+            (``mmpretrain.VisionTransformer``) with `checkpoint`: a file, or False for random weights from a seed of
+            their own, and `checkpoint_grid` as for the others. Of an `init_cfg` the type Pretrained is taken over.
 
     Raises:
         InputError: unknown type, or weights that are not named or do not fit.
@@ -33,12 +33,11 @@ def build_view(cfg: dict) -> View:
     init_cfg = cfg.pop('init_cfg', None) or {}
     checkpoint = checked(cfg.pop('checkpoint', init_cfg.get('checkpoint')), f'host {kind}')
     grid = checked_grid(cfg.pop('checkpoint_grid', None), checkpoint)
-    if init_cfg and init_cfg.get('type') != 'Pretrained':
-        raise InputError(f'host {kind}: received init_cfg={init_cfg}, expected type Pretrained, or checkpoint=False for random weights.')
-    if checkpoint is None:
+    if checkpoint is None or init_cfg and init_cfg.get('type') != 'Pretrained':
+        given = f'init_cfg={init_cfg}' if init_cfg else f'checkpoint={checkpoint}'
         raise InputError(
-            f'host {kind}: received checkpoint={checkpoint}, but an mmpretrain config promises no weights. '
-            'Set host.checkpoint to a .pth or .safetensors file, or to False for random weights.'
+            f'host {kind}: received {given}, but an mmpretrain config promises no weights. Set host.checkpoint to a .pth '
+            'or .safetensors file (an init_cfg of type Pretrained names one too), or to False for random weights.'
         )
     with seeded():
         with in_words(f'host {kind} cannot be built'):
@@ -66,7 +65,8 @@ def finish(view: View, checkpoint: str | bool | None, read: Callable[[], dict], 
 
 
 def sketch(cfg: dict) -> View:
-    """Return the view of a host without its weights, in a moment and without a download: to ask for `width`, `image_size` or `pixels`.
+    """Return the view of a host without its weights, in a moment and without a download: to ask for `width`,
+    `image_size` or `pixels`.
 
     Args:
         cfg: as for `build_view`; the file that it names need not be there.

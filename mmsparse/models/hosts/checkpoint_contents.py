@@ -1,4 +1,4 @@
-"""Which tensors of a checkpoint are the network: other people's files keep it in nested dicts, under prefixes and beside other things."""
+"""Which tensors of a checkpoint are the network: files keep it in nested dicts, under prefixes, beside other things."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from torch import Tensor
 
 from mmsparse.errors import InputError
 
-AVERAGED = re.compile(r'(^|[._])(ema|teacher|target_(encoder|network|net|model)|averaged?|swa|momentum)([._]|$)')  # weights averaged over training
+# How weights are called that were averaged over training, and those that were not.
+AVERAGED = re.compile(r'(^|[._])(ema|teacher|target_(encoder|network|net|model)|averaged?|swa|momentum)([._]|$)')
 PLAIN = ('state_dict', 'model', 'model_state_dict', 'module', 'network', 'net', 'encoder', 'backbone', 'student')
 
 
@@ -85,8 +86,8 @@ def network(content: Any, path: str) -> dict[str, Tensor]:
     if not found:
         entries = f' of {", ".join(map(str, list(content)[:4])) or "nothing"}' if isinstance(content, dict) else ''
         raise InputError(
-            f'{path}: no named tensors are in it, but a {type(content).__name__}{entries}. Expected the state_dict of a network, '
-            'or a dict that holds one.'
+            f'{path}: no named tensors are in it, but a {type(content).__name__}{entries}. '
+            'Expected the state_dict of a network, or a dict that holds one.'
         )
     return found
 
@@ -106,7 +107,7 @@ class Rooted(NamedTuple):
 
 
 def rooted(state: Mapping[str, Tensor], marks: Sequence[str], path: str) -> Rooted:
-    """Find a network by a key that it must have, whatever stands before it (`module.`, `_orig_mod.`, `backbone.`, `model.`...).
+    """Find a network by a key that it must have, whatever stands before it (`module.`, `backbone.`, `model.`...).
 
     Args:
         state: tensors of the file.
@@ -118,25 +119,25 @@ def rooted(state: Mapping[str, Tensor], marks: Sequence[str], path: str) -> Root
     """
     found = ({key.removesuffix(mark) for key in state if key == mark or key.endswith(f'.{mark}')} for mark in marks)
     prefixes = sorted(next(filter(None, found), {''}))
+    named = ', '.join(map(repr, prefixes))
     chosen = prefixes if len(prefixes) == 1 else [prefix for prefix in prefixes if AVERAGED.search(prefix)]
     if len(chosen) != 1:
-        raise InputError(
-            f'{path}: several networks are in it, under {", ".join(map(repr, prefixes))}. Save the one you mean alone, without its prefix.'
-        )
+        raise InputError(f'{path}: several networks are in it, under {named}. Save the one you mean alone, without its prefix.')
     (prefix,) = chosen
     if len(prefixes) > 1:
-        print_log(f'{path}: of the networks under {", ".join(map(repr, prefixes))}, {prefix!r} was taken.', 'current')
+        print_log(f'{path}: of the networks under {named}, {prefix!r} was taken.', 'current')
     inside = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
     return Rooted(inside, prefix, [key for key in state if not key.startswith(prefix)])
 
 
 def tell(path: str, prefix: str, left: Collection[str]) -> None:
-    """Say once what was stripped and left out of a file."""
+    """Tell the user which prefix was stripped from the keys of a file, and which keys were left out."""
     parts = sorted({re.match(r'[^.\d]*', key)[0].rstrip('.') or key for key in left})
-    stripped = [f'the prefix {prefix!r} was stripped'] if prefix else []
-    dropped = [f'{len(left)} tensors were left out ({", ".join(parts[:6])}{" and more" if len(parts) > 6 else ""})'] if left else []
-    if said := ', '.join(stripped + dropped):
-        print_log(f'{path}: {said}.', 'current')
+    said = [f'the prefix {prefix!r} was stripped'] if prefix else []
+    if left:
+        said += [f'{len(left)} tensors were left out ({", ".join(parts[:6])}{" and more" if len(parts) > 6 else ""})']
+    if said:
+        print_log(f'{path}: {", ".join(said)}.', 'current')
 
 
 def _without_program(file: Path) -> Path | BytesIO:

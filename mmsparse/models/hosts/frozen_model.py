@@ -13,32 +13,33 @@ from torch import Tensor, nn
 
 from mmsparse.errors import InputError
 
-KEY = 'mmsparse_frozen'  # in the metadata of a torch state dict: what the card of a state says of the frozen models of a module
+KEY = 'mmsparse_frozen'  # in the metadata of a torch state dict: what a state's card says of a module's frozen models
 
 
 @contextmanager
 def seeded() -> Iterator[None]:
-    """Draw from a seed of its own: a random host is the same in every process, and the run's random state does not notice."""
+    """Draw from seed 0: a random host is the same in every process, and the run's random state does not notice."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         yield
 
 
 def sketching() -> bool:
-    """Whether hosts are built on torch's meta device, which holds no values: no weights are read for them then."""
+    """Tell whether hosts are built on torch's meta device, which holds no values: no weights are read for them then."""
     return torch.get_default_device().type == 'meta'
 
 
 class FrozenModel(NamedTuple):
-    """A network that a model holds and does not train, as its property `frozen_models` (a dict by attribute) names it.
+    """A network that a model holds and does not train, such as a host; saved states keep its fingerprint instead of it.
 
-    States leave such weights out and keep the fingerprint instead.
+    A model names them in its property `frozen_models`, a dict from attribute to `FrozenModel`.
 
     Args:
         module: the network.
-        name, source: for cards.
-        filed: parameters that stand otherwise in their file (positions of another grid), as they stand there; None: the network was drawn from
-            a seed. What was computed depends on the kernels of the processor, and would be another host on the next machine.
+        name, source: what it is and where its weights are from, for cards.
+        filed: parameters that stand otherwise in their file (position embeddings of another grid), as they stand there:
+            what was computed from them depends on the kernels of the processor, and would be another host on the next
+            machine. None: the network was drawn from a seed.
     """
 
     module: nn.Module
@@ -52,13 +53,13 @@ class FrozenModel(NamedTuple):
         return frozenset(name for name, parameter in self.module.named_parameters() if parameter.requires_grad)
 
     def fingerprint(self) -> str:
-        """Return the digest of what does not train, by the file; of a drawn network that of its seed and architecture."""
-        trains = self.trains
-        if self.filed is None:
-            shapes = [f'{name} {value.dtype} {tuple(value.shape)}' for name, value in sorted(self.module.named_parameters()) if name not in trains]
-            return hashlib.sha256('\n'.join([self.source, type(self.module).__qualname__, *shapes]).encode()).hexdigest()
-        own = dict(self.module.named_parameters()) | self.filed
-        return digest({name: value for name, value in own.items() if name not in trains})
+        """Return the SHA-256 of what does not train, by the file; of a drawn network that of seed and architecture."""
+        own, trains = dict(self.module.named_parameters()) | (self.filed or {}), self.trains
+        frozen = {name: value for name, value in sorted(own.items()) if name not in trains}
+        if self.filed is not None:
+            return digest(frozen)
+        shapes = [f'{name} {value.dtype} {tuple(value.shape)}' for name, value in frozen.items()]
+        return hashlib.sha256('\n'.join([self.source, type(self.module).__qualname__, *shapes]).encode()).hexdigest()
 
     def check(self, card: Mapping, file: object) -> None:
         """Refuse the state of another network.
@@ -70,19 +71,21 @@ class FrozenModel(NamedTuple):
         Raises:
             InputError: the fingerprint is neither this one's nor the one that the first versions took of it.
         """
-        if card.get('fingerprint') not in (ours := self.fingerprint(), fingerprint(self.module, self.trains)):
+        theirs, ours = card.get('fingerprint'), self.fingerprint()
+        if theirs not in (ours, fingerprint(self.module, self.trains)):
             raise InputError(
-                f'{file}: this adapter belongs to another host: its card says {card.get("name")} ({str(card.get("fingerprint"))[:12]}), '
+                f'{file}: this adapter belongs to another host: its card says {card.get("name")} ({str(theirs)[:12]}), '
                 f'the config builds {self.name} ({ours[:12]}). '
                 'Use the config that trained it, or load the weights that the card names.'
             )
 
 
 def fill_frozen(part: nn.Module, state_dict: dict, prefix: str, local_metadata: dict) -> None:
-    """Complete the tensors of a state with the frozen weights of the part that loads them; other state dicts stay as they are.
+    """Complete the tensors of a state with the frozen weights of the part that loads them; other state dicts stay as
+    they are.
 
     Args:
-        part: with `frozen_models`.
+        part: a module with `frozen_models`.
         state_dict, prefix, local_metadata: as torch hands them to a module.
 
     Raises:
@@ -99,8 +102,12 @@ def fill_frozen(part: nn.Module, state_dict: dict, prefix: str, local_metadata: 
             raise InputError(f'{file}: these are not the tensors of this model. Tensors {wrong}. Use the config that trained it.')
 
 
-def tensor_differences(given: Mapping[str, Tensor], ours: Mapping[str, Tensor], needed: Mapping[str, Tensor] | None = None) -> str:
-    """Say which tensors are missing, unexpected or of another shape, at most three of each kind; nothing where all fit.
+def tensor_differences(
+    given: Mapping[str, Tensor],
+    ours: Mapping[str, Tensor],
+    needed: Mapping[str, Tensor] | None = None,
+) -> str:
+    """Say which tensors are missing, unexpected or of another shape, at most three of each kind; '' where all fit.
 
     Args:
         given: by name.
@@ -130,5 +137,5 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 def fingerprint(module: nn.Module, trains: frozenset[str] = frozenset()) -> str:
-    """Return the digest of all parameters that do not train, as they are now: what states of the first versions keep."""
+    """Return the digest of all parameters that do not train, as they are now: states of the first versions keep it."""
     return digest({name: value for name, value in module.named_parameters() if name not in trains})

@@ -35,14 +35,19 @@ def pretrained_timm(name: str, **kwargs) -> nn.Module:
 
 
 def as_promised(host: nn.Module, name: str, **kwargs) -> dict[str, Tensor]:
-    """Return what timm has resized of a pretrained host while it read the weights, as they have it; `kwargs` built the host."""
-    if not {'img_size', 'patch_size'} & kwargs.keys():
+    """Return the parameters that timm has resized while it read the weights that a name promises, as they were before.
+
+    Args:
+        host, name: the model and its name in timm.
+        kwargs: with which it was built; only img_size and patch_size resize anything.
+    """
+    plain = {key: value for key, value in kwargs.items() if key not in ('img_size', 'patch_size')}
+    if plain == kwargs:
         return {}
-    own = pretrained_timm(name, **{key: value for key, value in kwargs.items() if key not in ('img_size', 'patch_size')})
-    moved = own.patch_embed.grid_size != host.patch_embed.grid_size
-    ours = dict(host.named_parameters())
+    own, ours = pretrained_timm(name, **plain), dict(host.named_parameters())
+    moved = {'pos_embed'} if own.patch_embed.grid_size != host.patch_embed.grid_size else set()
     theirs = {key: value.detach() for key, value in own.named_parameters()}
-    return {key: value for key, value in theirs.items() if value.shape != ours[key].shape or moved and key == 'pos_embed'}
+    return {key: value for key, value in theirs.items() if key in moved or value.shape != ours[key].shape}
 
 
 def pretrained_open_clip(name: str, tag: str, quick_gelu: bool) -> str:
@@ -51,10 +56,11 @@ def pretrained_open_clip(name: str, tag: str, quick_gelu: bool) -> str:
     Args:
         name: open_clip's name of the model.
         tag: open_clip's name of the weights.
-        quick_gelu: whether the model has QuickGELU; with the wrong activation the weights would load, and be worth little.
+        quick_gelu: whether the model has QuickGELU.
 
     Raises:
-        InputError: no such weights, weights for the other activation, or they can neither be reached nor found in the cache.
+        InputError: no such weights, weights for the other activation, or they can neither be reached nor found in the
+            cache.
     """
     import open_clip
 
@@ -63,11 +69,12 @@ def pretrained_open_clip(name: str, tag: str, quick_gelu: bool) -> str:
         raise InputError(
             f'OpenClipViT: {name} has no weights {tag!r}; known to open_clip: '
             f'{", ".join(open_clip.list_pretrained_tags_by_model(name)) or "none"}. '
-            'Set host.pretrained to one of them, host.checkpoint to a file, or host.checkpoint=False for random weights.'
+            'Set host.pretrained to one of them, or host.checkpoint to a file or to False for random weights.'
         )
     refuse_other_open_clip_activation(name, quick_gelu, f'the weights {tag!r}', promised.get('quick_gelu', False))
     repository = promised.get('hf_hub', '').rstrip('/')
-    with _reaching('OpenClipViT', name, repository or promised.get('url'), repository, 'open_clip_config.json', '.safetensors or .pth'):
+    place, formats = repository or promised.get('url'), '.safetensors or .pth'
+    with _reaching('OpenClipViT', name, place, repository, 'open_clip_config.json', formats):
         return open_clip.download_pretrained(promised)
 
 

@@ -1,14 +1,14 @@
-"""From a file of weights to a host: what the file holds is found, brought to the host's names and grid, and loaded whole
-or refused.
+"""Load a file of weights into a host: found in the file, brought to the host's names and grid, loaded whole or refused.
 
-The ladder: safetensors; .npz without pickle (the original JAX files, by timm's own reader); .pth with
-``weights_only=True``; nothing else.
+Files are read as safetensors, as .npz without pickle (the original JAX files, by timm's own reader), or as .pth with
+``weights_only=True``.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
 
@@ -43,12 +43,13 @@ JAX_TREES = ('', 'opt/target/', 'params/', 'params/img/')  # where the network i
 JAX_PARTS = ('embedding/', 'cls', 'pos_embedding', 'Transformer/', 'MAPHead_0/')
 # What training leaves beside a network: classifiers, decoders (MAE), heads of self-supervision, the token that stands for
 # masked patches.
-BESIDE = ('head', 'fc.', 'pre_logits.', 'decoder', 'mask_token', 'lm_head.', 'dino_head.', 'ibot_head.', 'projector', 'predictor')
+BESIDE = ('head', 'fc.', 'pre_logits.', 'decoder', 'mask_token', 'lm_head.', 'dino_head.', 'ibot_head.')
+BESIDE += ('projector', 'predictor')
 Filed = dict[str, Tensor]
 
 
 def load_strictly(host: nn.Module, state: Filed, path: str, prefix: str = '', left: Collection[str] = ()) -> None:
-    """Load every parameter of the host; what is no part of the network is left out, and said.
+    """Load every parameter of the host; what is no part of it (`BESIDE`) is left out, and the user told.
 
     Args:
         host: what the tensors belong to.
@@ -75,10 +76,10 @@ def _refuse_others(host: nn.Module, given: Mapping[str, Tensor], ours: Mapping[s
         )
 
 
-def _converting(path: str, name: str):
-    """Answer for a library that brings a file into the form of its model, and fails in its own words where the file is
-    another model's."""
-    return in_words(f'{path}: not the weights of {name}, or damaged', 'Download it again, or name the host it belongs to.')
+def _converting(path: str, name: str) -> AbstractContextManager:
+    """Answer for a library that converts a file to its model, and fails in its own words on another model's."""
+    lead = f'{path}: not the weights of {name}, or damaged'
+    return in_words(lead, 'Download it again, or name the host it belongs to.')
 
 
 class _WithoutPositions:
@@ -113,12 +114,15 @@ def load_timm(host: nn.Module, name: str, path: str, grid: Grid | None = None) -
     found = rooted(read_weights(path), TIMM_ROOTS, path)
     refuse_other_timm_activation(name, path, found.state)
     refuse(f'{path}: {fault}' for fault in _faults(host, name, found.state))
-    tower = {f'visual.{key}': value for key, value in found.state.items()} if 'ln_pre.weight' in found.state else dict(found.state)
-    left = [*found.left, *(key for key in tower if 'visual.ln_pre.weight' in tower and not key.startswith('visual.'))]
+    alone = 'ln_pre.weight' in found.state  # CLIP's tower without its model: timm's converter knows it by its place there
+    state = {f'visual.{key}' if alone else key: value for key, value in found.state.items()}
+    clip, left = 'visual.ln_pre.weight' in state, list(found.left)
+    left += [key for key in state if clip and not key.startswith('visual.')]
     converters = import_module(type(host).__module__)
-    options = dict(adapt_layer_scale=True) if converters.__name__.endswith('.vision_transformer') else {}  # DeiT III's names
+    plain = converters.__name__.endswith('.vision_transformer')
     with _converting(path, name):
-        state = converters.checkpoint_filter_fn(tower, _WithoutPositions(host), **options)
+        options = dict(adapt_layer_scale=True) if plain else {}  # reads DeiT III's names
+        state = converters.checkpoint_filter_fn(state, _WithoutPositions(host), **options)
         left += [key for key in found.state if key.startswith(BESIDE) and key not in state]
         filed = _fit_timm(host, state, grid, path)
     load_strictly(host, state, path, found.prefix, left)
@@ -126,7 +130,7 @@ def load_timm(host: nn.Module, name: str, path: str, grid: Grid | None = None) -
 
 
 def _faults(host: nn.Module, name: str, state: Filed) -> Iterator[str]:
-    """What timm's converter would resample without a word."""
+    """Yield what timm's converter would resample without a word."""
     if any(key.startswith('radio_model.') for key in state):  # its positions, by a rule of their own
         yield 'RADIO as published. Save the model that timm makes of it, and name that file.'
     own = tuple(host.patch_embed.proj.weight.shape)
@@ -142,41 +146,48 @@ def _fit_timm(host: nn.Module, state: Filed, grid: Grid | None, path: str, **rul
 
 @torch.no_grad()
 def _load_jax(host: nn.Module, name: str, path: str, grid: Grid | None) -> Filed:
-    """Load the original .npz by timm's own reader (every array by name, no pickle), which passes by what only one of the
-    two sides has."""
+    """Load the original .npz by timm's own reader (every array by name, no pickle).
+
+    The reader passes by what only one of the two sides has, and takes any number of positions for a square. So the host
+    is filled with NaN before, to see what has not been read, and its table of positions is as large as the file's while
+    it is read.
+    """
     with _converting(path, name), np.load(path, allow_pickle=False) as arrays:
         depth, patch, tree = _jax_geometry(arrays)
-        resized = patch != host.patch_embed.patch_size and not name.startswith('flexivit')  # FlexiViT's patches are made for that
-        if depth != len(host.blocks) or resized:
-            raise ValueError(f'{depth} blocks with patches of {patch}, for {len(host.blocks)} with {host.patch_embed.patch_size}')
+        ours = host.patch_embed.patch_size
+        if depth != len(host.blocks) or patch != ours and not name.startswith('flexivit'):  # made for any size
+            raise ValueError(f'{depth} blocks with patches of {patch}, for {len(host.blocks)} with {ours}')
         kernel = torch.from_numpy(arrays[f'{tree}embedding/kernel']).permute(3, 2, 0, 1)
-        tables = [arrays[key] for key in (f'{tree}pos_embedding', f'{tree}Transformer/posembed_input/pos_embedding') if key in arrays]
-        state = {'pos_embed': torch.from_numpy(tables[0])} if tables else {}
+        places = (f'{tree}pos_embedding', f'{tree}Transformer/posembed_input/pos_embedding')
+        tables = [torch.from_numpy(arrays[key]) for key in places if key in arrays]
+        state = dict(pos_embed=tables[0]) if tables else {}
         rule = dict(mode='bilinear', antialias=False)  # timm's for these files
         filed = _fit_timm(host, state, grid, path, resize=lambda *table: resampled(*table, **rule))
         left = [key for key in arrays if not key.startswith(tuple(f'{tree}{part}' for part in JAX_PARTS))]
-        for parameter in host.parameters():  # what is not a number afterwards has not been read
+        for parameter in host.parameters():
             parameter.fill_(math.nan)
         own = host.pos_embed
-        if filed:  # read it as it is: timm would take any number of patches for a square
+        if filed:
             host.pos_embed = nn.Parameter(torch.empty_like(filed['pos_embed']))
         host.load_pretrained(path)
         if filed:
             host.pos_embed = own
             own.copy_(state['pos_embed'])
-    ours = dict(host.named_parameters())
-    _refuse_others(host, {key: value for key, value in ours.items() if not value.isnan().any()}, ours, path)
+    every = dict(host.named_parameters())
+    _refuse_others(host, {key: value for key, value in every.items() if not value.isnan().any()}, every, path)
     tell(path, tree, left)
-    return filed | ({} if kernel.shape == host.patch_embed.proj.weight.shape else {'patch_embed.proj.weight': kernel.contiguous()})
+    if kernel.shape != host.patch_embed.proj.weight.shape:
+        filed['patch_embed.proj.weight'] = kernel.contiguous()
+    return filed
 
 
 def _jax_geometry(arrays: Mapping[str, np.ndarray]) -> tuple[int, tuple[int, int], str]:
-    """Return the number of blocks, one by one or stacked, the patch size (pixels), and where the network is; a file may
-    hold a second tower."""
+    """Return the number of blocks, the patch size (pixels), and where the network is: a file may hold a second tower."""
     tree = next((tree for tree in JAX_TREES if f'{tree}embedding/kernel' in arrays), '')
-    stacked = f'{tree}Transformer/encoderblock/LayerNorm_0/scale'
-    blocks = {key.removeprefix(tree).split('/')[1] for key in arrays if key.startswith(f'{tree}Transformer/encoderblock_')}
-    return arrays[stacked].shape[0] if stacked in arrays else len(blocks), arrays[f'{tree}embedding/kernel'].shape[:2], tree
+    layers, stacked = f'{tree}Transformer/encoderblock_', f'{tree}Transformer/encoderblock/LayerNorm_0/scale'
+    blocks = {key.removeprefix(layers).split('/')[0] for key in arrays if key.startswith(layers)}
+    depth = arrays[stacked].shape[0] if stacked in arrays else len(blocks)
+    return depth, arrays[f'{tree}embedding/kernel'].shape[:2], tree
 
 
 def load_mmpretrain(host: nn.Module, path: str, prefix: str = 'backbone.', grid: Grid | None = None) -> Filed:
@@ -213,5 +224,6 @@ def load_open_clip(host: nn.Module, name: str, path: str, quick: bool, grid: Gri
     wide = host.positional_embedding.dtype  # of published files in half precision too
     state = {key.removeprefix(tower): value.to(wide) for key, value in found.state.items() if key.startswith(tower)}
     filed = fit_positions(host, 'positional_embedding', host.grid_size, 1, state, grid, path)
-    load_strictly(host, state, path, found.prefix, [*found.left, *(key for key in found.state if not key.startswith(tower))])
+    left = [*found.left, *(key for key in found.state if not key.startswith(tower))]
+    load_strictly(host, state, path, found.prefix, left)
     return filed

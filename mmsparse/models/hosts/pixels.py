@@ -1,4 +1,4 @@
-"""By what images were normalised that a host's weights were trained on: what timm, open_clip and our card say of them."""
+"""How the images were normalised that a host was trained on: what timm, open_clip and our card say of its weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ALIKE = 0.5  # of 255: lists round their values differently
 
 
 class Pixels(NamedTuple):
-    """Mean and standard deviation of red, green and blue, in pixel values (0 to 255), by which images were normalised."""
+    """Mean and standard deviation of red, green and blue (0 to 255) by which images were normalised."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -25,9 +25,9 @@ class Pixels(NamedTuple):
 
     def like(self, other: Pixels | None) -> bool:
         """Tell whether both say the same."""
-        return other is not None and all(
-            len(ours) == len(theirs) and all(math.isclose(a, b, abs_tol=ALIKE) for a, b in zip(ours, theirs)) for ours, theirs in zip(self, other)
-        )
+        if other is None or [len(values) for values in self] != [len(values) for values in other]:
+            return False
+        return all(math.isclose(a, b, abs_tol=ALIKE) for a, b in zip(sum(self, ()), sum(other, ())))
 
 
 def pixels_in(cfg: Mapping | None) -> Pixels | None:
@@ -44,7 +44,8 @@ def pixels_on_card(checkpoint: str) -> Pixels | None:
 
 
 def timm_pixels(name: str, checkpoint: str | bool | None) -> Pixels | None:
-    """Return what the weights of a timm model expect: by its tag, by their file, or where all tags of its name agree; None: not known."""
+    """Return what the weights of a timm model expect: by its tag, by their file, or where all tags of its name agree;
+    None: not known."""
     import timm
 
     if checkpoint is False:
@@ -73,7 +74,8 @@ def open_clip_pixels(name: str, tag: str, checkpoint: str | bool | None) -> Pixe
 
 
 def published(path: str) -> Mapping | None:
-    """Return what open_clip's list says of a file that bears the name, or lies in a folder of the hub's cache, under which weights were published."""
+    """Return what open_clip's list says of a file that bears the name under which weights were published, or lies in
+    their folder of the hub's cache; None: nothing."""
     import open_clip
 
     place = f'{Path(path)}'.replace('--', '/')
@@ -85,12 +87,13 @@ def published(path: str) -> Mapping | None:
 
 
 def warning(model: nn.Module) -> str | None:
-    """Return how the data preprocessor of a model on a SparseViT and the weights of its host disagree, or None: they agree, or nothing is known."""
-    theirs, ours = model.backbone.view.pixels, applied(model)
-    if theirs is None or theirs.like(ours):
+    """Return how the data preprocessor of a model on a SparseViT and the weights of its host disagree; None: they
+    agree, or nothing is known."""
+    view, ours = model.backbone.view, applied(model)
+    if view.pixels is None or view.pixels.like(ours):
         return None
-    said = ours or 'nothing'
-    return f'data_preprocessor normalises with {said}; the weights of {model.backbone.view.name} were trained with {theirs}. Set these'
+    said = f'data_preprocessor normalises with {ours or "nothing"}'
+    return f'{said}; the weights of {view.name} were trained with {view.pixels}. Set these'
 
 
 def applied(model: nn.Module) -> Pixels | None:

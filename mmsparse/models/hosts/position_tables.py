@@ -1,4 +1,4 @@
-"""Tables of position embeddings at another grid. Grids are compared, not numbers of patches: 24×24 are as many as 18×32."""
+"""Tables of position embeddings at another grid. Grids are compared, not numbers of patches: 4×9 are as many as 6×6."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def checked_grid(given: object, checkpoint: object) -> Grid | None:
     """
     if given is None:
         return None
-    sides, alone = list(given) if is_list(given) else [], '' if isinstance(checkpoint, str) else ' without a file that it describes'
+    sides = list(given) if is_list(given) else []
+    alone = '' if isinstance(checkpoint, str) else ' without a file that it describes'
     if alone or len(sides) != 2 or not all(is_whole(side) and side > 0 for side in sides):
         raise InputError(
             f'host.checkpoint_grid: received {given!r}{alone}, expected the patches (rows, columns) that the positions '
@@ -44,8 +45,9 @@ def resampled(table: Tensor, own: Grid, grid: Grid, prefix: int, mode: str = 'bi
 
     if table.ndim == 4:
         return resample_abs_pos_embed_nhwc(table, grid, mode, antialias)
-    rows = table if table.ndim == 3 else table[None]
-    return resample_abs_pos_embed(rows, list(grid), list(own), prefix, mode, antialias).view(*table.shape[:-2], -1, table.shape[-1])
+    if table.ndim == 2:
+        return resampled(table[None], own, grid, prefix, mode, antialias)[0]
+    return resample_abs_pos_embed(table, list(grid), list(own), prefix, mode, antialias)
 
 
 def fit_positions(
@@ -58,7 +60,7 @@ def fit_positions(
     path: str,
     resize: Callable[[Tensor, Grid, Grid, int], Tensor] = resampled,
 ) -> dict[str, Tensor]:
-    """Resize the table of positions in the weights of a file to the grid of the host; `state` is changed, and the user told.
+    """Resize the table of positions among the tensors of a file to the grid of the host, in place, and tell the user.
 
     Args:
         host, key: the model, and the name of its table.
@@ -87,7 +89,8 @@ def fit_positions(
         told = f'host.checkpoint_grid={given} does not fit' if given else 'they make no square'
         raise InputError(
             f'{path}: it has positions for {patches} patches (and {prefix} other rows), but {told}. '
-            'Set host.checkpoint_grid=(rows, columns) to the grid that they were trained for, or name the host of this file.'
+            'Set host.checkpoint_grid=(rows, columns) to the grid that they were trained for, or name the host of this '
+            'file.'
         )
     if source == wanted:
         return {}

@@ -62,7 +62,8 @@ def _faults(file: Path) -> Iterator[str]:
     if not file.is_file():
         yield 'no such file of host weights. Set host.checkpoint to an existing .safetensors, .npz or .pth file.'
     if file.suffix not in KINDS:
-        yield f'received a {file.suffix or "suffixless"} file, expected .safetensors or .pth, or for a VisionTransformer of timm .npz.'
+        received = f'received a {file.suffix or "suffixless"} file'
+        yield f'{received}, expected .safetensors or .pth, or for a VisionTransformer of timm .npz.'
     for start, what in NO_WEIGHTS.items():
         if _head(file).startswith(start):
             yield f'this is {what}. Download the weights again.'
@@ -74,14 +75,15 @@ def _head(file: Path) -> bytes:
 
 
 def shipped(path: str) -> str:
-    """Return the file that ``mmsparse://NAME`` stands for, weights that travel with the package; other paths as they are.
+    """Return the file behind ``mmsparse://NAME``, weights that travel with the package; other paths as they are.
 
     Raises:
         InputError: no such weights are shipped.
     """
     if not path.startswith(SHIPPED):
         return path
-    known = {SHIPPED + file.stem: str(file) for file in sorted((Path(__file__).parents[2] / 'assets').glob('*.safetensors'))}
+    assets = Path(__file__).parents[2] / 'assets'
+    known = {SHIPPED + file.stem: str(file) for file in sorted(assets.glob('*.safetensors'))}
     if path not in known:
         raise InputError(f'{path}: no such weights travel with the package. Known: {", ".join(known) or "none"}.')
     return known[path]
