@@ -28,6 +28,8 @@ LISTS = {
     'ConvPass': [dict(type='ConvPass', bottleneck=4, scale=0.7)],
     'ConvPass, attention only': [dict(type='ConvPass', bottleneck=4, scale=0.7, places=('attn',))],
     'DyTAdapter': [dict(type='DyTAdapter', bottleneck=4, scale=0.7)],
+    'FacTTT': [dict(type='FacTTT', rank=3, scale=0.7)],
+    'FacTTK': [dict(type='FacTTK', rank=3, scale=0.7)],
     'LoRA': [dict(type='LoRA', rank=3, alpha=2, targets=ALL)],
     'LoRA on q and v': [dict(type='LoRA', rank=2, alpha=2)],
     'SSF': [dict(type='SSF')],
@@ -35,6 +37,7 @@ LISTS = {
     'VPT, shallow': [dict(type='VPT', num_prompts=3, deep=False)],
     'LoRA, AdaptFormer': [dict(type='LoRA', rank=2, alpha=3), dict(type='AdaptFormer', bottleneck=4, scale=0.7)],
     'SSF, LoRA': [dict(type='SSF'), dict(type='LoRA', rank=2, alpha=3, targets=ALL)],
+    'FacTTK, LoRA': [dict(type='FacTTK', rank=2, scale=0.7), dict(type='LoRA', rank=2, alpha=3)],
     'three VPT and LoRA': [
         dict(type='VPT', num_prompts=2, deep=False),
         dict(type='VPT', num_prompts=3),
@@ -84,6 +87,17 @@ def test_an_image_goes_with_or_without_a_blocks_adapter():
     torch.testing.assert_close(added[~without], 2 * always[~without])
 
 
+@pytest.mark.parametrize('name', ['FacTTT', 'FacTTK'])
+def test_a_matrix_that_ends_within_a_slice_is_cut(name):
+    backbone = build(timm_host(mlp_ratio=3.5), dict(type=f'mmsparse.{name}', rank=3, scale=0.7))
+    images, methods = images_for(batch=2).double(), [(name, dict(scale=0.7), backbone.adapters[0].state_dict())]
+    with torch.no_grad():
+        found = backbone.double()(images)[-1]
+    expected, _ = adapted(backbone.host.state_dict(), images, HEADS, methods)
+    torch.testing.assert_close(found, torch.stack(expected), rtol=0, atol=1e-9)
+    assert_all_fold_and_the_answer_stays(backbone, images)
+
+
 def test_a_convolution_sees_zeros_where_a_token_is_masked_as_where_it_has_left():
     generator = torch.Generator().manual_seed(0)
     part = draw(build('timm', dict(type='mmsparse.ConvPass')).adapters[0].eval())
@@ -125,6 +139,8 @@ def test_adaptformer_reads_the_rows_that_are_left(sparsifier):
         (dict(type='mmsparse.BitFit'), 102_912),
         (dict(type='mmsparse.ConvPass', bottleneck=8), 327_552),
         (dict(type='mmsparse.ConvPass', bottleneck=8, places=('attn',)), 163_776),
+        (dict(type='mmsparse.FacTTT', rank=16), 61_440),
+        (dict(type='mmsparse.FacTTK', rank=32), 86_528),
         (dict(type='mmsparse.LoRA', rank=8), 294_912),
         (dict(type='mmsparse.LoRA', rank=32), 1_179_648),
         (dict(type='mmsparse.VPT', num_prompts=8), 73_728),
@@ -175,6 +191,14 @@ def test_the_published_starts():
     assert torch.equal(kernels[..., 4], torch.eye(16).expand_as(kernels[..., 4])) and kernels.sum() == 16 * len(kernels)
     kernels, bound = drawn_at_start(dict(type='mmsparse.ConvPass', bottleneck=16, conv_init='xavier'))('conv.weight'), math.sqrt(6 / (9 * 32))
     assert 0.98 * bound < kernels.abs().max() <= bound
+    for form, rank in (('TT', 16), ('TK', 32)):
+        fact, bound = drawn_at_start(dict(type=f'mmsparse.FacT{form}', rank=rank)), 1 / math.sqrt(192)
+        assert 0.98 * bound < fact('down.weight').abs().max() <= bound and not fact('up.weight').any()
+    train = drawn_at_start(dict(type='mmsparse.FacTTT', rank=16))
+    for target, bound in (('v.weight', 1 / 4), ('fc1.weight', 1 / 4), ('fc2.weight', 1 / 8)):  # 1 / √(values that go in)
+        assert 0.98 * bound < train(target).abs().max() <= bound
+    for factor, bound in (('C', math.sqrt(6 / (2 * 32 * 32))), ('P', math.sqrt(6 / (32 + 6 * 12)))):  # Xavier-uniform
+        assert 0.98 * bound < fact(factor).abs().max() <= bound
     ssf = drawn_at_start(dict(type='mmsparse.SSF'))
     for kind, mean in (('weight', 1), ('bias', 0)):
         assert abs(ssf(kind).mean() - mean) < 0.001 and abs(ssf(kind).std() - 0.02) < 0.001
@@ -371,6 +395,9 @@ def test_a_list_trains_all_its_parts():
         (dict(type='ConvPass', conv_init='zero'), r"ConvPass: received conv_init='zero', expected one of \('identity', 'xavier'\)"),
         (dict(type='ConvPass', bottleneck=0), 'ConvPass: received bottleneck=0'),
         (dict(type='ConvPass', dropout=1.0), r'ConvPass: dropout must lie in \[0, 1\)'),
+        (dict(type='FacTTT', rank=49), 'FacTTT: received rank=49, but the slices of vit_tiny_patch16_224 are 48×48, of rank 48 at most. Choose a sm'),
+        (dict(type='FacTTK', rank=0), 'FacTTK: received rank=0'),
+        (dict(type='FacTTK', dropout=1), r'FacTTK: dropout must lie in \[0, 1\)'),
         (dict(type='DyTAdapter', dropout='x'), r'DyTAdapter: dropout must lie in \[0, 1\)'),
         (dict(type='VPT', num_prompts=0), 'VPT: received num_prompts=0'),
         (dict(type='NoOp'), r"received adapter=\{'type': 'mmsparse.NoOp'\}, expected the config of one, such as dict\(type='mmsparse.LoRA'\)"),
@@ -387,7 +414,15 @@ def test_bad_input_is_refused_when_it_is_built(adapter, message):
 
 
 OPTIONS = [('LoRA', 'targets'), ('Adapter', 'places'), ('ConvPass', 'places'), ('DenseAdapter', 'inputs')]
-FACTORS = [('LoRA', 'alpha'), ('AdaptFormer', 'scale'), ('DyTAdapter', 'scale'), ('DenseAdapter', 'scale'), ('ConvPass', 'scale')]
+FACTORS = [
+    ('LoRA', 'alpha'),
+    ('AdaptFormer', 'scale'),
+    ('DyTAdapter', 'scale'),
+    ('DenseAdapter', 'scale'),
+    ('ConvPass', 'scale'),
+    ('FacTTT', 'scale'),
+    ('FacTTK', 'scale'),
+]
 
 
 @pytest.mark.parametrize(

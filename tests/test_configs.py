@@ -72,17 +72,20 @@ def written_down(cfg: Config) -> int:
     adapter, evit = dict(cfg.model.backbone.get('adapter') or {}), dict(cfg.model.backbone.get('sparsifier') or {}, type=None)
     d, inputs, fusion = adapter.get('bottleneck', 0), adapter.get('inputs', ('x', 'prev', 'skip')), adapter.get('fusion', 'inner')
     kind, places = adapter.get('type', '').split('.')[-1], adapter.get('places', ('mlp',))
-    thin = 2 * adapter.get('rank', 0) * len(adapter.get('targets', ('q', 'v'))) + 2 * d * ('attn' in places)
-    more = len(places) * (196 * 9 + 1) * d**2 if kind == 'ConvPass' else 0  # in a layer, whatever the rows
+    rank = adapter.get('rank', 0)
+    core = rank if kind in ('FacTTT', 'FacTTK') else 0
+    thin = (8 * rank if core else 2 * rank * len(adapter.get('targets', ('q', 'v')))) + 2 * d * ('attn' in places)
+    # In a layer, whatever the rows.
+    more = len(places) * (196 * 9 + 1) * d**2 if kind == 'ConvPass' else 12 * core**3 if kind == 'FacTTK' else 0
     prompts = adapter.get('num_prompts', 0)
     rows, macs = 197 + prompts, 196 * 16 * 16 * 3 * width + width * cfg.model.head.num_classes
     for layer in range(1, depth + 1):
-        macs += 4 * rows * width**2 + 2 * rows**2 * width + 5 * rows * width + rows * width * thin
+        macs += 4 * rows * width**2 + 2 * rows**2 * width + 5 * rows * width + rows * (width * thin + 4 * core**2)
         if layer in evit.get('layers', ()):
             rows = 1 + math.ceil(evit['keep_rate'] * (rows - 1)) + (evit['fuse'] != 'drop')
         links = 1 + ('prev' in inputs and layer > 1) + ('skip' in inputs and layer > adapter.get('skip', 3)) if kind == 'DenseAdapter' else 1
         matrices = {'inner': links + 1, 'early': 2, 'late': 2 * links}[fusion] * ('mlp' in places)
-        macs += 8 * rows * width**2 + 5 * rows * width + rows * width * d * matrices + more
+        macs += 8 * rows * width**2 + 5 * rows * width + rows * (width * d * matrices + 10 * core * width + 8 * core**2) + more
     return macs + 5 * rows * width
 
 

@@ -11,6 +11,8 @@ from .parts import Look, gelu, linear, normalise, quick_gelu, relu, softmax
 from .sequence import Sequence
 from .vit import AFTER, PROPORTIONAL, decide
 
+SLICES = {'q': (1, 1), 'k': (1, 1), 'v': (1, 1), 'proj': (1, 1), 'fc1': (4, 1), 'fc2': (1, 4)}  # D×D, out and in
+
 
 def adapted(state, images, heads, methods, sparsifiers=()):
     """All rows after the final norm, one tensor per image, and the closest decision that a sparsifier took.
@@ -73,14 +75,35 @@ def block(state, stem, layer, sequence, heads, methods, sparsifiers):
 
 
 def after(methods, place, layer, x, y):
-    """What follows an operator: LoRA's product, SSF's scale and shift."""
+    """What follows an operator: LoRA's product, FacT's slices, SSF's scale and shift."""
     for name, options, own in methods:
         stem = f'layers.{layer}.{place}'
         if name == 'LoRA' and f'{stem}.up.weight' in own:
             y = y + options['alpha'] / options['rank'] * (own[f'{stem}.up.weight'] @ own[f'{stem}.down.weight'] @ x.T).T
+        if name in ('FacTTT', 'FacTTK') and place in SLICES:
+            y = y + options['scale'] * factorised(own, name, layer, place, x, y.shape[1])
         if name == 'SSF' and f'{stem}.weight' in own:
             y = y * own[f'{stem}.weight'] + own[f'{stem}.bias']
     return y
+
+
+def factorised(own, name, layer, place, x, width_out):
+    """FacT: slice by slice V Σ_i U; the slices of x and y that the matrix ends within are cut."""
+    up, down, (rows, columns) = own['up.weight'], own['down.weight'], SLICES[place]
+    width, rank = up.shape
+    first = 12 * (layer - 1) + {'q': 0, 'k': 1, 'v': 2, 'proj': 3, 'fc1': 4, 'fc2': 8}[place]
+    increments = []
+    for row in range(rows):
+        total = 0.0
+        for column in range(columns):
+            if name == 'FacTTT':
+                sigma = own[f'layers.{layer}.{place}.weight'][row * rank : (row + 1) * rank, column * rank : (column + 1) * rank]
+            else:
+                sigma = sum(own['P'][k, first + row + column] * own['C'][:, :, k] for k in range(rank)).T
+            part = x[:, column * width : (column + 1) * width]
+            total = total + part @ (up @ sigma @ down[:, : part.shape[1]]).T
+        increments.append(total)
+    return torch.cat(increments, 1)[:, :width_out]
 
 
 def beside(methods, place, layer, sequence, h, y):
