@@ -78,6 +78,8 @@ def draw(module, seed=0):
                     value *= 1.6 if path.endswith(('q_norm', 'k_norm')) else 1.0
                 elif type(part).__name__ in ('LayerScale', 'ScaleShift') and name != 'bias':
                     value = uniform(0.3, 1.7, parameter)
+                elif name == 'magnitude':  # DoRA's lengths of rows, as the weights' own below
+                    value = uniform(0.3, 1.7, parameter) * (0.5 if path.endswith(RESIDUAL_WRITERS) else 1.0)
                 elif name.endswith('bias'):
                     value = uniform(-0.3, 0.3, parameter)
                 elif name.endswith('weight'):

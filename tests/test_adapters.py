@@ -1,6 +1,7 @@
 """The PEFT methods: placement against float64 loops, published counts and starts, what they train, and what is refused."""
 
 import inspect
+import itertools
 import math
 import re
 from dataclasses import replace
@@ -27,6 +28,9 @@ LISTS = {
     'AdapterPlus': [dict(type='AdapterPlus', bottleneck=4)],
     'ConvPass': [dict(type='ConvPass', bottleneck=4, scale=0.7)],
     'ConvPass, attention only': [dict(type='ConvPass', bottleneck=4, scale=0.7, places=('attn',))],
+    'DoRA': [dict(type='DoRA', rank=3, alpha=2, targets=ALL)],
+    'DoRA on q and v': [dict(type='DoRA', rank=2, alpha=2)],
+    'DoRA, LoRA': [dict(type='DoRA', rank=2, alpha=3, targets=ALL), dict(type='LoRA', rank=2, alpha=3, targets=ALL)],
     'DyTAdapter': [dict(type='DyTAdapter', bottleneck=4, scale=0.7)],
     'FacTTT': [dict(type='FacTTT', rank=3, scale=0.7)],
     'FacTTK': [dict(type='FacTTK', rank=3, scale=0.7)],
@@ -45,6 +49,7 @@ LISTS = {
         dict(type='VPT', num_prompts=1),
     ],
 }
+FOLDING = [name for name in ADAPTERS if MODELS.get(f'mmsparse.{name}').folds or name == 'SSF']  # SSF knows it by host
 VITB = dict(type='mmsparse.TimmViT', name='vit_base_patch16_224', checkpoint=False)
 
 
@@ -139,6 +144,7 @@ def test_adaptformer_reads_the_rows_that_are_left(sparsifier):
         (dict(type='mmsparse.BitFit'), 102_912),
         (dict(type='mmsparse.ConvPass', bottleneck=8), 327_552),
         (dict(type='mmsparse.ConvPass', bottleneck=8, places=('attn',)), 163_776),
+        (dict(type='mmsparse.DoRA', rank=8), 313_344),
         (dict(type='mmsparse.FacTTT', rank=16), 61_440),
         (dict(type='mmsparse.FacTTK', rank=32), 86_528),
         (dict(type='mmsparse.LoRA', rank=8), 294_912),
@@ -171,7 +177,7 @@ def drawn_at_start(config):
 
 
 def test_the_published_starts():
-    for config in (dict(type='mmsparse.AdaptFormer', bottleneck=16), dict(type='mmsparse.LoRA', rank=16)):
+    for config in (dict(type='mmsparse.AdaptFormer', bottleneck=16), dict(type='mmsparse.LoRA', rank=16), dict(type='mmsparse.DoRA', rank=16)):
         draw = drawn_at_start(config)
         bound = 1 / math.sqrt(192)  # Kaiming-uniform with a=√5
         assert 0.98 * bound < draw('down.weight').abs().max() <= bound and not draw('up.weight').any()
@@ -319,6 +325,10 @@ def test_layer_decay_lowers_the_rate_from_head_to_patches(host):
         (timm_host(), ['LoRA', 'AdaptFormer', 'SSF'], ['AdaptFormer', 'SSF']),
         (timm_host(qkv_bias=False), ['SSF', 'LoRA'], ['SSF', 'LoRA']),  # no bias takes SSF's shift; LoRA's product would be scaled by it
         (timm_host(qkv_bias=False), ['LoRA', 'SSF'], ['SSF']),
+        (timm_host(), ['DoRA', 'LoRA', 'AdaptFormer'], ['AdaptFormer']),
+        (timm_host(), ['LoRA', 'DoRA'], ['LoRA', 'DoRA']),  # DoRA measures the rows of the host's weight, to which LoRA's product would come
+        (timm_host(), ['LoRA', 'AdaptFormer', 'DoRA'], ['LoRA', 'AdaptFormer', 'DoRA']),
+        (timm_host(), ['DoRA', 'DoRA'], ['DoRA', 'DoRA']),
     ],
     ids=lambda value: '-'.join(value) if isinstance(value, list) else '',
 )
@@ -337,8 +347,32 @@ def test_folding_stops_at_the_first_that_cannot_fold_and_the_answers_stay(host, 
     if names == left:
         assert backbone.frozen_models and not backbone.folded
     else:
-        with pytest.raises(InputError, match=r'fold\(\) has merged LoRA'):
+        with pytest.raises(InputError, match=rf'fold\(\) has merged {names[0]}'):
             backbone.frozen_models  # noqa: B018
+
+
+@pytest.mark.parametrize('names', itertools.product(FOLDING, repeat=2), ids='-'.join)
+def test_every_pair_folds_or_stays_and_answers_the_same(names):
+    pair = [dict(type=f'mmsparse.{name}', **ADAPTERS[name]) for name in names]
+    pair = pair[: 1 if set(names) <= {'FullTuning', 'BitFit'} else 2]  # two that train the same parameters are refused
+    backbone, images = build('timm', pair).double(), images_for().double()
+    with torch.no_grad():
+        before = backbone(images)[-1]
+        backbone.fold()
+        torch.testing.assert_close(backbone(images)[-1], before, rtol=0, atol=1e-9)
+
+
+def test_doras_lengths_are_constants_to_the_gradient():
+    backbone = build('timm', dict(type='mmsparse.DoRA', rank=2, alpha=3))
+    part, pair = backbone.adapters[0], backbone.adapters[0].layers['1']['q']
+    x_bnc = torch.randn(1, 5, WIDTH, generator=torch.Generator().manual_seed(0))
+    part.site('q', 1, x_bnc, torch.zeros(1, 5, WIDTH), None).sum().backward()
+    with torch.no_grad():
+        direction = backbone.view.operator(1, 'q').weight + 1.5 * pair['up'].weight @ pair['down'].weight
+        expected = 1.5 * torch.outer(pair.magnitude / direction.norm(dim=1), pair['down'](x_bnc).sum((0, 1)))
+    torch.testing.assert_close(pair['up'].weight.grad, expected)
+    start = MODELS.build(dict(type='mmsparse.SparseViT', host=timm_host(), adapter=dict(type='mmsparse.DoRA')))
+    assert torch.equal(start.adapters[0].layers['2']['v'].magnitude, start.view.operator(2, 'v').weight.norm(dim=1))
 
 
 def test_folding_is_as_exact_under_autocast():
@@ -395,6 +429,8 @@ def test_a_list_trains_all_its_parts():
         (dict(type='ConvPass', conv_init='zero'), r"ConvPass: received conv_init='zero', expected one of \('identity', 'xavier'\)"),
         (dict(type='ConvPass', bottleneck=0), 'ConvPass: received bottleneck=0'),
         (dict(type='ConvPass', dropout=1.0), r'ConvPass: dropout must lie in \[0, 1\)'),
+        (dict(type='DoRA', rank=49), 'DoRA: received rank=49, but q in layer 1 of vit_tiny_patch16_224 is a matrix of 48×48, of rank 48 at most.'),
+        (dict(type='DoRA', targets=('qkv',)), r"DoRA: received targets=\('qkv',\), expected some of"),
         (dict(type='FacTTT', rank=49), 'FacTTT: received rank=49, but the slices of vit_tiny_patch16_224 are 48×48, of rank 48 at most. Choose a sm'),
         (dict(type='FacTTK', rank=0), 'FacTTK: received rank=0'),
         (dict(type='FacTTK', dropout=1), r'FacTTK: dropout must lie in \[0, 1\)'),
@@ -413,7 +449,7 @@ def test_bad_input_is_refused_when_it_is_built(adapter, message):
         MODELS.build(dict(type='mmsparse.SparseViT', host=timm_host(), adapter=named(adapter if isinstance(adapter, list) else [adapter])))
 
 
-OPTIONS = [('LoRA', 'targets'), ('Adapter', 'places'), ('ConvPass', 'places'), ('DenseAdapter', 'inputs')]
+OPTIONS = [('LoRA', 'targets'), ('DoRA', 'targets'), ('Adapter', 'places'), ('ConvPass', 'places'), ('DenseAdapter', 'inputs')]
 FACTORS = [
     ('LoRA', 'alpha'),
     ('AdaptFormer', 'scale'),

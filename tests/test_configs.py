@@ -77,6 +77,7 @@ def written_down(cfg: Config) -> int:
     thin = (8 * rank if core else 2 * rank * len(adapter.get('targets', ('q', 'v')))) + 2 * d * ('attn' in places)
     # In a layer, whatever the rows.
     more = len(places) * (196 * 9 + 1) * d**2 if kind == 'ConvPass' else 12 * core**3 if kind == 'FacTTK' else 0
+    more += 2 * rank * width**2 if kind == 'DoRA' else 0  # up·down of q and v
     prompts = adapter.get('num_prompts', 0)
     rows, macs = 197 + prompts, 196 * 16 * 16 * 3 * width + width * cfg.model.head.num_classes
     for layer in range(1, depth + 1):

@@ -17,6 +17,7 @@ from small_converter import write_config
 from small_run import tool
 
 LORA = dict(type='mmsparse.LoRA', rank=2, alpha=3, targets=('q', 'k', 'v', 'proj', 'fc1', 'fc2'))
+DORA = dict(LORA, type='mmsparse.DoRA')
 BOTH = [LORA, dict(type='mmsparse.SSF')]
 
 
@@ -56,7 +57,7 @@ def test_a_library_that_pools_by_mean_is_built_to_read_the_class_token_where_its
     assert_near(library.eval()(images()), model(images()))
 
 
-@pytest.mark.parametrize('adapter', [LORA, BOTH, BOTH[::-1], dict(type='mmsparse.BitFit'), dict(type='mmsparse.FullTuning'), None])
+@pytest.mark.parametrize('adapter', [LORA, BOTH, BOTH[::-1], [DORA, LORA], dict(type='mmsparse.BitFit'), dict(type='mmsparse.FullTuning'), None])
 @pytest.mark.parametrize('host', ['timm_layer_scale', 'timm_registers', 'timm_no_class_token'])
 def test_timm_loads_it_strictly_with_the_head_and_answers_the_same(host, adapter, tmp_path):
     out_type = 'pooled' if host == 'timm_no_class_token' else 'cls_token'
@@ -102,6 +103,7 @@ def test_a_sparsifier_is_no_weight_and_the_tool_says_so(tmp_path, capsys):
         ('timm', dict(type='mmsparse.AdaptFormer', bottleneck=4), 'cls_token', 'into vit_tiny_patch16_224: AdaptFormer is a branch of its own'),
         ('timm', [LORA, dict(type='mmsparse.VPT'), dict(type='mmsparse.DenseAdapter', bottleneck=4)], 'cls_token', 'DenseAdapter, VPT cannot merge'),
         ('timm', [LORA, dict(type='mmsparse.VPT'), dict(type='mmsparse.SSF')], 'cls_token', 'VPT cannot merge into vit_tiny_patch16_224: VPT adds'),
+        ('timm', [LORA, dict(type='mmsparse.DoRA')], 'cls_token', 'LoRA would change the weights that DoRA, listed behind it, computes with.'),
         ('timm_dinov3', [dict(type='mmsparse.SSF'), LORA], 'pooled', 'into vit_small_patch16_dinov3: SSF shifts q, k, v, where this host has'),
         ('mmpretrain', LORA, 'avg_featmap', 'ImageClassifier would not answer as this model does: its pooling before the head'),
         ('timm', LORA, 'avg_featmap', "its pooling before the head is another than out_type='avg_featmap'"),

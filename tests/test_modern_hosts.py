@@ -8,7 +8,7 @@ import pytest
 import timm
 import torch
 
-from hosts import assert_near, build, timm_host
+from hosts import assert_all_fold_and_the_answer_stays, assert_near, build, timm_host
 from mmsparse.errors import InputError
 from mmsparse.models.hosts.views.eva import PHASE
 from mmsparse.registry import MODELS
@@ -22,6 +22,7 @@ ROTARY = {
     'rope': timm_host(name='vit_small_patch16_rope_224'),
     'perception encoder': timm_host(name='vit_pe_core_tiny_patch16_384'),
 }
+LORA = dict(type='mmsparse.LoRA', rank=2, targets=('q', 'k', 'v', 'proj', 'fc1', 'fc2'))
 GATED = {  # one packed linear or two, in both views
     'eva02, two linears and a norm': timm_host(name='eva02_base_patch14_224'),
     'dinov3, two linears': timm_host(name='vit_small_plus_patch16_dinov3', init_values=0.5),
@@ -105,12 +106,12 @@ def test_the_rows_that_stay_keep_their_phases(name):
 
 
 @pytest.mark.parametrize('name', GATED)
-@pytest.mark.parametrize('adapter', [dict(type='mmsparse.LoRA', rank=2, targets=('q', 'k', 'v', 'proj', 'fc1', 'fc2')), dict(type='mmsparse.SSF')])
+@pytest.mark.parametrize('adapter', [LORA, dict(LORA, type='mmsparse.DoRA'), dict(type='mmsparse.SSF')])
 def test_adapters_take_gate_and_value_for_one_operator_and_fold_into_it(name, adapter):
     backbone = build(GATED[name], adapter, out_type='pooled').double()
     fc1 = backbone.view.operator(1, 'fc1')
     part, bare = backbone.adapters[0].layers['1']['fc1'], build(GATED[name], out_type='pooled').double()
-    assert fc1.shape[0] == 2 * backbone.view.operator(1, 'fc2').shape[1] == len(part['up'].weight if 'LoRA' in adapter['type'] else part.weight)
+    assert fc1.shape[0] == 2 * backbone.view.operator(1, 'fc2').shape[1] == len(part.weight if 'SSF' in adapter['type'] else part['up'].weight)
     bare.host.load_state_dict(backbone.host.state_dict())
     images, folds = pictures().double(), backbone.adapters[0].folds
     with torch.no_grad():
@@ -119,7 +120,12 @@ def test_adapters_take_gate_and_value_for_one_operator_and_fold_into_it(name, ad
         backbone.fold()
         torch.testing.assert_close(backbone(images)[-1], before, rtol=0, atol=1e-9)
     takes_every_shift = name in ('aimv2, two linears', 'dinov2, packed')
-    assert folds == ('LoRA' in adapter['type'] or takes_every_shift)
+    assert folds == ('SSF' not in adapter['type'] or takes_every_shift)
+
+
+@pytest.mark.parametrize('name', GATED)
+def test_slices_over_gate_and_value_fold(name):
+    assert_all_fold_and_the_answer_stays(build(GATED[name], dict(type='mmsparse.FacTTK', rank=2), out_type='pooled'), pictures())
 
 
 def test_where_the_patches_do_not_divide_the_image_the_multiple_below_is_the_same_network():

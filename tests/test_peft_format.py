@@ -219,11 +219,13 @@ def test_what_does_not_fit_is_refused_in_words(change, message, tmp_path):
         from_peft(card, tensors, model, 'lora_peft')
 
 
-def test_other_adapters_and_hosts_have_no_place_in_the_format(tmp_path):
-    for host, adapter in (('timm', dict(type='mmsparse.AdaptFormer', bottleneck=4)), ('mmpretrain', lora())):
-        (tmp_path / host).mkdir()
-        with pytest.raises(InputError, match='expected mmsparse.LoRA alone on a timm host'):
-            to_peft(write_config(tmp_path / host, HOSTS[host], adapter)[2])
+@pytest.mark.parametrize(
+    ('host', 'adapter'),
+    [('timm', dict(type='mmsparse.AdaptFormer', bottleneck=4)), ('timm', dict(lora(), type='mmsparse.DoRA')), ('mmpretrain', lora())],
+)
+def test_other_adapters_and_hosts_have_no_place_in_the_format(host, adapter, tmp_path):
+    with pytest.raises(InputError, match='expected mmsparse.LoRA alone on a timm host'):
+        to_peft(write_config(tmp_path, HOSTS[host], adapter)[2])
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,12 @@ def _obstacles(model: nn.Module) -> Iterator[str]:
             f'{", ".join(sorted(apart))} cannot merge into {view.name}: {"; ".join(f"{name} {why}" for name, why in sorted(apart.items()))}. '
             'Keep the adapter as it is: mmsparse.load and tools/test.py run it. LoRA merges into every host.'
         )
-    if left := [type(adapter).__name__ for adapter in adapters[len(mergeable(adapters, view)) :]]:
+    left = adapters[len(mergeable(adapters, view)) :]
+    readers = [type(adapter).__name__ for adapter in left[1:] if adapter.reads_weights]
+    left = [type(adapter).__name__ for adapter in left]
+    if readers:
+        yield f'{left[0]} would change the weights that {readers[0]}, listed behind it, computes with. List {readers[0]} first, and once.'
+    elif left:
         yield f'{left[0]} merges into more than what its sites have, and {", ".join(left[1:])}, listed behind it, acts in between. List it last.'
     yield from _neck(model)
     if (package := _package(model)) not in _LIBRARIES:

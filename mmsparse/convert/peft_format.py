@@ -178,7 +178,7 @@ def _lora_and_head(model: nn.Module) -> tuple[LoRA, nn.Linear]:
 def _faults_of_model(model: nn.Module) -> Iterator[str]:
     backbone, view = model.backbone, model.backbone.view
     names = [type(adapter).__name__ for adapter in backbone.adapters]
-    if not isinstance(view, TimmView | EvaView) or len(names) != 1 or not isinstance(backbone.adapters[0], LoRA):
+    if not isinstance(view, TimmView | EvaView) or len(names) != 1 or type(backbone.adapters[0]) is not LoRA:
         yield (
             f'received {", ".join(names) or "no adapter"} on {view.name}, expected mmsparse.LoRA alone on a timm host: '
             "peft's format knows nothing else of it."

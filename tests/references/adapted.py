@@ -54,7 +54,9 @@ def block(state, stem, layer, sequence, heads, methods, sparsifiers):
     h = after(methods, 'norm1', layer, x, normalise(x, own['norm1.weight'], own['norm1.bias']))
     width = h.shape[1]
     qkv = linear(h, own, 'attn.qkv')
-    q, k, v = (after(methods, part, layer, h, qkv[:, i * width : (i + 1) * width]) for i, part in enumerate('qkv'))
+    thirds = [slice(i * width, (i + 1) * width) for i in range(3)]
+    weight, bias = own['attn.qkv.weight'], own['attn.qkv.bias']
+    q, k, v = (after(methods, part, layer, h, qkv[:, i], weight[i], bias[i]) for part, i in zip('qkv', thirds))
     size, mixed, weights = width // heads, [], []
     counts = any(sparsifier['type'] in PROPORTIONAL for sparsifier in sparsifiers)
     bias = torch.tensor([math.log(count) for count in sequence.sizes], dtype=x.dtype) if counts else 0.0
@@ -63,23 +65,31 @@ def block(state, stem, layer, sequence, heads, methods, sparsifiers):
         weights.append(softmax(q[:, part] @ k[:, part].T / size**0.5 + bias))
         mixed.append(weights[-1] @ v[:, part])
     mixed = torch.cat(mixed, 1)
-    y = after(methods, 'proj', layer, mixed, linear(mixed, own, 'attn.proj'))
+    y = linear_after(methods, 'proj', layer, mixed, own, 'attn.proj')
     sequence.x = x + beside(methods, 'attn', layer, sequence, h, y)
     sequence.look = Look(torch.stack(weights), k.unflatten(1, (heads, size)).transpose(0, 1), v)
     decide(sparsifiers, AFTER, layer, sequence, {})
     x = sequence.x
     h = after(methods, 'norm2', layer, x, normalise(x, own['norm2.weight'], own['norm2.bias']))
-    z = gelu(after(methods, 'fc1', layer, h, linear(h, own, 'mlp.fc1')))
-    y = after(methods, 'fc2', layer, z, linear(z, own, 'mlp.fc2'))
+    z = gelu(linear_after(methods, 'fc1', layer, h, own, 'mlp.fc1'))
+    y = linear_after(methods, 'fc2', layer, z, own, 'mlp.fc2')
     sequence.x = behind(methods, layer, x + beside(methods, 'mlp', layer, sequence, h, y))
 
 
-def after(methods, place, layer, x, y):
-    """What follows an operator: LoRA's product, FacT's slices, SSF's scale and shift."""
+def linear_after(methods, place, layer, x, own, name):
+    return after(methods, place, layer, x, linear(x, own, name), own[f'{name}.weight'], own[f'{name}.bias'])
+
+
+def after(methods, place, layer, x, y, weight=None, bias=None):
+    """What follows an operator: LoRA's product, FacT's slices, SSF's scale and shift; DoRA, first in the list, replaces it."""
     for name, options, own in methods:
         stem = f'layers.{layer}.{place}'
         if name == 'LoRA' and f'{stem}.up.weight' in own:
             y = y + options['alpha'] / options['rank'] * (own[f'{stem}.up.weight'] @ own[f'{stem}.down.weight'] @ x.T).T
+        if name == 'DoRA' and f'{stem}.up.weight' in own:
+            direction = weight + options['alpha'] / options['rank'] * own[f'{stem}.up.weight'] @ own[f'{stem}.down.weight']
+            lengths = (direction**2).sum(1, keepdim=True).sqrt()
+            y = x @ (own[f'{stem}.magnitude'][:, None] * direction / lengths).T + bias
         if name in ('FacTTT', 'FacTTK') and place in SLICES:
             y = y + options['scale'] * factorised(own, name, layer, place, x, y.shape[1])
         if name == 'SSF' and f'{stem}.weight' in own:

@@ -13,11 +13,14 @@ class BaseAdapter(Part):
     Attributes:
         identity_at_start: whether the network equals its host as long as nothing has been trained.
         folds: whether `fold` leaves a host that does without this adapter; exact in evaluation.
+        reads_weights: whether `site` computes with the host's weights at its sites; what is listed before it then does not
+            merge into those.
         apart: where it does not fold, what it does that the host cannot, for errors: '<name> <apart>'.
     """
 
     identity_at_start = True
     folds = False
+    reads_weights = False
     apart = 'is a branch of its own, which no weight of the host computes'
 
     def tokens(self, layer: int, t: Tokens) -> Tokens:

@@ -17,7 +17,8 @@ def mergeable(adapters: Sequence[BaseAdapter], view: View) -> list[BaseAdapter]:
     """Return the leading adapters that merge: the first that does not stays, and all behind it would act before it.
 
     An adapter that writes to operators beyond its own sites does not merge where another behind it acts at a site:
-    that one would see other tokens, or come first. What an adapter writes to is found by letting it merge into copies.
+    that one would see other tokens, or come first. Nor does one where another behind it computes with the weights that
+    it writes to. What an adapter writes to is found by letting it merge into copies.
 
     Raises:
         InputError: an operator whose module the host's user has wrapped or hooked.
@@ -27,7 +28,8 @@ def mergeable(adapters: Sequence[BaseAdapter], view: View) -> list[BaseAdapter]:
         written, behind = _written(adapter, view), {site for other in adapters[place + 1 :] for site in other.sites}
         # Without a bias the patch projection's shift lies in the positions, which a scale behind would not reach.
         unreached = 'embed' in written & behind and view.operator(0, 'embed').bias is None
-        if unreached or behind and written - set(adapter.sites):
+        measured = {site for other in adapters[place + 1 :] if other.reads_weights for site in other.sites}
+        if unreached or written & measured or behind and written - set(adapter.sites):
             return leading[:place]
     return leading
 

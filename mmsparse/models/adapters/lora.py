@@ -39,17 +39,18 @@ class LoRA(BaseAdapter):
 
     def __init__(self, view: View, rank: int = 8, alpha: float | None = None, targets: Sequence[str] = ('q', 'v'), dropout: float = 0.0):
         super().__init__()
-        check_count('LoRA: received rank', rank, 8)
+        name = type(self).__name__
+        check_count(f'{name}: received rank', rank, 8)
         alpha = rank if alpha is None else alpha
-        check_positive('LoRA: received alpha', alpha, 16)
-        check_choices('LoRA: received targets', targets, TARGETS, ('q', 'v'))
-        check_dropout('LoRA', dropout)
+        check_positive(f'{name}: received alpha', alpha, 16)
+        check_choices(f'{name}: received targets', targets, TARGETS, ('q', 'v'))
+        check_dropout(name, dropout)
         self.rank, self.alpha, self.targets = rank, alpha, tuple(targets)
         self.sites = self.targets
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleDict()
         for layer in range(1, view.depth + 1):
-            self.layers[str(layer)] = nn.ModuleDict({target: _pair(view, layer, target, rank) for target in targets})
+            self.layers[str(layer)] = nn.ModuleDict({target: _pair(name, view, layer, target, rank) for target in targets})
 
     @property
     def scale(self) -> float:
@@ -68,11 +69,11 @@ class LoRA(BaseAdapter):
                 view.operator(int(layer), target).add(self.scale * pair['up'].weight @ pair['down'].weight)
 
 
-def _pair(view: View, layer: int, target: str, rank: int) -> nn.ModuleDict:
+def _pair(name: str, view: View, layer: int, target: str, rank: int) -> nn.ModuleDict:
     width_out, width_in = view.operator(layer, target).shape
     if rank > min(width_in, width_out):
         raise InputError(
-            f'LoRA: received rank={rank}, but {target} in layer {layer} of {view.name} is a matrix of {width_out}×{width_in}, of rank '
+            f'{name}: received rank={rank}, but {target} in layer {layer} of {view.name} is a matrix of {width_out}×{width_in}, of rank '
             f'{min(width_in, width_out)} at most. Choose a smaller rank, such as 8, or train the matrix with mmsparse.FullTuning.'
         )
     pair = nn.ModuleDict({'down': nn.Linear(width_in, rank, bias=False), 'up': nn.Linear(rank, width_out, bias=False)})

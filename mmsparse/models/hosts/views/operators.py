@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
@@ -99,6 +100,16 @@ class SideBySide:
     """
 
     parts: tuple[Operator, ...]
+
+    @property
+    def weight(self) -> Tensor:
+        """A copy of all weights, out×in."""
+        return torch.cat([part.weight for part in self.parts])
+
+    @property
+    def bias(self) -> Tensor | None:
+        """A copy of all biases, or None."""
+        return None if self.parts[0].bias is None else torch.cat([part.bias for part in self.parts])
 
     @property
     def shape(self) -> tuple[int, ...]:
