@@ -6,6 +6,7 @@ import pytest
 from mmengine.config import Config
 
 from mmsparse.config.check import check_config
+from mmsparse.config.rules import check_changes
 from mmsparse.errors import InputError
 from mmsparse.registry import DATASETS, MODELS, import_all
 
@@ -73,6 +74,12 @@ def test_gradients_are_clipped_by_norm_or_by_value():
 def test_a_number_is_refused_where_a_dictionary_belongs(place):
     with pytest.raises(InputError, match=f'{place}: received 3, expected .*dict'):
         check_config(a_config(**{place: 3}))
+
+
+def test_a_new_head_is_asked_for_on_the_command_line_as_its_remedy_says():
+    check_changes(a_config(), {'new_head': True, 'load_from': 'work_dirs/run/epoch_3'})
+    with pytest.raises(InputError, match="new_head: received 'no', expected True or False"):
+        check_config(a_config(new_head='no'))
 
 
 def test_an_argument_of_a_host_of_another_package_is_checked():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 
-from mmsparse.config.slots import TOP
+from mmsparse.config.slots import PLAIN, TOP
 from mmsparse.errors import InputError
 
 TOGETHER = (
@@ -14,11 +14,14 @@ TOGETHER = (
     ('test_dataloader', 'test_cfg', 'test_evaluator'),
 )
 # Every entry that MMEngine's runner and the tools read; others are variables of a config file.
-READ = frozenset(TOP) | {
-    *('work_dir', 'load_from', 'resume', 'launcher', 'log_level', 'default_scope', 'experiment_name', 'cfg', 'runner_type', 'model_wrapper_cfg'),
-    *('find_unused_parameters', 'sync_bn', 'activation_checkpointing', 'efficient_conv_bn_eval', 'compile', 'custom_imports', 'strategy'),
-    'own_folder',
-}
+READ = (
+    TOP.keys()
+    | PLAIN.keys()
+    | {
+        *('load_from', 'launcher', 'default_scope', 'experiment_name', 'cfg', 'runner_type', 'model_wrapper_cfg', 'custom_imports', 'own_folder'),
+        *('find_unused_parameters', 'sync_bn', 'activation_checkpointing', 'efficient_conv_bn_eval', 'compile', 'strategy'),
+    }
+)
 MIXING = ('Mixup', 'CutMix', 'ResizeMix')
 PACKED = ('mmpretrain', 'mmseg')  # scopes whose data preprocessors take what a Pack… transform makes
 

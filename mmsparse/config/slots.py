@@ -57,13 +57,14 @@ KINDS = {  # what a value may be: (a test, words for what fails it)
     ),
     'level': (lambda value: not isinstance(value, str) or value in LEVELS, f'received {{!r}}, expected one of: {", ".join(LEVELS)}'),
     'folder': (lambda value: isinstance(value, str | PathLike), 'received {!r}, expected the path of a folder'),
-    'flag': (
+    'flag': (lambda value: isinstance(value, bool), 'received {!r}, expected True or False'),
+    'resume': (
         lambda value: isinstance(value, bool),
         'received {!r}, expected True or False. To go on from a state set load_from=STATE resume=True',
     ),
     'list': (lambda value: not isinstance(value, Mapping), 'received {!r}, expected a list of hooks: [dict(type=…)]'),
 }
-PLAIN = dict(work_dir='folder', log_level='level', resume='flag', custom_hooks='list')  # of the config itself
+PLAIN = dict(work_dir='folder', log_level='level', resume='resume', new_head='flag', custom_hooks='list')  # of the config itself
 SPANS = dict(T_max='count', step_size='count', total_iters='count', begin='whole', end='count', eta_min='amount')
 TYPED = 'dict(type=…)'
 MODEL = Slot(('MODELS', 'MODEL_WRAPPERS'), read=('checkpoint', 'pretrained'), added=('view',), values=dict(std='divisors'), built=TYPED)
