@@ -110,3 +110,10 @@ def test_no_test_imports_another():
 def test_links_lead_somewhere(page):
     links = re.findall(r'\]\(([^)#\s]+)', page.read_text())
     assert [link for link in links if '://' not in link and not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize('page', PAGES, ids=by_path)
+def test_tests_that_a_page_names_are_there(page):
+    named = re.findall(r'`((?:tests|projects)/\S+?\.py)::(test_\w+)`', page.read_text())
+    assert named or page.name != 'laws.md'
+    assert [f'{file}::{name}' for file, name in named if f'\ndef {name}(' not in (ROOT / file).read_text()] == []
