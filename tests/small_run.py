@@ -81,6 +81,9 @@ def tool(name, *args) -> int:
     try:
         runpy.run_path(str(ROOT / 'tools' / name), run_name='__main__')
     except SystemExit as end:
+        if isinstance(end.code, str):  # what Python itself does with a message
+            sys.stderr.write(f'{end.code}\n')
+            return 1
         return end.code
     finally:
         sys.argv = before

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mmsparse.state.files import read_resume, read_state
-from small_run import command, write_images, write_run
+from small_run import command, tool, write_images, write_run
 
 DOUBLE = """
 from mmpretrain.models import ClsDataPreprocessor, ImageClassifier
@@ -64,13 +64,13 @@ def test_two_processes_train_the_same_weights(trained):
         torch.testing.assert_close(ours.tensors[key], value, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize('images', [101, 103])
-def test_two_processes_predict_every_image_once_and_in_order(trained, images):
+def test_two_processes_predict_every_image_once_and_in_order(trained, monkeypatch):
     _, config, checkpoint = trained
-    folder = config.parent
+    folder, images = config.parent, 103
     write_images(folder / f'data/{images}', images)
     options = ('--cfg-options', f'test_dataloader.dataset.data_root={folder}/data/{images}')
-    command('tools/test.py', config, checkpoint, '--out', 'one.pkl', *options, folder=folder)
+    monkeypatch.syspath_prepend(folder)  # to its custom_imports
+    assert tool('test.py', config, checkpoint, '--work-dir', folder / 'alone', '--out', folder / 'one.pkl', *options) == 0
     command('tools/dist_test.sh', config, checkpoint, 2, '--out', 'two.pkl', *options, folder=folder)
     one, two = (pickle.loads((folder / name).read_bytes()) for name in ('one.pkl', 'two.pkl'))
     assert len(one) == len(two) == images

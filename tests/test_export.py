@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hosts import build, images_for
+from hosts import build, images_for, timm_host
 from mmsparse.models.necks.base import highest, order, strongest
 from small_classifier import config, registered
 
@@ -25,7 +25,7 @@ def test_the_choice_among_equal_scores_is_that_of_a_stable_sort(seed):
 
 @pytest.mark.parametrize('name', NAMES)
 def test_an_exported_graph_answers_alike_on_other_images_and_on_ties(name):
-    backbone = build('timm', dict(type='mmsparse.LoRA', rank=2), config(name), 'cls_token')
+    backbone = build(timm_host(depth=4), dict(type='mmsparse.LoRA', rank=2), config(name), 'cls_token')
     with torch.no_grad():
         backbone.host.pos_embed[:, 1:] = 0
     images = images_for(batch=2)

@@ -15,7 +15,7 @@ from PIL import Image
 import mmsparse
 from mmsparse.datasets.image_files import images_at
 from mmsparse.errors import InputError
-from small_run import command, write_run
+from small_run import refused, tool, write_run
 from small_state import train
 
 KINDS = ('L', 'RGBA', 'P', 'I;16', 'CMYK', 'rotated')
@@ -162,30 +162,32 @@ def test_tokens_are_drawn_over_what_the_network_saw(model, run):
     assert np.array_equal(np.asarray(model.predict.picture(path)), np.asarray(Image.open(path)))
 
 
-def test_the_command_answers_a_folder_and_draws_its_tokens(run, model, tmp_path):
+def test_the_command_answers_a_folder_and_draws_its_tokens(run, model, tmp_path, capsys):
     folder = f'{run.val_dataloader.dataset.data_root}/class_0'
     files = images_at(folder)
-    done = command('tools/infer.py', f'{run.work_dir}/epoch_3', folder, '--topk', 2, '--show-tokens', '--out', tmp_path / 'out', folder=tmp_path)
+    assert tool('infer.py', f'{run.work_dir}/epoch_3', folder, '--topk', 2, '--show-tokens', '--out', tmp_path / 'out') == 0
+    said = capsys.readouterr().out
     answers = json.loads((tmp_path / 'out/answers.json').read_text())
     assert list(answers) == [str(file) for file in files] and len(list((tmp_path / 'out').glob('*_tokens.png'))) == len(files)
     for file in files:
         expected = model.predict(file, topk=2).top
         assert [answer['name'] for answer in answers[str(file)]] == [choice.name for choice in expected]
         assert [answer['score'] for answer in answers[str(file)]] == pytest.approx([choice.score for choice in expected], abs=1e-5)
-        assert f'{file}: {expected[0].name} ' in done.stdout
+        assert f'{file}: {expected[0].name} ' in said
 
 
 @pytest.mark.parametrize('image, words', [('nothing.jpg', 'no such image'), ('words.jpg', 'cannot be read')])
-def test_the_command_ends_with_one_message(run, tmp_path, image, words):
+def test_the_command_ends_with_one_message(run, tmp_path, image, words, capsys):
     (tmp_path / 'words.jpg').write_text('no picture')
-    done = command('tools/infer.py', f'{run.work_dir}/epoch_3', tmp_path / image, folder=tmp_path, status=2)
-    assert words in done.stderr and image in done.stderr and 'Traceback' not in done.stderr
+    text = refused(capsys, 'infer.py', f'{run.work_dir}/epoch_3', tmp_path / image)
+    assert words in text and image in text
 
 
-def test_the_command_finishes_a_folder_with_a_broken_file(run, tmp_path):
+def test_the_command_finishes_a_folder_with_a_broken_file(run, tmp_path, capsys):
     for name in 'ac':
         Image.new('RGB', (32, 32)).save(tmp_path / f'{name}.png')
     (tmp_path / 'b.png').write_bytes(b'no picture')
-    done = command('tools/infer.py', f'{run.work_dir}/epoch_3', tmp_path, '--out', tmp_path / 'out', folder=tmp_path, status=1)
+    assert tool('infer.py', f'{run.work_dir}/epoch_3', tmp_path, '--out', tmp_path / 'out') == 1
+    said = capsys.readouterr().err
     assert [Path(name).name for name in json.loads((tmp_path / 'out/answers.json').read_text())] == ['a.png', 'c.png']
-    assert 'b.png: cannot be read' in done.stderr and 'no answer for 1 of 3 images' in done.stderr and 'Traceback' not in done.stderr
+    assert 'b.png: cannot be read' in said and 'no answer for 1 of 3 images' in said

@@ -1,10 +1,7 @@
-"""Every sparsifier in half precision, in training, on two processes and compiled; what it cannot do is refused when it is built."""
+"""Every sparsifier in half precision, in training and compiled; what it cannot do is refused when it is built."""
 
 import inspect
-import os
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,34 +16,6 @@ from small_classifier import adapter, batch, classifier, config, registered, ste
 
 NAMES = registered()
 TESTS = Path(__file__).parent
-
-DISTRIBUTED = """
-import sys, torch
-from torch import distributed
-from torch.nn.parallel import DistributedDataParallel
-from small_classifier import adapter, batch, classifier, config, registered
-
-distributed.init_process_group('gloo')
-rank = distributed.get_rank()
-for name in registered():
-    for adapters in (None, adapter()):
-        model = classifier(config(name), adapters)
-        wrapped = DistributedDataParallel(model)
-        optimiser = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
-        torch.manual_seed(rank)
-        for number in range(3):
-            optimiser.zero_grad()
-            losses = wrapped(*batch(4, seed=2 * number + rank), mode='loss')
-            sum(value for key, value in losses.items() if 'loss' in key).backward()
-            optimiser.step()
-        sums = torch.stack([p.detach().double().sum() for p in model.parameters() if p.requires_grad])
-        both = [torch.zeros_like(sums) for _ in range(2)]
-        distributed.all_gather(both, sums)
-        assert torch.equal(*both), name
-        if rank == 0:
-            print(name, 'frozen' if adapters is None else 'adapted', flush=True)
-distributed.destroy_process_group()
-"""
 
 
 def answer(model, half):
@@ -138,17 +107,6 @@ def test_every_reactivation_has_a_gradient_and_those_that_ran_have_one_that_is_n
     assert all(value.grad is not None for value in model.parameters() if value.requires_grad)
     module = next(part for part in model.backbone.sparsifiers if type(part).__name__ == 'PYRA')
     assert [key for key, own in module.layers.items() if any(value.grad.any() for value in own.parameters())] == list(used)
-
-
-def test_two_processes_train_each_without_looking_for_unused_parameters(tmp_path):
-    script = tmp_path / 'distributed.py'
-    script.write_text(DISTRIBUTED)
-    path = os.pathsep.join([str(TESTS.parent), str(TESTS)])
-    env = {**os.environ, 'PYTHONPATH': path, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
-    command = [sys.executable, '-W', 'ignore', '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', str(script)]
-    done = subprocess.run(command, env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.split('\n')[:-1] == [f'{name} {kind}' for name in NAMES for kind in ('frozen', 'adapted')]
 
 
 @pytest.mark.parametrize('name', ['EViT', 'ToMe'])
