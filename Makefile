@@ -3,12 +3,13 @@
 # make tables counts the networks of all configs again and writes docs/paper_tables.md
 # make test  runs the tests in it; make lint checks the style. Another place: make test VENV=/tmp/env
 # make matrix runs the combinations of host, adapter and sparsifier that make test leaves out: there every two meet, here all three
+# make slow   runs the whole runs, by commands and in two processes, that make test leaves out
 # make parity runs the tests that compare with a reference on the kernels of two other kinds of CPU
 # make oldest installs the package with the oldest versions that pyproject.toml allows, and runs a part of the tests
 VENV ?= .venv
 PYTHON = $(VENV)/bin/python
 
-.PHONY: env demo tables test matrix parity lint oldest
+.PHONY: env demo tables test slow matrix parity lint oldest
 
 env: $(VENV)/installed
 
@@ -27,6 +28,9 @@ tables: env
 test: env
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest
 
+slow: env
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m slow
+
 matrix: env
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m matrix tests/test_matrix.py
 
@@ -34,8 +38,8 @@ matrix: env
 PARITY = $(shell grep -lE '^from hosts import .*(assert_near|assert_same|check|native)' tests/test_*.py projects/*/tests/test_*.py)
 
 parity: env
-	OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default $(PYTHON) -m pytest -k 'not two_processes' $(PARITY)
-	OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(PYTHON) -m pytest -k 'not two_processes' $(PARITY)
+	OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default $(PYTHON) -m pytest $(PARITY)
+	OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(PYTHON) -m pytest $(PARITY)
 
 lint: env
 	$(PYTHON) -m ruff check

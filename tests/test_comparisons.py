@@ -177,6 +177,7 @@ def test_the_keep_rates_of_the_claim_reach_every_sparsifier():
     assert [parts[keep]['Dense Adapter, ToMe']['r'] for keep in (0.7, 0.5)] == [3, 5]
 
 
+@pytest.mark.slow
 def test_the_demo_trains_all_rows_and_ends_with_the_table(short, tmp_path, monkeypatch, capsys):
     demo = program('demo')
     monkeypatch.setitem(demo.SMALL, 'digits', str(short))

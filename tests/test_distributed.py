@@ -48,6 +48,7 @@ def trained(tmp_path_factory):
     return config, sgd, folder / 'one/epoch_1'
 
 
+@pytest.mark.slow
 def test_two_processes_train_the_same_weights(trained):
     _, sgd, one = trained
     folder = sgd.parent
@@ -64,6 +65,7 @@ def test_two_processes_train_the_same_weights(trained):
         torch.testing.assert_close(ours.tensors[key], value, rtol=0, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_two_processes_predict_every_image_once_and_in_order(trained, monkeypatch):
     _, config, checkpoint = trained
     folder, images = config.parent, 103

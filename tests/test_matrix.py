@@ -114,6 +114,7 @@ def test_combination(host, adapter, sparsifier, tmp_path):
             adapter_tensors(model)
 
 
+@pytest.mark.slow
 def test_two_processes_train_every_pair_without_looking_for_unused_parameters(tmp_path):
     script = tmp_path / 'distributed.py'
     script.write_text(DISTRIBUTED)

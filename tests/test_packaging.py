@@ -128,6 +128,7 @@ def test_any_config_inherits_ours_by_the_name_of_the_package(place, installed, t
     assert done.stdout.split() == [str(root / 'mmsparse/__init__.py'), 'mmpretrain', '5', 'mmsparse.EViT', 'False'], done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('place', ['a wheel', 'a checkout'])
 def test_tools_and_configs_are_reached_without_their_paths(place, installed, tmp_path):
     env = {**os.environ, 'PYTHONPATH': str(installed if place == 'a wheel' else ROOT)}

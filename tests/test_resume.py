@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import torch
 
 from mmsparse.state.files import read_resume, read_state
@@ -27,6 +28,7 @@ def last_metrics(work_dir) -> dict:
     return {key: value for key, value in lines[-1].items() if 'accuracy' in key}
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_like_an_undisturbed_one(tmp_path):
     config = write_run(tmp_path)
     whole, parts = tmp_path / 'whole', tmp_path / 'parts'

@@ -171,6 +171,7 @@ def test_sizes_are_refused_where_labels_are_maps():
         RandomKeepRateHook(keep_rates=(0.5,), sizes=(24, 32)).before_train(runner)
 
 
+@pytest.mark.slow
 def test_processes_with_seeds_of_their_own_draw_the_same(tmp_path):
     """randomness=dict(diff_rank_seed=True): the images of one step shall not be reduced at two rates."""
     (tmp_path / 'two.py').write_text(TWO)

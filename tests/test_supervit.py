@@ -32,6 +32,7 @@ def documented() -> list[str]:
     return [option for option in commands if option.startswith('model.backbone.sparsifier.keep_rate=')]
 
 
+@pytest.mark.slow
 def test_one_checkpoint_is_read_at_every_documented_rate(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     kept = []

@@ -92,7 +92,7 @@ PATHS = {
 }
 
 
-@pytest.mark.parametrize('path', PATHS)
+@pytest.mark.parametrize('path', [path if path == 'load' else pytest.param(path, marks=pytest.mark.slow) for path in PATHS])
 def test_nothing_in_a_state_is_executed(world, path):
     went_through = 0
     for number, (where, change) in enumerate(planted_states(world)):
@@ -111,6 +111,7 @@ def test_nothing_in_a_state_is_executed(world, path):
     assert went_through > 5  # else the plants would all have been stopped at one gate, and what lies behind it not tried
 
 
+@pytest.mark.slow
 def test_the_command_goes_on_from_a_state_without_running_its_texts(world):
     """MMEngine's own resume executes meta.config as a config file."""
     state = copy_of(world.state, world.folder / 'whole' / 'epoch_1')
