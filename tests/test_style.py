@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from each import check_each
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = sorted(path for path in ROOT.glob('mmsparse/**/*.py') if '.mim' not in path.parts)
 PAGES = [ROOT / name for name in ('README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md')]
@@ -44,18 +46,19 @@ def test_the_linter_knows_the_house_rules(code, text):
     assert code in ruff('--stdin-filename', 'mmsparse/new.py', '-', text=text)
 
 
-@pytest.mark.parametrize('path', LEAVES, ids=by_path)
-def test_a_leaf_config_is_a_paragraph_that_says_what_to_expect_and_how_to_run_it(path):
-    text = path.read_text()
-    assert len(text.splitlines()) <= 25
-    head = ast.get_docstring(ast.parse(text))
-    assert 'Expected: ' in head
-    assert 'Run: ' in head and f'python tools/train.py {path.relative_to(ROOT)}' in head
+def test_a_leaf_config_is_a_paragraph_that_says_what_to_expect_and_how_to_run_it():
+    def check(path):
+        text = path.read_text()
+        assert len(text.splitlines()) <= 25
+        head = ast.get_docstring(ast.parse(text))
+        assert 'Expected: ' in head
+        assert 'Run: ' in head and f'python tools/train.py {path.relative_to(ROOT)}' in head
+
+    check_each(LEAVES, check)
 
 
-@pytest.mark.parametrize('path', PACKAGE, ids=by_path)
-def test_a_file_is_readable_in_one_sitting(path):
-    assert len(path.read_text().splitlines()) <= 300
+def test_a_file_is_readable_in_one_sitting():
+    assert [by_path(path) for path in PACKAGE if len(path.read_text().splitlines()) > 300] == []
 
 
 def runs_blocks(tree: ast.AST) -> list[int]:
@@ -106,14 +109,13 @@ def test_no_test_imports_another():
     assert len(files) > 80 and {path: names for path, names in imported.items() if names} == {}
 
 
-@pytest.mark.parametrize('page', PAGES, ids=by_path)
-def test_links_lead_somewhere(page):
-    links = re.findall(r'\]\(([^)#\s]+)', page.read_text())
-    assert [link for link in links if '://' not in link and not (page.parent / link).exists()] == []
+def test_links_lead_somewhere():
+    links = [(page, link) for page in PAGES for link in re.findall(r'\]\(([^)#\s]+)', page.read_text())]
+    assert [(by_path(page), link) for page, link in links if '://' not in link and not (page.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize('page', PAGES, ids=by_path)
-def test_tests_that_a_page_names_are_there(page):
-    named = re.findall(r'`((?:tests|projects)/\S+?\.py)::(test_\w+)`', page.read_text())
-    assert named or page.name != 'laws.md'
-    assert [f'{file}::{name}' for file, name in named if f'\ndef {name}(' not in (ROOT / file).read_text()] == []
+def test_tests_that_a_page_names_are_there():
+    named = {page.name: re.findall(r'`((?:tests|projects)/\S+?\.py)::(test_\w+)`', page.read_text()) for page in PAGES}
+    assert named['laws.md']
+    gone = [f'{page}: {file}::{test}' for page, found in named.items() for file, test in found if f'\ndef {test}(' not in (ROOT / file).read_text()]
+    assert gone == []
