@@ -9,12 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmsparse.errors import InputError
 from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.hosts.views.view import View
 from mmsparse.registry import MODELS
 from mmsparse.structures import Plan, Tokens, merge, restore
-from mmsparse.utils.value_checks import check_choices, check_count, check_dropout, check_positive
+from mmsparse.utils.value_checks import check_choices, check_count, check_dropout, check_positive, check_word
 
 PLACES = ('attn', 'mlp')
 STARTS = {'identity': nn.init.dirac_, 'xavier': nn.init.xavier_uniform_}
@@ -86,8 +85,7 @@ class ConvPass(BaseAdapter):
         check_positive('ConvPass: received scale', scale, 0.1)
         check_dropout('ConvPass', dropout)
         check_choices('ConvPass: received places', places, PLACES, PLACES)
-        if conv_init not in STARTS:
-            raise InputError(f'ConvPass: received conv_init={conv_init!r}, expected one of {tuple(STARTS)}.')
+        check_word('ConvPass: received conv_init', conv_init, tuple(STARTS))
         self.scale, self.sites = scale, tuple(places)
         self.layers = nn.ModuleDict()
         for layer in range(1, view.depth + 1):
