@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 
 from mmsparse.config.check import check_config
 from mmsparse.config.own_folder import fill_in
+from mmsparse.config.read import read_config
 from mmsparse.datasets.class_folders import read_folder
 from mmsparse.datasets.image_files import extensions, image_files
 from mmsparse.errors import InputError
@@ -42,8 +43,7 @@ def pictures(folder: Path, **counts: int) -> Path:
 
 def filled(folder: Path, work_dir: Path, host=None, resume=None, **options) -> Config:
     """The shipped config for a folder, as tools/train.py makes it."""
-    cfg = Config.fromfile(ROOT / CUSTOM)
-    cfg.merge_from_dict(options)
+    cfg = read_config(ROOT / CUSTOM, options)
     cfg.work_dir = str(work_dir)
     fill_in(cfg, Namespace(data=folder and str(folder), host=host, cfg_options=options, resume=resume))
     return cfg
@@ -215,6 +215,14 @@ def test_a_host_brings_its_width_size_and_pixels(host, width, size, mean, out_ty
     with torch.device('meta'), DefaultScope.overwrite_default_scope('mmpretrain'):
         cfg.model.backbone.host.checkpoint = False
         assert MODELS.build(cfg.model)(torch.zeros(1, 3, size, size)) is not None
+
+
+@pytest.mark.parametrize('host', [None, 'vit_tiny_patch16_224.augreg_in21k'])
+def test_one_option_sets_the_size_of_the_images_of_whatever_host(host, tmp_path):
+    cfg = filled(pictures(tmp_path / 'data', a=5, b=5), tmp_path / 'run', host, img_size=48)
+    assert cfg.model.backbone.host.img_size == 48 and 'img_size' not in cfg
+    steps = [*cfg.train_dataloader.dataset.pipeline, *cfg.test_dataloader.dataset.pipeline]
+    assert [step.get('scale') or step.get('crop_size') for step in steps if step.type in ('RandomResizedCrop', 'CenterCrop')] == [48, 48]
 
 
 def test_a_file_of_weights_says_whose_they_are(tmp_path):

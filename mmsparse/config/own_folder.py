@@ -22,6 +22,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DefaultScope
 
+from mmsparse.config.image_size import KEY as IMAGE_SIZE
 from mmsparse.datasets.class_folders import Labelled, read_folder
 from mmsparse.errors import InputError
 from mmsparse.models.backbones import SparseViT
@@ -47,7 +48,9 @@ def fill_in(cfg: Config, args: Namespace) -> None:
         InputError: no folder, one that cannot be used, or other pictures than those that the run began with.
     """
     data, host, options, resume = (getattr(args, name, None) for name in ('data', 'host', 'cfg_options', 'resume'))
-    options = options or {}
+    options = dict(options or {})
+    if IMAGE_SIZE in options:  # of whatever host --host names
+        options['model.backbone.host.img_size'] = options.pop(IMAGE_SIZE)
     given = cfg.pop(KEY, None)
     if given is None:
         if data or host:
