@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from mmsparse.config.check import check_config
 from mmsparse.errors import InputError
 from mmsparse.models.hosts.frozen_model import seeded
 from mmsparse.registry import MODELS
+from mmsparse.utils.hints import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -149,8 +149,7 @@ def _from_timm(name: str, options: dict) -> nn.Module:
     import timm
 
     if not timm.is_model(name):
-        near = get_close_matches(name.split('.')[0], timm.list_models(), n=3)
-        hint = f' Did you mean {" or ".join(near)}?' if near else ''
+        hint = did_you_mean(name.split('.')[0], timm.list_models())
         raise InputError(f'{name}: neither a config file (.py), nor MODULE:FUNCTION, nor a network of timm.{hint}')
     try:
         with seeded():

@@ -22,8 +22,9 @@ KNOWN_ROPE = ('RotaryEmbeddingCat', 'RotaryEmbeddingDinoV3')
 class EvaView(TimmParts):
     """A ``timm.models.eva.Eva``, pre-norm.
 
-    A phase belongs to a token, so phases ride every plan in ``Tokens.carry``, as sine and cosine − 1: a token without
-    position (class token, registers, prompts) holds zeros. A merged token has the mean of the phases behind it.
+    Rotary positions turn queries and keys by a phase that belongs to a token, so phases go with the tokens through
+    every reduction: ``Tokens.carry['phase']``, B×N×2d, holds sine and cosine − 1. A token without position (class
+    token, registers, prompts) holds zeros, a merged one the mean of the phases behind it.
     """
 
     model_types = ('timm.models.eva.Eva',)
@@ -40,7 +41,8 @@ class EvaView(TimmParts):
     def host_faults(self) -> Iterator[str]:
         yield from super().host_faults()
         if self.host.rope is not None and (kind := type(self.host.rope).__name__) not in KNOWN_ROPE:
-            yield f'its rotary positions are {kind}, with phases of their own for every head or layer. Known: {", ".join(KNOWN_ROPE)}.'
+            known = ', '.join(KNOWN_ROPE)
+            yield f'its rotary positions are {kind}, with phases of their own for every head or layer. Known: {known}.'
 
     def block_faults(self, block: nn.Module) -> Iterator[str]:
         yield from super().block_faults(block)
@@ -64,7 +66,7 @@ class EvaView(TimmParts):
         return fused_qkv(attn.qkv, hq_bnc, h_bnc, torch.cat((attn.q_bias, attn.k_bias, attn.v_bias)))
 
     def turn(self, block: nn.Module, x_bhnd: Tensor, t: Tokens) -> Tensor:
-        """Rotate queries or keys of the first tokens by their phases."""
+        """Rotate queries or keys (B×H×N×d) of the first N tokens by their phases."""
         if PHASE not in t.carry:
             return x_bhnd
         from timm.layers import apply_rot_embed_cat

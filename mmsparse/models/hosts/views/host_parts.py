@@ -12,6 +12,7 @@ from mmsparse.errors import InputError, refuse
 from mmsparse.models.hosts.views.operators import Operator, SideBySide
 
 QKV = ('q', 'k', 'v')
+IDENTITY, LINEAR = (f'torch.nn.modules.linear.{name}' for name in ('Identity', 'Linear'))
 
 
 def qualified(module: nn.Module) -> str:
@@ -20,7 +21,7 @@ def qualified(module: nn.Module) -> str:
 
 
 class Parts:
-    """What a view says of its hosts in class attributes, and what follows from that.
+    """Where a host keeps its parts: what a view says in class attributes, and what follows from that.
 
     Args:
         host: the model; every block is checked, an unknown one is refused.
@@ -112,7 +113,8 @@ class Parts:
         return found
 
     def operator_at(self, owner: nn.Module, path: str | None, what: str) -> Operator | None:
-        """Return the operator at a path in `owner`, or None; `what` names it in errors."""
+        """Return the operator at a path in `owner`, or None where nothing with a weight is there; `what` names it in
+        errors."""
         path, _, start = path.rpartition('.') if path and path.endswith('_') else (path, '', '')
         module = dict(owner.named_modules(remove_duplicate=False)).get(path)
         weight, bias = (getattr(module, f'{start}{key}', None) for key in ('weight', 'bias'))

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
+from mmsparse.models.hosts.views.host_parts import IDENTITY
 from mmsparse.models.hosts.views.view import View, mean_of_patches
 from mmsparse.structures import Tokens
-
-IDENTITY = 'torch.nn.modules.linear.Identity'
 
 
 class MMPretrainView(View):
@@ -82,6 +81,5 @@ class MMPretrainView(View):
             return t.x_bnc[:, 0]
         if self.host.out_type == 'avg_featmap':
             return self.host.ln2(mean_of_patches(t))
-        raise InputError(
-            f"{self.name}: out_type='pooled' needs a host whose own out_type is 'cls_token' or 'avg_featmap', received {self.host.out_type!r}."
-        )
+        needs = "out_type='pooled' needs a host whose own out_type is 'cls_token' or 'avg_featmap'"
+        raise InputError(f'{self.name}: {needs}, received {self.host.out_type!r}.')

@@ -15,7 +15,7 @@ from mmsparse.models.hosts.hubs import pretrained_open_clip
 from mmsparse.models.hosts.load_weights import load_open_clip
 from mmsparse.models.hosts.pixels import open_clip_pixels
 from mmsparse.models.hosts.position_tables import checked_grid, resampled
-from mmsparse.models.hosts.views.host_parts import qualified
+from mmsparse.models.hosts.views.host_parts import IDENTITY, LINEAR, qualified
 from mmsparse.models.hosts.views.projections import packed_qkv
 from mmsparse.models.hosts.views.view import View, mean_of_patches, resolve
 from mmsparse.models.hosts.weight_files import checked
@@ -23,9 +23,8 @@ from mmsparse.registry import MODELS
 from mmsparse.structures import Tokens
 from mmsparse.utils.hints import check_arguments, did_you_mean
 
-LINEAR = ('torch.nn.modules.linear.Linear',)
 NORM = ('open_clip.transformer.LayerNorm', 'open_clip.transformer.LayerNormFp32')
-SCALE = ('torch.nn.modules.linear.Identity', 'open_clip.transformer.LayerScale')
+SCALE = (IDENTITY, 'open_clip.transformer.LayerScale')
 # What CLIP needs besides the visual tower, as small as it gets: it is thrown away.
 NO_TEXT = dict(context_length=1, vocab_size=1, width=1, heads=1, layers=1)
 
@@ -40,8 +39,8 @@ class OpenClipView(View):
         'attn': ('torch.nn.modules.activation.MultiheadAttention',),
         'ls_1': SCALE,
         'ln_2': NORM,
-        'mlp.c_fc': LINEAR,
-        'mlp.c_proj': LINEAR,
+        'mlp.c_fc': (LINEAR,),
+        'mlp.c_proj': (LINEAR,),
         'ls_2': SCALE,
     }
     parts = dict(
@@ -74,7 +73,7 @@ class OpenClipView(View):
         if pool is not None:
             yield f'this tower ends in attentional pooling ({type(pool).__name__}), which OpenClipView cannot run.'
         if not isinstance(drop, nn.Identity):
-            yield f'received patch_dropout={drop.prob}, which loses track of tokens. Leave it out and use a sparsifier.'
+            yield f'received patch_dropout={drop.prob}, which loses track of tokens. Use a sparsifier instead.'
 
     def embed(self, images: Tensor, site: Callable[[Tensor], Tensor]) -> Tokens:
         host, grid = self.host, self.grid_of(images)
@@ -84,7 +83,7 @@ class OpenClipView(View):
         return Tokens.start(host.ln_pre(x_bnc), self.prefix, grid)
 
     def positions(self, grid: tuple[int, int]) -> Tensor:
-        """Position embeddings for a patch grid, (1 + h·w)×C, resized as open_clip resizes checkpoints."""
+        """Return position embeddings for a patch grid, (1 + h·w)×C, resized as open_clip resizes checkpoints."""
         table_nc = self.host.positional_embedding
         if grid == self.grid:  # grids, not counts: 7×28 patches are as many as 14×14
             return table_nc
@@ -108,7 +107,8 @@ class OpenClipView(View):
 
     def pooled(self, t: Tokens) -> Tensor:
         if self.host.pool_type not in ('tok', 'avg'):
-            raise InputError(f"{self.name}: out_type='pooled' cannot run the host's pooling {self.host.pool_type!r}. Known: 'tok', 'avg'.")
+            received = f"{self.name}: out_type='pooled' cannot run the host's pooling {self.host.pool_type!r}"
+            raise InputError(f"{received}. Known: 'tok', 'avg'.")
         x_bc = t.x_bnc[:, 0] if self.host.pool_type == 'tok' else mean_of_patches(t)
         return self.project(self.host.ln_post(x_bc) if self.host.final_ln_after_pool else x_bc)
 

@@ -1,4 +1,5 @@
-"""An affine operator of a host, as views of its parameters: folding writes to them, adapters ask their widths."""
+"""An affine layer of a host (linear, norm, patch projection) by its tensors: merging writes to them, adapters ask
+their widths."""
 
 from __future__ import annotations
 
@@ -92,8 +93,9 @@ class Operator:
 
 @dataclass(frozen=True)
 class SideBySide:
-    """Operators on one input whose outputs stand side by side; to adapters it is one `Operator`, whose weight is not
-    one tensor.
+    """Operators on one input whose outputs stand side by side, such as gate and value of an FFN.
+
+    Adapters use it as one `Operator`; its weight is not one tensor.
 
     Args:
         parts: in the order of their outputs.

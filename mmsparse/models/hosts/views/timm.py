@@ -14,7 +14,8 @@ from mmsparse.models.hosts.hubs import as_promised, pretrained_timm
 from mmsparse.models.hosts.load_weights import load_timm
 from mmsparse.models.hosts.pixels import timm_pixels
 from mmsparse.models.hosts.position_tables import checked_grid
-from mmsparse.models.hosts.views.timm_parts import FFN, IDENTITY, TimmParts
+from mmsparse.models.hosts.views.host_parts import IDENTITY
+from mmsparse.models.hosts.views.timm_parts import FFN, TimmParts
 from mmsparse.models.hosts.views.view import View, resolve
 from mmsparse.models.hosts.weight_files import checked
 from mmsparse.registry import MODELS

@@ -1,4 +1,4 @@
-"""Where timm's plain and rotary Vision Transformers keep the parts that they name alike, and how both pool."""
+"""What the views of timm's plain and of its rotary Vision Transformers share: names of parts, gated FFNs, pooling."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.views.host_parts import qualified
+from mmsparse.models.hosts.views.host_parts import IDENTITY, LINEAR, qualified
 from mmsparse.models.hosts.views.operators import Operator, SideBySide
 from mmsparse.models.hosts.views.view import View, mean_of_patches
 from mmsparse.structures import Tokens
 
-IDENTITY = 'torch.nn.modules.linear.Identity'
-LINEAR = ('torch.nn.modules.linear.Linear',)
 PLAIN, PACKED, SPLIT = (f'timm.layers.mlp.{name}' for name in ('Mlp', 'GluMlp', 'SwiGLU'))
-FFN = {'mlp': (PLAIN, PACKED, SPLIT), 'mlp.fc1': LINEAR, 'mlp.fc1_g': LINEAR, 'mlp.fc1_x': LINEAR, 'mlp.fc2': LINEAR}
+FFN = {'mlp': (PLAIN, PACKED, SPLIT)} | dict.fromkeys(('mlp.fc1', 'mlp.fc1_g', 'mlp.fc1_x', 'mlp.fc2'), (LINEAR,))
 GATE_AND_VALUE = ('fc1_g', 'fc1_x')
 
 
@@ -83,10 +81,10 @@ class TimmParts(View):
         return SideBySide(tuple(self.operator_at(block, f'mlp.{part}', what) for part in GATE_AND_VALUE))
 
     def pooled(self, t: Tokens) -> Tensor:
-        """Pool by class token, mean, or the attention of a latent (SigLIP), in which a token counts for the patches
-        behind it: B×C.
+        """Return the class token, the mean, or what the attention of a latent query reads (SigLIP), B×C.
 
-        Attention reads the host's own prefix tokens where the host does, and never prompts.
+        In that attention a token counts for the patches behind it; prompts are not read, the host's own prefix tokens
+        where the host reads them.
         """
         host, pool = self.host, self.host.global_pool
         include_prefix = getattr(host, 'pool_include_prefix', pool == 'map')  # in Eva's towers attention reads all

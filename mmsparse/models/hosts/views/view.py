@@ -1,4 +1,7 @@
-"""A view says how a host, the frozen ViT, runs by its parts; the host itself stays untouched."""
+"""How a host, the frozen ViT of another library, runs part by part, so that adapters and sparsifiers act in between.
+
+The host itself stays untouched: a view calls its modules in the order of its own forward pass.
+"""
 
 from __future__ import annotations
 
@@ -20,18 +23,18 @@ from mmsparse.structures import Tokens
 
 
 class View(Parts, PatchGrid, ABC):
-    """How a host runs, one subclass per kind of host: each method runs the part of its name.
+    """How a host runs, one subclass per kind of host: each method runs the part of its name, for a block of the host.
 
-    A subclass is found by `resolve` once its module is imported. It names the parts, adds to the constructor what it
-    knows of the host's geometry, and overrides what a path cannot say.
+    `resolve` finds a subclass once its module is imported. It names the parts, sets in the constructor what it knows
+    of the host's geometry, and overrides what a path cannot say. Tensors are B×N×C, tokens of embed_dim C, unless
+    said otherwise.
 
     Attributes:
         class_token: whether token 0 is a class token.
         prefix: number of prefix tokens (class token, registers).
         reserved: number of prefix tokens that adapters add.
-        filed: as of `FrozenModel`.
-        pixels: by which the images that the weights were trained on were normalised, or None: not known, or random
-            weights.
+        filed: parameters as they stand in the file of weights, as in `FrozenModel`.
+        pixels: how the images that the weights were trained on were normalised; None: not known, or random weights.
     """
 
     reserved: int = 0
@@ -49,25 +52,32 @@ class View(Parts, PatchGrid, ABC):
 
     @abstractmethod
     def embed(self, images: Tensor, site: Callable[[Tensor], Tensor]) -> Tokens:
-        """Return the first sequence; `site` sees the patch projection before class token and position embeddings."""
+        """Return the tokens that enter the first block.
+
+        Args:
+            images: B×3×H×W.
+            site: to be called with the projected patches (B×m×C, or B×h×w×C), before class token and positions join
+                them; what it returns goes on.
+        """
 
     def norm1(self, block: nn.Module, x_bnc: Tensor) -> Tensor:
         """Norm before attention."""
         return attrgetter(self.parts['norm1'])(block)(x_bnc)
 
     def qkv(self, block: nn.Module, hq_bnc: Tensor, h_bnc: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return queries of hq_bnc, keys and values of h_bnc: of one tensor by one product where the host has one."""
+        """Return queries of hq_bnc (B×Q×C), keys and values of h_bnc (B×N×C), heads side by side; of one tensor by one
+        product where the host has one."""
         if 'qkv' in self.parts:
             return fused_qkv(attrgetter(self.parts['qkv'])(block), hq_bnc, h_bnc)
         q, k, v = attrgetter(*(self.parts[name] for name in QKV))(block)
         return q(hq_bnc), k(h_bnc), v(h_bnc)
 
     def values(self, block: nn.Module, h_bnc: Tensor) -> Tensor:
-        """Return values alone, for a readout that attends by something else."""
+        """Return the values of h_bnc alone, for a readout that attends by something else."""
         return self.qkv(block, h_bnc[:, :0], h_bnc)[2]
 
     def heads_of(self, block: nn.Module, q_bnc: Tensor, k_bnc: Tensor, v_bnc: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Split heads (B×H×N×d) and norm queries and keys where the host does."""
+        """Split heads, B×N×C to B×H×N×d, and norm queries and keys where the host does."""
         q_bhnd, k_bhnd = split_heads(q_bnc, self.heads), split_heads(k_bnc, self.heads)
         if 'q_norm' in self.parts:
             q_norm, k_norm = attrgetter(self.parts['q_norm'], self.parts['k_norm'])(block)
@@ -75,7 +85,7 @@ class View(Parts, PatchGrid, ABC):
         return q_bhnd, k_bhnd, split_heads(v_bnc, self.heads)
 
     def turn(self, block: nn.Module, x_bhnd: Tensor, t: Tokens) -> Tensor:
-        """Rotate queries or keys of the first tokens of `t`, where the host's positions are rotary."""
+        """Rotate queries or keys (B×H×N×d) of the first N tokens of `t`, where the host's positions are rotary."""
         return x_bhnd
 
     def scale(self, block: nn.Module) -> float:
@@ -105,11 +115,11 @@ class View(Parts, PatchGrid, ABC):
         return attrgetter(self.parts['norm2'])(block)(x_bnc)
 
     def fc1(self, block: nn.Module, h_bnc: Tensor) -> Tensor:
-        """First linear of the FFN; of a gated one gate and value side by side (B×N×2h), in the host's order."""
+        """First linear of the FFN, B×N×h; of a gated one gate and value side by side, B×N×2h, in the host's order."""
         return attrgetter(self.parts['fc1'])(block)(h_bnc)
 
     def activation(self, block: nn.Module, z_bnc: Tensor) -> Tensor:
-        """What lies between the two linears."""
+        """What lies between the two linears of the FFN: activation, gate, dropout, norm; to B×N×h."""
         for path in self.chains['activation']:
             z_bnc = attrgetter(path)(block)(z_bnc)
         return z_bnc
@@ -133,14 +143,14 @@ class View(Parts, PatchGrid, ABC):
         """The host's own pooling and what follows it, without its classifier: B×C."""
 
     def without_last(self) -> View:
-        """Return the view of all blocks but the last, in whose place a readout runs: no part may expect it."""
+        """Return the view of all blocks but the last, in whose place a readout runs."""
         shorter = copy(self)
         shorter.blocks, shorter.depth = self.blocks[:-1], self.depth - 1
         return shorter
 
 
 def mean_of_patches(t: Tokens) -> Tensor:
-    """Mean over the patches behind the valid patch tokens, B×C: a token counts for the patches merged in it."""
+    """Return the mean over the patch tokens, B×C: one counts for the patches merged in it, a masked one for none."""
     x_bnc = t.x_bnc[:, t.prefix :]
     shares = [value_bn[:, t.prefix :] for value_bn in (t.size_bn, t.mask_bn) if value_bn is not None]
     if not shares:
@@ -157,8 +167,7 @@ def _views(base: type[View] = View) -> Iterator[type[View]]:
 
 
 def resolve(model: nn.Module) -> View:
-    """Return the view of a model that the caller has built: of those that know its type the first that does not refuse
-    it.
+    """Return the view of a model: of those that know its type the first that does not refuse it.
 
     Raises:
         InputError: no view knows this type of model, or each that does has refused it; the text says why.
