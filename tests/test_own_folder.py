@@ -262,9 +262,11 @@ def test_a_host_that_cannot_be_meant_is_refused(host, words, tmp_path):
 
 def test_a_file_that_does_not_say_whose_it_is_names_the_way(tmp_path):
     file = tmp_path / 'x.safetensors'
-    save_file({'layers.0.ln1.weight': torch.zeros(4)}, file)
-    with pytest.raises(InputError, match=f'--host NAME --cfg-options model.backbone.host.checkpoint={file}'):
-        named_host(str(file))
+    no_patches = {'patch_embed.proj.weight': torch.zeros(192, 3, 16, 16), 'pos_embed': torch.zeros(1, 0, 192)}
+    for state in (no_patches, {'layers.0.ln1.weight': torch.zeros(4)}):
+        save_file(state, file)
+        with pytest.raises(InputError, match=f'--host NAME --cfg-options model.backbone.host.checkpoint={file}'):
+            named_host(str(file))
     folder = pictures(tmp_path / 'f', a=2, b=2)
     cfg = filled(folder, tmp_path / 'run', 'vit_tiny_patch16_224', **{'model.backbone.host.checkpoint': str(file)})
     assert cfg.model.backbone.host.to_dict() == dict(type='mmsparse.TimmViT', name='vit_tiny_patch16_224', checkpoint=str(file))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -143,9 +144,9 @@ def _by_tensors(file: Path) -> dict[str, Any] | None:
             host = timm.create_model(**(architecture | dict(num_classes=0)))
         ours = {key: tuple(value.shape) for key, value in host.state_dict().items()}
         prefix = ours.pop('pos_embed', (1, 0, 0))[1] - host.patch_embed.num_patches
-        side = (positions[1] - prefix) ** 0.5
-        if side % 1 == 0 and ours == shapes:
-            return architecture | dict(img_size=int(side) * patch[2])
+        side = math.isqrt(max(positions[1] - prefix, 0))
+        if side * side == positions[1] - prefix and ours == shapes:
+            return architecture | dict(img_size=side * patch[2])
     return None
 
 
