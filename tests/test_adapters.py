@@ -181,7 +181,8 @@ def test_the_published_starts():
         draw = drawn_at_start(config)
         bound = 1 / math.sqrt(192)  # Kaiming-uniform with a=√5
         assert 0.98 * bound < draw('down.weight').abs().max() <= bound and not draw('up.weight').any()
-    assert not drawn_at_start(dict(type='mmsparse.AdaptFormer'))('bias').any()
+    for name in ('AdaptFormer', 'DyTMoEAdapter'):
+        assert not drawn_at_start(dict(type=f'mmsparse.{name}'))('bias').any()
     adapter = drawn_at_start(dict(type='mmsparse.Adapter', bottleneck=16))
     for kind in ('down.weight', 'up.weight'):
         assert 0.8e-3 < adapter(kind).std() < 0.95e-3 and adapter(kind).abs().max() <= 2e-3
@@ -456,6 +457,7 @@ FACTORS = [
     ('DyTAdapter', 'scale'),
     ('DenseAdapter', 'scale'),
     ('ConvPass', 'scale'),
+    ('DyTMoEAdapter', 'scale'),
     ('FacTTT', 'scale'),
     ('FacTTK', 'scale'),
 ]

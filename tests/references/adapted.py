@@ -126,9 +126,26 @@ def beside(methods, place, layer, sequence, h, y):
             y = y + linear(gelu(linear(y, own, f'layers.{layer}.{place}.down')), own, f'layers.{layer}.{place}.up')
         if name in ('AdaptFormer', 'DyTAdapter') and place == 'mlp':
             y = y + options['scale'] * linear(relu(linear(sequence.x, own, f'layers.{layer}.down')), own, f'layers.{layer}.up')
+        if name == 'DyTMoEAdapter' and place == 'mlp':
+            y = y + options['scale'] * of_experts(own, f'layers.{layer}', sequence)
         if name == 'ConvPass' and f'layers.{layer}.{place}.up.weight' in own:
             y = y + options['scale'] * convolved(own, f'layers.{layer}.{place}', sequence, h)
     return y
+
+
+def of_experts(own, stem, sequence):
+    """DyT's MoE-adapter: one bottleneck whose matrices and biases are the experts', each times its share in this image."""
+    x, prefix, router = sequence.x, sequence.prefix, own[f'{stem}.router.weight']
+    sizes = torch.tensor(sequence.sizes[prefix:], dtype=x.dtype)
+    shares = softmax(router @ (sizes @ x[prefix:] / sizes.sum()))
+    mixed = {}
+    for name in ('down', 'up'):
+        for kind in ('weight', 'bias'):
+            stacked = own[f'{stem}.{name}.{kind}']
+            length = len(stacked) // len(router)
+            experts = [stacked[index * length : (index + 1) * length] for index in range(len(router))]
+            mixed[f'{name}.{kind}'] = sum(share * expert for share, expert in zip(shares, experts))
+    return linear(relu(linear(x, mixed, 'down')), mixed, 'up')
 
 
 def convolved(own, stem, sequence, h):
