@@ -19,8 +19,10 @@ MORE = {  # by method, where the usual arguments would leave a part of it untrie
     'LoRA': dict(alpha=3, targets=('q', 'k', 'v', 'proj', 'fc1', 'fc2')),
 }
 
-
+DINOV3 = dict(model_type='dinov3_vit', hidden_size=WIDTH, num_hidden_layers=DEPTH, num_attention_heads=2, intermediate_size=2 * WIDTH)
+DINOV3 |= dict(image_size=SIDE, patch_size=8, num_register_tokens=4, use_gated_mlp=True)
 HOSTS = tiny_hosts(width=WIDTH, depth=DEPTH, heads=2)
+HOSTS |= {'transformers_dinov3': dict(type='mmsparse.TransformersViT', checkpoint=False, config=DINOV3)}
 WITHOUT_CLASS_TOKEN = ('timm_no_class_token', 'timm_siglip')
 
 

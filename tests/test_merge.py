@@ -82,7 +82,7 @@ def test_mmpretrain_loads_it_strictly_as_an_image_classifier(host, tmp_path):
 def test_open_clips_visual_tower_loads_it_strictly(tmp_path, capsys):
     _, adapted, tensors = merged(tmp_path, HOSTS['open_clip'], BOTH, out_type='pooled', width=512)
     said = capsys.readouterr().out
-    assert f"Without the trained head: open_clip's visual tower has no place for one. It stays in {tmp_path / 'state'}" in said
+    assert f'Without the trained head: the visual tower of open_clip has no place for one. It stays in {tmp_path / "state"}' in said
     vision = dict(image_size=SIDE, patch_size=8, width=WIDTH, layers=3, head_width=WIDTH // 2)
     text = dict(context_length=8, vocab_size=8, width=8, heads=1, layers=1)
     tower = open_clip.CLIP(512, vision, text, quick_gelu=True).visual

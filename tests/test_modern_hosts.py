@@ -10,7 +10,7 @@ import torch
 
 from hosts import assert_all_fold_and_the_answer_stays, assert_near, build, timm_host
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.views.eva import PHASE
+from mmsparse.models.hosts.views.rotary import PHASE
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Plan, reduce
 

@@ -78,7 +78,7 @@ def test_a_wheel_carries_configs_tools_index_and_licence(installed):
 def test_the_metadata_tells_ranges_authors_and_an_address(installed):
     meta = distribution(installed).metadata
     assert (meta['Version'], meta['Requires-Python']) == (mmsparse.__version__, '>=3.11')
-    assert set(meta.get_all('Provides-Extra')) == {'mim', 'tests', 'all'}
+    assert set(meta.get_all('Provides-Extra')) == {'mim', 'tests', 'transformers', 'all'}
     assert meta['Author'] and meta.get_all('Project-URL') and 'Programming Language :: Python :: 3' in meta.get_all('Classifier')
     pinned = {line for path in ROOT.glob('requirements/*.txt') for line in path.read_text().split() if '==' in line}
     pins = dict(line.lower().replace('_', '-').split('==') for line in pinned)

@@ -15,7 +15,10 @@ from mmsparse.errors import InputError
 def parse_args():
     options = parser('Train a model.')
     options.add_argument('--data', metavar='FOLDER', help='your own pictures, a folder of them per class (for configs with own_folder)')
-    options.add_argument('--host', help='pretrained host for --data: a name of timm or open_clip, or a file of weights (default: that of the config)')
+    options.add_argument(
+        '--host',
+        help='pretrained host for --data: a name of timm, open_clip or the hub of transformers, or a file (default: that of the config)',
+    )
     options.add_argument('--resume', nargs='?', const='auto', help='go on from a checkpoint; without a path: from the last one in the work dir')
     add_precision(options, 'as the config says; the shipped ones say auto', 'half precision, fast or not: bfloat16, on a GPU without it float16')
     options.add_argument('--no-validate', action='store_true', help='do not evaluate while training')

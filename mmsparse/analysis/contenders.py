@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from mmsparse.config.check import check_config
 from mmsparse.errors import InputError
 from mmsparse.models.hosts.frozen_model import seeded
+from mmsparse.models.hosts.views.view import View
 from mmsparse.registry import MODELS
 from mmsparse.utils.hints import did_you_mean
 
@@ -121,9 +122,21 @@ def _dense(configs: dict[str, Config], classes: int | None) -> nn.Module:
         with seeded():
             tower = MODELS.build(dict(host, checkpoint=False)).host
             return nn.Sequential(tower, nn.Linear(tower.output_dim, classes))
+    if host['type'] == 'mmsparse.TransformersViT':
+        with seeded():
+            view = MODELS.build(dict(host, checkpoint=False))
+            return nn.Sequential(_Answer(view), nn.Linear(view.width, classes))
     host['out_type'] = model.backbone.get('out_type', 'cls_token')
     with seeded():
         return MODELS.build(dict(type='mmpretrain.ImageClassifier', backbone=host, head=dict(model.head, _scope_='mmpretrain')))
+
+
+class _Answer(nn.Module):
+    """A vision model of transformers, which returns more than one tensor."""
+
+    def __init__(self, view: View):
+        super().__init__()
+        self.host, self.forward = view.host, view.answer
 
 
 def _from_function(spec: str) -> nn.Module:

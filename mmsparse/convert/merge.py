@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy, deepcopy
 from typing import NamedTuple
 
 import torch
@@ -23,19 +24,21 @@ class Library(NamedTuple):
         model: built by the library.
         answer: gives what `model` is to answer to the images at hand, B×K or B×C.
         options: arguments with which it was built, beyond those in the host's config.
+        ask: gives the answer of `model` to images, where that is not what it returns.
     """
 
     tensors: dict[str, Tensor]
     model: nn.Module
     answer: Callable[[], Tensor]
     options: dict[str, str] = {}
+    ask: Callable[[Tensor], Tensor] | None = None
 
 
 def merge_adapters(model: nn.Module, cfg: Mapping) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Fold the adapters of a classifier into its host, for good, and return the host library's checkpoint.
 
     Its keys are for timm those of the host, with the trained head as ``head.*``; for mmpretrain an ImageClassifier's;
-    for open_clip the visual tower's alone, which has no place for a head. A sparsifier is no weight of the host: the
+    for open_clip and transformers the visual tower's alone, which has no place for a head. A sparsifier is no weight of the host: the
     library computes all tokens.
 
     Args:
@@ -110,7 +113,7 @@ def _answers_alike(library: Library, images: Tensor) -> bool:
     library.model.load_state_dict(library.tensors)
     library.model.eval()
     with torch.no_grad():
-        expected, found = library.answer(), library.model(images)
+        expected, found = library.answer(), (library.ask or library.model)(images)
     return found.shape == expected.shape and bool((found - expected).abs().max() <= TOLERANCE * expected.abs().max())
 
 
@@ -149,8 +152,18 @@ def _mmpretrain(model: nn.Module, cfg: Mapping, images: Tensor) -> Library:
 def _open_clip(model: nn.Module, cfg: Mapping, images: Tensor) -> Library:
     backbone = model.backbone
     library = MODELS.build({**cfg['backbone']['host'], 'checkpoint': False}).host
-    return Library(backbone.host.state_dict(), library, lambda: backbone.view.pooled(backbone.forward_tokens(images, sparsify=False)))
+    return Library(backbone.host.state_dict(), library, lambda: _pooled(backbone, images))
+
+
+def _transformers(model: nn.Module, cfg: Mapping, images: Tensor) -> Library:
+    view = copy(model.backbone.view)
+    view.host = deepcopy(view.host)
+    return Library(model.backbone.host.state_dict(), view.host, lambda: _pooled(model.backbone, images), ask=view.answer)
+
+
+def _pooled(backbone: nn.Module, images: Tensor) -> Tensor:
+    return backbone.view.pooled(backbone.forward_tokens(images, sparsify=False))
 
 
 # By the package that a host comes from: timm has several views.
-_LIBRARIES = {'timm': _timm, 'mmpretrain': _mmpretrain, 'open_clip': _open_clip}
+_LIBRARIES = {'timm': _timm, 'mmpretrain': _mmpretrain, 'open_clip': _open_clip, 'transformers': _transformers}

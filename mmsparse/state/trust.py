@@ -122,7 +122,9 @@ def _faults(node: Any, place: str, kind: str, scope: str, key: str = '') -> Iter
             elif key == 'init_cfg':
                 odd = [name for _, name in _types(value, here) if name not in WEIGHT_INITIALIZERS.module_dict or 'Pretrained' in name]
                 yield from (f'{here} has the type {name!r} on the card, expected a way to draw weights, such as TruncNormal.' for name in odd)
-            elif (words & PLACES and isinstance(value, str | Mapping)) or ('pretrained' in words and value):
+            elif (
+                (words & PLACES and isinstance(value, str | Mapping)) or ('pretrained' in words and value) or key == 'name' and _of_transformers(node)
+            ):
                 yield f'the card wants {here}={value!r} read; no file or address is opened on behalf of a card.'
             else:
                 yield from _faults(value, here, kind, scope, key)
@@ -170,16 +172,23 @@ def _weights(host: dict, file: str, given: str | None) -> dict:
     shipped with the package.
     """
     checkpoint, init_cfg = host.pop('checkpoint', None), host.pop('init_cfg', None)
-    named = checkpoint or init_cfg
-    if given is None and named and not (isinstance(named, str) and SHIPPED.fullmatch(named)):
+    name = host.pop('name', None) if _of_transformers(host) else None
+    named = name or checkpoint or init_cfg
+    harmless = name is None and (not named or isinstance(named, str) and SHIPPED.fullmatch(named))
+    if given is None and not harmless:
         raise InputError(
-            f'{file}: its host was loaded from {named!r}; no file is opened on behalf of a card. Pass host_checkpoint=FILE with the same weights; '
-            'they are compared by fingerprint.'
+            f'{file}: its host was loaded from {named!r}; no file is opened on behalf of a card. Pass host_checkpoint=FILE with the same weights '
+            '(of transformers their folder); they are compared by fingerprint.'
         )
-    entries = dict(checkpoint=checkpoint if given is None else str(given))
+    entries = dict(checkpoint=checkpoint if given is None else str(given)) | ({} if name is None else dict(name=name))
     # open_clip looks this word up in a list of its own: as harmless as the name of the host.
     tag = host.pop('pretrained', None) if host.get('type') == 'mmsparse.OpenClipViT' else None
     return entries if tag is None else dict(entries, pretrained=tag)
+
+
+def _of_transformers(host: Mapping) -> bool:
+    """Tell whether the `name` of a host is a place: a folder, or a repository that anybody may have opened."""
+    return str(host.get('type')).split('.')[-1] == 'TransformersViT'
 
 
 def _types(node: Any, place: str) -> Iterator[tuple[str, str]]:

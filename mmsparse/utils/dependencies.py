@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from mmsparse.errors import InputError
 
 ALWAYS = ('torch', 'torchvision', 'numpy', 'cv2', 'PIL', 'rich', 'safetensors', 'timm', 'mmengine', 'mmcv', 'mmpretrain')
-SOMETIMES = ('mmseg', 'open_clip', 'sklearn', 'scipy', 'matplotlib', 'tensorboard')
+SOMETIMES = ('mmseg', 'open_clip', 'transformers', 'sklearn', 'scipy', 'matplotlib', 'tensorboard')
 
 
 def check_installed() -> None:
@@ -20,7 +20,8 @@ def check_installed() -> None:
 
 def not_installed(*missing: str) -> str:
     """Return the sentence that names missing modules and the command that installs them."""
+    extra = 'transformers' if 'transformers' in missing else 'all'
     return (
         f'{", ".join(missing)}: not installed in this environment, and mmsparse needs it here. '
-        "Install it with: pip install 'mmsparse[all]' (in a checkout: pip install -r requirements/dev.txt -e .)."
+        f"Install it with: pip install 'mmsparse[{extra}]' (in a checkout: pip install -r requirements/dev.txt -e .)."
     )

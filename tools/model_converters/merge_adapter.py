@@ -2,7 +2,8 @@
 
     python tools/model_converters/merge_adapter.py configs/peft/tiny_lora_digits.py work_dirs/tiny_lora_digits/epoch_10 merged.safetensors
 
-timm: the host's keys, and the trained head as head.*. mmpretrain: those of an ImageClassifier. open_clip: those of the visual tower.
+timm: the host's keys, and the trained head as head.*. mmpretrain: those of an ImageClassifier. open_clip and
+transformers: those of the visual tower, without a head.
 """
 
 import argparse
@@ -55,8 +56,9 @@ def main() -> None:
         print(f'Its pixels: mean {pixels["mean"]}, std {pixels["std"]}, of 0 to 255.')
         if options:
             print(f'Build its model with {", ".join(f"{key}={value!r}" for key, value in options.items())}: that is what the head was trained on.')
-        if not any(name.startswith('head.') for name in tensors):
-            print(f"Without the trained head: open_clip's visual tower has no place for one. It stays in {args.adapter}.")
+        if len(tensors) == len((host := model.backbone.host).state_dict()):
+            package = type(host).__module__.split('.')[0]
+            print(f'Without the trained head: the visual tower of {package} has no place for one. It stays in {args.adapter}.')
         if left_out:
             print(f'Without {left_out}: a plain checkpoint computes all rows, so its answers may differ from those of the reduced model.')
 

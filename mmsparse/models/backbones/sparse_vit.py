@@ -225,7 +225,8 @@ class SparseViT(BaseModule):
         trains = set()
         for key, parameter in self.host.named_parameters():
             claims = [type(adapter).__name__ for adapter in self.adapters if adapter.trains(key)]
-            unread = self.out_type != 'pooled' and self.view.pools(key) or self.readout is not None and not self.readout.reads(key)
+            unread = key in self.view.unread or self.out_type != 'pooled' and self.view.pools(key)
+            unread = unread or self.readout is not None and not self.readout.reads(key)
             claims = [] if unread else claims  # no gradient would come, and DDP would wait for it
             if len(claims) > 1:
                 raise InputError(f'SparseViT: {" and ".join(claims)} both train the host parameter {key!r}. Leave one of them out.')

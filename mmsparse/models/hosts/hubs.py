@@ -1,4 +1,4 @@
-"""Pretrained weights that a name promises: asked of timm's and open_clip's hubs, or found in their caches."""
+"""Pretrained weights that a name promises: asked of the hubs, or found in their caches."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def pretrained_timm(name: str, **kwargs) -> nn.Module:
             f'TimmViT: timm has no pretrained weights for {name!r}. Pass host.checkpoint=FILE, or host.checkpoint=False for random weights.'
         )
     place = promised.hf_hub_id or promised.url
-    with _reaching('TimmViT', name, place, promised.hf_hub_id, 'model.safetensors', '.safetensors, .npz or .pth'):
+    with reaching('TimmViT', name, place, promised.hf_hub_id, 'model.safetensors', '.safetensors, .npz or .pth'):
         return timm.create_model(name, pretrained=True, **kwargs)
 
 
@@ -74,12 +74,12 @@ def pretrained_open_clip(name: str, tag: str, quick_gelu: bool) -> str:
     refuse_other_open_clip_activation(name, quick_gelu, f'the weights {tag!r}', promised.get('quick_gelu', False))
     repository = promised.get('hf_hub', '').rstrip('/')
     place, formats = repository or promised.get('url'), '.safetensors or .pth'
-    with _reaching('OpenClipViT', name, place, repository, 'open_clip_config.json', formats):
+    with reaching('OpenClipViT', name, place, repository, 'open_clip_config.json', formats):
         return open_clip.download_pretrained(promised)
 
 
 @contextmanager
-def _reaching(builder: str, name: str, place: str, repository: str | None, file: str, kinds: str) -> Iterator[None]:
+def reaching(builder: str, name: str, place: str, repository: str | None, file: str, kinds: str) -> Iterator[None]:
     """Ask the hub one question with a short limit: its client would retry for a minute. Where it does not answer, the
     cache decides; where that lacks the weights, the error says how else to provide them."""
     from huggingface_hub import constants, get_session, hf_hub_url
@@ -92,6 +92,8 @@ def _reaching(builder: str, name: str, place: str, repository: str | None, file:
             except Exception:  # whatever the transport raises
                 constants.HF_HUB_OFFLINE = True
         yield
+    except InputError:
+        raise
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(
             f'{builder}: the pretrained weights of {name!r} can be neither reached nor found in the cache (hub: {place}; '

@@ -63,12 +63,17 @@ def load_strictly(host: nn.Module, state: Filed, path: str, prefix: str = '', le
     ours = host.state_dict()
     beside = [key for key in state if key not in ours and key.startswith(BESIDE)]
     state = {key: value for key, value in state.items() if key not in beside}
-    _refuse_others(host, state, ours, path)
+    refuse_others(host, state, ours, path)
     host.load_state_dict(state)
     tell(path, prefix, [*left, *beside])
 
 
-def _refuse_others(host: nn.Module, given: Mapping[str, Tensor], ours: Mapping[str, Tensor], path: str) -> None:
+def refuse_others(host: nn.Module, given: Mapping[str, Tensor], ours: Mapping[str, Tensor], path: str) -> None:
+    """Refuse the tensors of a file, `given`, that are not exactly those of a host, `ours`.
+
+    Raises:
+        InputError: names what is missing, unexpected or of another shape.
+    """
     if wrong := tensor_differences(given, ours):
         raise InputError(
             f'{path}: these are not the weights of this host ({type(host).__name__}). Tensors {wrong}. '
@@ -174,7 +179,7 @@ def _load_jax(host: nn.Module, name: str, path: str, grid: Grid | None) -> Filed
             host.pos_embed = own
             own.copy_(state['pos_embed'])
     every = dict(host.named_parameters())
-    _refuse_others(host, {key: value for key, value in every.items() if not value.isnan().any()}, every, path)
+    refuse_others(host, {key: value for key, value in every.items() if not value.isnan().any()}, every, path)
     tell(path, tree, left)
     if kernel.shape != host.patch_embed.proj.weight.shape:
         filed['patch_embed.proj.weight'] = kernel.contiguous()

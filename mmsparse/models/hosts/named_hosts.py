@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,8 +43,8 @@ def named_host(text: str) -> dict[str, Any]:
     """Return the config of a host.
 
     Args:
-        text: ``mmsparse://NAME``, a name of timm's, one of open_clip's (``NAME`` or ``NAME:WEIGHTS``), or a file of
-            weights.
+        text: ``mmsparse://NAME``, a name of timm's, one of open_clip's (``NAME`` or ``NAME:WEIGHTS``), of the hub of
+            transformers (``OWNER/NAME``, or a folder in that form), or a file of weights.
 
     Raises:
         InputError: no such name or file, or a file that does not say whose weights it has.
@@ -53,6 +54,9 @@ def named_host(text: str) -> dict[str, Any]:
 
     if text.startswith(SHIPPED) or text.endswith(FILES) or Path(text).is_file():
         return _from_file(text)
+    of_a_hub = (Path(text) / 'config.json').is_file() or re.fullmatch(r'[\w.-]+/[\w.-]+', text)
+    if of_a_hub and not timm.is_model(text):
+        return dict(type='mmsparse.TransformersViT', name=text, checkpoint=None)
     refuse(f'--host {text}: {fault}' for fault in _faults(text))
     if timm.is_model(text.split('.')[0]):
         return dict(type='mmsparse.TimmViT', name=text, checkpoint=None)

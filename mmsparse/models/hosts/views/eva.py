@@ -7,25 +7,19 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mmsparse.models.hosts.views.host_parts import QKV
 from mmsparse.models.hosts.views.operators import Operator, SideBySide
 from mmsparse.models.hosts.views.projections import fused_qkv
+from mmsparse.models.hosts.views.rotary import carry_phases, turned
 from mmsparse.models.hosts.views.timm_parts import FFN, TimmParts
 from mmsparse.structures import Tokens
 
-PHASE = 'phase'
 KNOWN_ROPE = ('RotaryEmbeddingCat', 'RotaryEmbeddingDinoV3')
 
 
 class EvaView(TimmParts):
-    """A ``timm.models.eva.Eva``, pre-norm.
-
-    Rotary positions turn queries and keys by a phase that belongs to a token, so phases go with the tokens through
-    every reduction: ``Tokens.carry['phase']``, B×N×2d, holds sine and cosine − 1. A token without position (class
-    token, registers, prompts) holds zeros, a merged one the mean of the phases behind it.
-    """
+    """A ``timm.models.eva.Eva``, pre-norm."""
 
     model_types = ('timm.models.eva.Eva',)
     part_types = {
@@ -53,11 +47,7 @@ class EvaView(TimmParts):
         grid = self.grid_of(images)
         x_bnc, phase_nd = self.host._pos_embed(site(self.host.patch_embed(images)))
         t = Tokens.start(self.host.norm_pre(x_bnc), self.prefix, grid)
-        if phase_nd is not None:
-            sin_nd, cos_nd = phase_nd.chunk(2, dim=-1)
-            phase_nd = F.pad(torch.cat([sin_nd, cos_nd - 1], dim=-1), (0, 0, self.prefix, 0))
-            t.carry[PHASE] = phase_nd.expand(len(x_bnc), -1, -1)
-        return t
+        return t if phase_nd is None else carry_phases(t, *phase_nd.chunk(2, dim=-1))
 
     def qkv(self, block: nn.Module, hq_bnc: Tensor, h_bnc: Tensor) -> tuple[Tensor, ...]:
         attn = block.attn
@@ -66,14 +56,7 @@ class EvaView(TimmParts):
         return fused_qkv(attn.qkv, hq_bnc, h_bnc, torch.cat((attn.q_bias, attn.k_bias, attn.v_bias)))
 
     def turn(self, block: nn.Module, x_bhnd: Tensor, t: Tokens) -> Tensor:
-        """Rotate queries or keys (B×H×N×d) of the first N tokens by their phases."""
-        if PHASE not in t.carry:
-            return x_bhnd
-        from timm.layers import apply_rot_embed_cat
-
-        sin_b1nd, cos_b1nd = t.carry[PHASE][:, None, : x_bhnd.shape[2]].chunk(2, dim=-1)
-        phase_b1nd = torch.cat([sin_b1nd, cos_b1nd + 1], dim=-1)
-        return apply_rot_embed_cat(x_bhnd, phase_b1nd, half=block.attn.rotate_half).to(x_bhnd.dtype)
+        return turned(x_bhnd, t, block.attn.rotate_half)
 
     def attention_branch(self, block: nn.Module, y_bnc: Tensor) -> Tensor:
         y_bnc = block.attn.proj_drop(y_bnc)

@@ -40,6 +40,7 @@ class Parts:
             (between fc1 and fc2) and `mlp_branch` (behind fc2).
         position_key: path of the host's table of position embeddings, those of the patches last.
         after_blocks: how the host's keys behind the blocks begin.
+        unread: keys of the host that no forward pass here reads, such as the token that stands for masked patches.
         width, depth, heads: embed_dim, number of blocks, attention heads.
     """
 
@@ -49,6 +50,7 @@ class Parts:
     chains: Mapping[str, tuple[str, ...]] = {}
     position_key: str = 'pos_embed'
     after_blocks: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
     width: int
     patches: int
