@@ -8,18 +8,17 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import Parameter
 from torch.utils.checkpoint import checkpoint
 
 from mmsparse.errors import InputError
 from mmsparse.models.adapters.base import BaseAdapter
+from mmsparse.models.backbones.acting_parts import ActingParts
 from mmsparse.models.backbones.readout import BaseReadout
 from mmsparse.models.hosts.views.view import View
 from mmsparse.models.necks.base import BaseSparsifier
-from mmsparse.models.ops.attention import Probe, attend, attend_masked, key_bias
+from mmsparse.models.ops.attention import Probe
 from mmsparse.models.ops.ffn_rows import put, take
-from mmsparse.models.part import Part, SiteOutput
-from mmsparse.structures import Tokens, reduce, settle
+from mmsparse.structures import Tokens, settle
 
 
 class Encoder(nn.Module):
@@ -64,7 +63,7 @@ class Encoder(nn.Module):
             One Tokens per wanted layer.
         """
         view, out = self.view, []
-        parts = _Parts(adapters, sparsifiers, context)
+        parts = ActingParts(adapters, sparsifiers, context)
         again = self.with_cp and torch.is_grad_enabled()
         before = parts.held(len(images)) if again else {}
         t = view.embed(images, lambda patches: parts.site('embed', 0, images, patches, None)[0] if 'embed' in parts.at else patches)
@@ -83,7 +82,7 @@ class Encoder(nn.Module):
             )
         return out
 
-    def _finish(self, layer: int, t: Tokens, parts: _Parts) -> Tokens:
+    def _finish(self, layer: int, t: Tokens, parts: ActingParts) -> Tokens:
         """Norm the tokens, and in the same way those that left."""
 
         def norm(x_bnc: Tensor) -> tuple[Tensor, Tokens]:
@@ -94,7 +93,7 @@ class Encoder(nn.Module):
         x_bnc, t = norm(t.x_bnc)
         return replace(t, x_bnc=x_bnc)
 
-    def _block_again(self, layer: int, block, t: Tokens, parts: _Parts, class_row_only: bool) -> Tokens:
+    def _block_again(self, layer: int, block, t: Tokens, parts: ActingParts, class_row_only: bool) -> Tokens:
         """Run a block that its backward pass runs once more; torch is told of the large tensors that enter it."""
 
         def run(x_bnc: Tensor, *carried_bnc: Tensor) -> Tokens:
@@ -104,7 +103,7 @@ class Encoder(nn.Module):
 
         return checkpoint(run, t.x_bnc, *t.carry.values(), use_reentrant=False)
 
-    def _block(self, layer: int, block, t: Tokens, parts: _Parts, class_row_only: bool) -> Tokens:
+    def _block(self, layer: int, block, t: Tokens, parts: ActingParts, class_row_only: bool) -> Tokens:
         """Run one pre-norm block: attention, reduction, FFN (Sparse-Tuning, fig. 2)."""
         for adapter in parts.inserting:
             t = adapter.tokens(layer, t)
@@ -117,7 +116,7 @@ class Encoder(nn.Module):
         del probe  # queries, keys and values are released before the FFN, where memory peaks
         return self._ffn(layer, block, t, parts, ffn_bn)
 
-    def _attention(self, layer: int, block, t: Tokens, parts: _Parts, class_row_only: bool) -> tuple[Tokens, Probe]:
+    def _attention(self, layer: int, block, t: Tokens, parts: ActingParts, class_row_only: bool) -> tuple[Tokens, Probe]:
         """Add the attention branch; return also what may be asked about it."""
         view, at, site = self.view, parts.at, parts.site
         h_bnc = view.norm1(block, t.x_bnc)
@@ -138,7 +137,7 @@ class Encoder(nn.Module):
         y_bnc, t = site('attn', layer, hq_bnc, y_bnc, t) if 'attn' in at else (y_bnc, t)
         return replace(t, x_bnc=t.x_bnc + y_bnc), probe
 
-    def _ffn(self, layer: int, block, t: Tokens, parts: _Parts, ffn_bn: Tensor | None) -> Tokens:
+    def _ffn(self, layer: int, block, t: Tokens, parts: ActingParts, ffn_bn: Tensor | None) -> Tokens:
         """Add the FFN's branch, whose linears run on the tokens in ffn_bn (None: all)."""
         view, at, site = self.view, parts.at, parts.site
         x_bnc = t.x_bnc if ffn_bn is None or parts.reads_input else take(t.x_bnc, ffn_bn)
@@ -171,75 +170,3 @@ def exchanged(encoder: Encoder, change: Callable[[dict], dict]) -> Iterator[None
         yield
     finally:
         hook.remove()
-
-
-class _Parts:
-    """The adapters and sparsifiers of one pass, by where they act, and what its caller handed in."""
-
-    def __init__(self, adapters: Sequence[BaseAdapter], sparsifiers: Sequence[BaseSparsifier], context: object):
-        self.adapters, self.sparsifiers, self.context = adapters, sparsifiers, context
-        self.proportional = any(sparsifier.proportional for sparsifier in sparsifiers)
-        self.inserting = [part for part in adapters if getattr(part.tokens, '__func__', None) is not BaseAdapter.tokens]
-        self.stages = {stage: [part for part in sparsifiers if part.stage == stage] for stage in ('before', 'after')}
-        self.at: dict[str, list[Part]] = {}
-        for part in (*sparsifiers, *adapters):  # a sparsifier sees what the host's operator gave, before adapters add to it
-            for name in part.sites:
-                self.at.setdefault(name, []).append(part)
-        self.reads_input = any(part.reads_input for name in ('norm2', 'mlp') for part in self.at.get(name, ()))
-
-    def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> tuple[Tensor, Tokens | None]:
-        """Ask those that act at a site; return what the network goes on with, and the tokens with what is added."""
-        for part in self.at[name]:
-            shape, y = y.shape, part.site(name, layer, x, y, t)
-            if isinstance(y, SiteOutput):
-                y, t = y.y, y.remembered(t)
-            if y.shape != shape and name not in ('k', 'v'):  # the sum behind a branch would broadcast it
-                raise InputError(
-                    f'{type(part).__name__}: received a tensor of {tuple(shape)} at the site {name} of layer {layer} and returned one of '
-                    f'{tuple(y.shape)}. Return the shape received; tokens are added by `tokens`.'
-                )
-        return y, t
-
-    def held(self, batch: int) -> dict[int, str]:
-        """Return by id, with the part's name, tensors of a pass (with history, or an entry per image) kept on parts."""
-        found = {}
-        for part in (*self.adapters, *self.sparsifiers):
-            # torch's own layers, by far the most, keep nothing
-            own = [module for module in part.modules() if not type(module).__module__.startswith('torch.')]
-            for value in [value for module in own for value in vars(module).values()]:
-                for each in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else (value,):
-                    if isinstance(each, Tensor) and (each.grad_fn is not None or not isinstance(each, Parameter) and each.shape[:1] == (batch,)):
-                        found[id(each)] = type(part).__name__
-        return found
-
-    def attend(self, q_bhqd: Tensor, k_bhnd: Tensor, v_bhnd: Tensor, scale: float, dropout: float, t: Tokens) -> tuple[Tensor, Probe]:
-        """Attention in the form that the tokens and sparsifiers ask for, and what may be asked about it."""
-        tokens = t.x_bnc.shape[1]
-        if self.sparsifiers and (k_bhnd.shape[2], v_bhnd.shape[2]) != (tokens, tokens):
-            raise InputError(
-                f'an adapter gives attention {k_bhnd.shape[2]} keys and {v_bhnd.shape[2]} values for {tokens} tokens, '
-                'so that a sparsifier would rank others than those that leave. Add them as tokens '
-                '(BaseAdapter.tokens), or leave out the sparsifier.'
-            )
-        soft = t.mask_bn is not None and t.mask_bn.requires_grad
-        bias = key_bias(t, q_bhqd.shape[2], self.proportional, masked=not soft)
-        probe = Probe(q_bhqd, k_bhnd, v_bhnd, scale, bias, self.context)
-        if soft:
-            return attend_masked(q_bhqd, k_bhnd, v_bhnd, scale, dropout, t.mask_bn, bias), probe
-        return attend(q_bhqd, k_bhnd, v_bhnd, scale, dropout, bias), probe
-
-    def reduce(self, stage: str, layer: int, t: Tokens, probe: Probe | None) -> tuple[Tokens, Tensor | None]:
-        """Ask the sparsifiers of a stage; return the tokens left and the tokens that enter the FFN (None: all)."""
-        ffn_bn = None
-        for sparsifier in self.stages[stage]:
-            plan = sparsifier.plan(layer, t, probe)
-            if plan is None:
-                continue
-            if ffn_bn is not None:
-                raise InputError(
-                    f'{type(sparsifier).__name__} acts at layer {layer} after another sparsifier has chosen the tokens of the FFN. List it first.'
-                )
-            t, ffn_bn = reduce(t, plan), plan.ffn_bn
-            # Another sparsifier at this stage may ask about attention only while the tokens are those that attended.
-            probe = probe if plan.index_bn is None else None
-        return t, ffn_bn

@@ -1,0 +1,87 @@
+"""What the block loop asks of adapters and sparsifiers: at sites, for attention, for plans."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+from torch.nn import Parameter
+
+from mmsparse.errors import InputError
+from mmsparse.models.adapters.base import BaseAdapter
+from mmsparse.models.necks.base import BaseSparsifier
+from mmsparse.models.ops.attention import Probe, attend, attend_masked, key_bias
+from mmsparse.models.part import Part, SiteOutput
+from mmsparse.structures import Tokens, reduce
+
+
+class ActingParts:
+    """The adapters and sparsifiers of one pass, by where they act, and what its caller handed in."""
+
+    def __init__(self, adapters: Sequence[BaseAdapter], sparsifiers: Sequence[BaseSparsifier], context: object):
+        self.adapters, self.sparsifiers, self.context = adapters, sparsifiers, context
+        self.proportional = any(sparsifier.proportional for sparsifier in sparsifiers)
+        self.inserting = [part for part in adapters if getattr(part.tokens, '__func__', None) is not BaseAdapter.tokens]
+        self.stages = {stage: [part for part in sparsifiers if part.stage == stage] for stage in ('before', 'after')}
+        self.at: dict[str, list[Part]] = {}
+        for part in (*sparsifiers, *adapters):  # a sparsifier sees what the host's operator gave, before adapters add to it
+            for name in part.sites:
+                self.at.setdefault(name, []).append(part)
+        self.reads_input = any(part.reads_input for name in ('norm2', 'mlp') for part in self.at.get(name, ()))
+
+    def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> tuple[Tensor, Tokens | None]:
+        """Ask those that act at a site; return what the network goes on with, and the tokens with what is added."""
+        for part in self.at[name]:
+            shape, y = y.shape, part.site(name, layer, x, y, t)
+            if isinstance(y, SiteOutput):
+                y, t = y.y, y.remembered(t)
+            if y.shape != shape and name not in ('k', 'v'):  # the sum behind a branch would broadcast it
+                raise InputError(
+                    f'{type(part).__name__}: received a tensor of {tuple(shape)} at the site {name} of layer {layer} and returned one of '
+                    f'{tuple(y.shape)}. Return the shape received; tokens are added by `tokens`.'
+                )
+        return y, t
+
+    def held(self, batch: int) -> dict[int, str]:
+        """Return by id, with the part's name, tensors of a pass (with history, or an entry per image) kept on parts."""
+        found = {}
+        for part in (*self.adapters, *self.sparsifiers):
+            # torch's own layers, by far the most, keep nothing
+            own = [module for module in part.modules() if not type(module).__module__.startswith('torch.')]
+            for value in [value for module in own for value in vars(module).values()]:
+                for each in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else (value,):
+                    if isinstance(each, Tensor) and (each.grad_fn is not None or not isinstance(each, Parameter) and each.shape[:1] == (batch,)):
+                        found[id(each)] = type(part).__name__
+        return found
+
+    def attend(self, q_bhqd: Tensor, k_bhnd: Tensor, v_bhnd: Tensor, scale: float, dropout: float, t: Tokens) -> tuple[Tensor, Probe]:
+        """Attention in the form that the tokens and sparsifiers ask for, and what may be asked about it."""
+        tokens = t.x_bnc.shape[1]
+        if self.sparsifiers and (k_bhnd.shape[2], v_bhnd.shape[2]) != (tokens, tokens):
+            raise InputError(
+                f'an adapter gives attention {k_bhnd.shape[2]} keys and {v_bhnd.shape[2]} values for {tokens} tokens, '
+                'so that a sparsifier would rank others than those that leave. Add them as tokens '
+                '(BaseAdapter.tokens), or leave out the sparsifier.'
+            )
+        soft = t.mask_bn is not None and t.mask_bn.requires_grad
+        bias = key_bias(t, q_bhqd.shape[2], self.proportional, masked=not soft)
+        probe = Probe(q_bhqd, k_bhnd, v_bhnd, scale, bias, self.context)
+        if soft:
+            return attend_masked(q_bhqd, k_bhnd, v_bhnd, scale, dropout, t.mask_bn, bias), probe
+        return attend(q_bhqd, k_bhnd, v_bhnd, scale, dropout, bias), probe
+
+    def reduce(self, stage: str, layer: int, t: Tokens, probe: Probe | None) -> tuple[Tokens, Tensor | None]:
+        """Ask the sparsifiers of a stage; return the tokens left and the tokens that enter the FFN (None: all)."""
+        ffn_bn = None
+        for sparsifier in self.stages[stage]:
+            plan = sparsifier.plan(layer, t, probe)
+            if plan is None:
+                continue
+            if ffn_bn is not None:
+                raise InputError(
+                    f'{type(sparsifier).__name__} acts at layer {layer} after another sparsifier has chosen the tokens of the FFN. List it first.'
+                )
+            t, ffn_bn = reduce(t, plan), plan.ffn_bn
+            # Another sparsifier at this stage may ask about attention only while the tokens are those that attended.
+            probe = probe if plan.index_bn is None else None
+        return t, ffn_bn
