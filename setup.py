@@ -8,7 +8,8 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 # mim 0.3 (openmim) and MMEngine look beside the package. onedl-mim 0.5 looks beside the first file that the installed
-# package lists, and the list is sorted: without a folder that comes first it would look into mmsparse-VERSION.dist-info.
+# package lists, and the list is sorted: without a folder that comes first it would look into
+# mmsparse-VERSION.dist-info.
 PLACES = ('mmsparse', '_mmsparse_mim')
 
 
@@ -19,7 +20,10 @@ class BuildPyWithMim(build_py):
         """Build the package, then add to it what lies beside it in the repository."""
         super().run()
         if getattr(self, 'editable_mode', False):
-            for left in (ROOT / 'mmsparse', *(ROOT / 'build' / 'lib' / place for place in PLACES)):  # by other installs from this checkout
+            for left in (
+                ROOT / 'mmsparse',
+                *(ROOT / 'build' / 'lib' / place for place in PLACES),
+            ):  # by other installs from this checkout
                 shutil.rmtree(left / '.mim', ignore_errors=True)
             return
         for place in PLACES:

@@ -12,7 +12,10 @@ def main() -> None:
     name = sys.argv[1] if len(sys.argv) > 1 else '--help'
     if name not in tools:
         asked = name in ('-h', '--help')
-        text = f'usage: python -m mmsparse TOOL …\nTOOL is one of {", ".join(tools)}; python -m mmsparse TOOL --help says more.\n'
+        text = (
+            f'usage: python -m mmsparse TOOL …\nTOOL is one of {", ".join(tools)}; python -m mmsparse TOOL --help '
+            'says more.\n'
+        )
         (sys.stdout if asked else sys.stderr).write(text if asked else f'mmsparse: error: received {name!r}.\n{text}')
         sys.exit(0 if asked else 2)
     sys.argv = [str(tools[name]), *sys.argv[2:]]

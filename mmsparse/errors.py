@@ -5,12 +5,16 @@ from contextlib import contextmanager
 
 
 class InputError(ValueError):
-    """A value that the user gave cannot be used. The text says what was received, what is expected and what to do next."""
+    """A value that the user gave cannot be used. The text says what was received, what is expected and what to do
+    next.
+    """
 
 
 @contextmanager
 def in_words(lead: str, remedy: str = '') -> Iterator[None]:
-    """Let whatever a library raises for a value of the user be an InputError: lead, the library's own words, remedy."""
+    """Let whatever a library raises for a value of the user be an InputError: lead, the library's own words,
+    remedy.
+    """
     try:
         yield
     except InputError:

@@ -14,11 +14,14 @@ from mmsparse.errors import InputError
 from mmsparse.utils.hints import check_arguments, find_type
 from mmsparse.utils.imports import import_all, register_segmentation
 
-REFUSALS = []  # called as refuse(target, cfg, scope, where) before a build; what needs a class of models adds itself from there
+# Called as refuse(target, cfg, scope, where) before a build; what needs a class of models adds itself from there
+REFUSALS = []
 
 
 class ChildRegistry(Registry):
-    """Imports every module of its package, and looks for a name without mmseg first: importing it would cost every other run two seconds."""
+    """Imports every module of its package, and looks for a name without mmseg first: importing it would cost every
+    other run two seconds.
+    """
 
     def import_from_location(self) -> None:
         """Import what is in the package of the registry, once."""
@@ -34,16 +37,25 @@ class ChildRegistry(Registry):
 
 
 def _build(cfg, default_args=None, *, registry: Registry):
-    """What the parent registry builds, with words for a misspelt type or argument instead of a KeyError or TypeError."""
+    """What the parent registry builds, with words for a misspelt type or argument instead of a KeyError or
+    TypeError.
+    """
     if not isinstance(cfg, list):  # a list is MMEngine's Sequential
         if not isinstance(cfg, dict) or 'type' not in cfg:
-            raise InputError(f"{registry.name}: received {cfg!r}, expected a dict with a 'type', e.g. dict(type='mmsparse.…').")
+            raise InputError(
+                f"{registry.name}: received {cfg!r}, expected a dict with a 'type', e.g. dict(type='mmsparse.…')."
+            )
         target = cfg['type'] if not isinstance(cfg['type'], str) else registry.get(cfg['type'])
         current = DefaultScope.get_current_instance()
         scope = cfg.get('_scope_') or (current.scope_name if current else registry.scope)
         if target is None:  # only now gather every name there is: that imports all packages
             target = find_type(cfg['type'], scope, where=registry.name)
-        check_arguments(target, {**(default_args or {}), **cfg}, where=registry.name, read=('priority', 'constructor', 'paramwise_cfg', 'checkpoint'))
+        check_arguments(
+            target,
+            {**(default_args or {}), **cfg},
+            where=registry.name,
+            read=('priority', 'constructor', 'paramwise_cfg', 'checkpoint'),
+        )
         registry.import_from_location()
         for refuse in REFUSALS:
             refuse(target, cfg, scope, registry.name)
@@ -62,4 +74,6 @@ HOOKS = _child(MMENGINE_HOOKS, 'mmsparse.engine')
 METRICS = _child(MMENGINE_METRICS, 'mmsparse.evaluation.report_mean')
 OPTIM_WRAPPERS = _child(MMENGINE_OPTIM_WRAPPERS, 'mmsparse.engine')
 PARAM_SCHEDULERS = _child(MMENGINE_PARAM_SCHEDULERS, 'mmsparse.engine')
-RUNNERS = ChildRegistry(MMENGINE_RUNNERS.name, parent=MMENGINE_RUNNERS, scope='mmsparse', locations=['mmsparse.engine'])
+RUNNERS = ChildRegistry(
+    MMENGINE_RUNNERS.name, parent=MMENGINE_RUNNERS, scope='mmsparse', locations=['mmsparse.engine']
+)

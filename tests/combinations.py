@@ -11,7 +11,9 @@ from mmsparse.models import BaseAdapter, BaseSparsifier
 from mmsparse.registry import MODELS
 
 WIDTH, DEPTH, CLASSES, SIDE = 32, 3, 3, 32
-USUAL = dict(bottleneck=4, rank=2, num_prompts=2, layers=(2,), keep_rate=0.7, keep_rates=(0.7,), rate=0.5, r=2)  # small, by an argument's name
+USUAL = dict(
+    bottleneck=4, rank=2, num_prompts=2, layers=(2,), keep_rate=0.7, keep_rates=(0.7,), rate=0.5, r=2
+)  # small, by an argument's name
 MORE = {  # by method, where the usual arguments would leave a part of it untried; a new method needs no entry
     'Adapter': dict(places=('attn', 'mlp')),
     'DoRA': dict(alpha=3, targets=('q', 'k', 'v', 'proj', 'fc1', 'fc2')),
@@ -19,7 +21,13 @@ MORE = {  # by method, where the usual arguments would leave a part of it untrie
     'LoRA': dict(alpha=3, targets=('q', 'k', 'v', 'proj', 'fc1', 'fc2')),
 }
 
-DINOV3 = dict(model_type='dinov3_vit', hidden_size=WIDTH, num_hidden_layers=DEPTH, num_attention_heads=2, intermediate_size=2 * WIDTH)
+DINOV3 = dict(
+    model_type='dinov3_vit',
+    hidden_size=WIDTH,
+    num_hidden_layers=DEPTH,
+    num_attention_heads=2,
+    intermediate_size=2 * WIDTH,
+)
 DINOV3 |= dict(image_size=SIDE, patch_size=8, num_register_tokens=4, use_gated_mlp=True)
 HOSTS = tiny_hosts(width=WIDTH, depth=DEPTH, heads=2)
 HOSTS |= {'transformers_dinov3': dict(type='mmsparse.TransformersViT', checkpoint=False, config=DINOV3)}
@@ -56,7 +64,9 @@ def pairs(case: tuple) -> set:
 
 
 def pairwise(*choices) -> list[tuple]:
-    """Few cases of the product of `choices` in which every two values of different choices meet, always the same ones."""
+    """Few cases of the product of `choices` in which every two values of different choices meet, always the same
+    ones.
+    """
     cases = list(product(*choices))
     missing, chosen = set().union(*map(pairs, cases)), []
     while missing:
@@ -66,7 +76,8 @@ def pairwise(*choices) -> list[tuple]:
 
 
 def classifier(host: str, adapter, sparsifier=None):
-    """A classifier in training mode, weights as built, from a fixed seed; `adapter` is a name, or a config or a list of them.
+    """A classifier in training mode, weights as built, from a fixed seed; `adapter` is a name, or a config or a list
+    of them.
 
     Raises:
         InputError: the combination is refused.
@@ -79,10 +90,17 @@ def classifier(host: str, adapter, sparsifier=None):
         host=HOSTS[host],
         adapter=dict(type=f'mmsparse.{adapter}', **options(adapter)) if isinstance(adapter, str) else adapter,
         sparsifier=None if sparsifier is None else dict(type=f'mmsparse.{sparsifier}', **options(sparsifier), **more),
-        out_type='pooled' if bare or host == 'open_clip' else 'cls_token',  # both have parameters that only their pooling reads
+        out_type='pooled'
+        if bare or host == 'open_clip'
+        else 'cls_token',  # both have parameters that only their pooling reads
     )
     width = 512 if host == 'open_clip' else WIDTH
-    head = dict(type='mmpretrain.LinearClsHead', num_classes=CLASSES, in_channels=width, init_cfg=dict(type='TruncNormal', layer='Linear', std=0.01))
+    head = dict(
+        type='mmpretrain.LinearClsHead',
+        num_classes=CLASSES,
+        in_channels=width,
+        init_cfg=dict(type='TruncNormal', layer='Linear', std=0.01),
+    )
     model = MODELS.build(dict(type='mmsparse.SparseClassifier', backbone=backbone, head=head))
     model.head._dump_init_info = lambda: None  # MMEngine would log every parameter
     model.head.init_weights()

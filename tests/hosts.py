@@ -1,4 +1,6 @@
-"""Tiny hosts of every kind, and parameters drawn so that a wrong network shows: with default initialisation it passes."""
+"""Tiny hosts of every kind, and parameters drawn so that a wrong network shows: with default initialisation it
+passes.
+"""
 
 import math
 
@@ -15,7 +17,15 @@ RESIDUAL_WRITERS = ('proj', 'fc2', 'ffn.layers.1', 'up')  # damped, or the strea
 
 
 def timm_host(width=WIDTH, depth=DEPTH, heads=HEADS, **options):
-    tiny = dict(name='vit_tiny_patch16_224', checkpoint=False, img_size=32, patch_size=8, embed_dim=width, depth=depth, num_heads=heads)
+    tiny = dict(
+        name='vit_tiny_patch16_224',
+        checkpoint=False,
+        img_size=32,
+        patch_size=8,
+        embed_dim=width,
+        depth=depth,
+        num_heads=heads,
+    )
     return dict(type='mmsparse.TimmViT') | tiny | options
 
 
@@ -36,21 +46,28 @@ def open_clip_host(name='ViT-B-16-quickgelu', width=WIDTH, depth=DEPTH, heads=HE
 
 
 def tiny_hosts(**size):
-    """A config of every kind of host that is crossed with methods: `width`, `depth`, `heads`, `img_size` and `patch_size` of all of them."""
+    """A config of every kind of host that is crossed with methods: `width`, `depth`, `heads`, `img_size` and
+    `patch_size` of all of them.
+    """
     return {
         'timm': timm_host(**size),
         'timm_layer_scale': timm_host(init_values=1.0, **size),
         'timm_registers': timm_host(reg_tokens=4, **size),
         'timm_no_class_token': timm_host(class_token=False, global_pool='avg', **size),
         'timm_siglip': timm_host(name='vit_base_patch16_siglip_224', **size),
-        'timm_dinov3': timm_host(name='vit_small_patch16_dinov3', init_values=0.5, **size),  # as built 1e-5, and no adapter would show
+        'timm_dinov3': timm_host(
+            name='vit_small_patch16_dinov3', init_values=0.5, **size
+        ),  # as built 1e-5, and no adapter would show
         'mmpretrain': mmpretrain_host(**size),
         'mmpretrain_pre_norm': mmpretrain_host(pre_norm=True, patch_cfg=dict(bias=False), **size),
         'open_clip': open_clip_host(**size),
     }
 
 
-BEYOND_THE_REFERENCE = ('timm_siglip', 'timm_dinov3')  # the float64 reference has neither attention pooling nor rotary positions
+BEYOND_THE_REFERENCE = (
+    'timm_siglip',
+    'timm_dinov3',
+)  # the float64 reference has neither attention pooling nor rotary positions
 HOSTS = {name: host for name, host in tiny_hosts().items() if name not in BEYOND_THE_REFERENCE} | {
     'timm_registers_bare_positions': timm_host(reg_tokens=4, no_embed_class=True),
     'timm_qk_norm': timm_host(qk_norm=True),
@@ -64,7 +81,9 @@ WITH_CLASS_TOKEN = [name for name in HOSTS if 'no_class_token' not in name]
 
 
 def draw(module, seed=0):
-    """Draw every parameter: activations of std about 1, peaked attention, nothing zero, nothing neutral. Returns the module."""
+    """Draw every parameter: activations of std about 1, peaked attention, nothing zero, nothing neutral. Returns the
+    module.
+    """
     generator = torch.Generator().manual_seed(seed)
 
     def uniform(low, high, like):
@@ -98,7 +117,11 @@ def draw(module, seed=0):
 def build(host='timm', adapter=None, sparsifier=None, out_type='raw', seed=0, **options):
     """A SparseViT on a named host with all parameters drawn, in evaluation mode."""
     host = HOSTS[host] if isinstance(host, str) else host
-    backbone = MODELS.build(dict(type='mmsparse.SparseViT', host=host, adapter=adapter, sparsifier=sparsifier, out_type=out_type, **options))
+    backbone = MODELS.build(
+        dict(
+            type='mmsparse.SparseViT', host=host, adapter=adapter, sparsifier=sparsifier, out_type=out_type, **options
+        )
+    )
     draw(backbone, seed)
     backbone.eval()
     return backbone
@@ -114,7 +137,9 @@ def images_for(host='timm', batch=3, seed=1):
 def native(host, images):
     """The host's own forward, all rows after its final norm."""
     if hasattr(host, 'conv1'):  # open_clip
-        own = host.forward_intermediates(images, 1, normalize_intermediates=True, output_fmt='NLC', output_extra_tokens=True)
+        own = host.forward_intermediates(
+            images, 1, normalize_intermediates=True, output_fmt='NLC', output_extra_tokens=True
+        )
         return torch.cat([own['image_intermediates_prefix'][-1], own['image_intermediates'][-1]], dim=1)
     return host.forward_features(images) if hasattr(host, 'forward_features') else host(images)[-1]
 
@@ -125,14 +150,18 @@ def listed(config):
 
 
 def reference_of(backbone, images, sparsifier=None, adapter=None):
-    """The float64 reference on the parameters of `backbone`; `sparsifier` and `adapter` are the configs it was built from."""
+    """The float64 reference on the parameters of `backbone`; `sparsifier` and `adapter` are the configs it was built
+    from.
+    """
     methods = []
     for config, part in zip(listed(sparsifier), backbone.sparsifiers):
         options = {key: value for key, value in config.items() if key != 'type'}
         state = part.state_dict(keep_vars=True)
         methods.append(dict(type=config['type'].split('.')[-1], options=options, state=state))
     if adapter:
-        options = {key: value for key, value in adapter.items() if key in ('fusion', 'inputs', 'skip', 'norm', 'scale')}
+        options = {
+            key: value for key, value in adapter.items() if key in ('fusion', 'inputs', 'skip', 'norm', 'scale')
+        }
         adapter = dict(state=backbone.adapters[0].state_dict(keep_vars=True), options=options)
     flavour = {}
     if hasattr(backbone.host, 'conv1'):  # open_clip
@@ -151,7 +180,9 @@ def clear_case(backbone, host, sparsifier=None, adapter=None, batch=3, seed=1):
 
 
 def by_patch(answer):
-    """What does not depend on the order of rows: per image the prefix rows; per patch its group (its first patch, -1: gone), size and row."""
+    """What does not depend on the order of rows: per image the prefix rows; per patch its group (its first patch, -1:
+    gone), size and row.
+    """
     rows = answer.rows if hasattr(answer, 'rows') else answer.x_bnc
     sources = answer.sources if hasattr(answer, 'sources') else answer.source_bm.tolist()
     sizes = answer.sizes if hasattr(answer, 'sizes') else None if answer.size_bn is None else answer.size_bn.tolist()
@@ -175,35 +206,43 @@ def assert_all_fold_and_the_answer_stays(backbone, images):
 
 
 def assert_near(found, expected, bound=1e-5):
-    """Equal within `bound` of the largest value expected (of 1 at least): float32 rounds what it adds, and kernels add in an order of their own."""
+    """Equal within `bound` of the largest value expected (of 1 at least): float32 rounds what it adds, and kernels add
+    in an order of their own.
+    """
     torch.testing.assert_close(found, expected, rtol=0, atol=bound * max(1.0, expected.abs().max().item()))
 
 
 def apart(found, expected) -> float:
     """How far half of the images, B×…, lie apart at most, in units of the images' own spread.
 
-    Not all of them: in single images rounding exchanges two rows of nearly equal rank. Over patches or pixels instead of images it is the same.
+    Not all of them: in single images rounding exchanges two rows of nearly equal rank. Over patches or pixels instead
+        of images it is the same.
     """
     found, expected = found.flatten(1).double(), expected.flatten(1).double()
     return float((found - expected).norm(dim=1).median() / (expected - expected.mean(0)).norm(dim=1).median())
 
 
 def assert_near_in_half(found, expected):
-    """Parameters drawn, bfloat16 is 0.02 to 0.04 apart from float32; one adapter left out or one layer's rows exchanged 0.2 to 1.5."""
+    """Parameters drawn, bfloat16 is 0.02 to 0.04 apart from float32; one adapter left out or one layer's rows
+    exchanged 0.2 to 1.5.
+    """
     assert found.isfinite().all()
     assert apart(found, expected) < 0.08
 
 
 def assert_same(found, expected, bound=1e-5):
     """Equal groups and sizes, rows as `assert_near` has it; both are Tokens or a reference's Answer."""
-    for (groups, counts, rows), (wanted_groups, wanted_counts, wanted) in zip(by_patch(found), by_patch(expected), strict=True):
+    for (groups, counts, rows), (wanted_groups, wanted_counts, wanted) in zip(
+        by_patch(found), by_patch(expected), strict=True
+    ):
         assert groups == wanted_groups
         assert counts == wanted_counts
         assert_near(rows.double(), wanted.double(), bound)
 
 
 def check(host, sparsifier, adapter=None, batch=3, change=None, **options):
-    """A backbone on drawn weights equals the reference: 1e-5 in single precision, 1e-9 in double, same groups and sizes. Returns all three.
+    """A backbone on drawn weights equals the reference: 1e-5 in single precision, 1e-9 in double, same groups and
+    sizes. Returns all three.
 
     Args:
         change: called with the backbone before it runs, to set parameters.
@@ -221,7 +260,9 @@ def check(host, sparsifier, adapter=None, batch=3, change=None, **options):
 
 
 def watch(backbone):
-    """Note every plan of the backbone's sparsifiers: a list of (sparsifier, layer, tokens, plan), filled by each forward pass."""
+    """Note every plan of the backbone's sparsifiers: a list of (sparsifier, layer, tokens, plan), filled by each
+    forward pass.
+    """
     seen = []
 
     def noting(part, ask):

@@ -23,12 +23,16 @@ OPTIONS = {  # what is not the default, for a host of 6 layers and 16 patches
 def registered() -> list[str]:
     """The names of all sparsifiers of the package; one without options here fails in every test, by name."""
     MODELS.import_from_location()
-    kinds = [kind for kind in MODELS.module_dict.values() if isinstance(kind, type) and issubclass(kind, BaseSparsifier)]
+    kinds = [
+        kind for kind in MODELS.module_dict.values() if isinstance(kind, type) and issubclass(kind, BaseSparsifier)
+    ]
     return sorted(kind.__name__ for kind in kinds if kind.__module__.startswith('mmsparse.'))
 
 
 def untried(lists) -> set[str]:
-    """The sparsifiers that none of these configs names. RandomDrop is left out: what it draws wants a test of its own."""
+    """The sparsifiers that none of these configs names. RandomDrop is left out: what it draws wants a test of its
+    own.
+    """
     tried = {own['type'].removeprefix('mmsparse.') for config in lists for own in listed(config)}
     return set(registered()) - tried - {'NoOp', 'RandomDrop'}
 
@@ -44,8 +48,15 @@ def adapter(**options) -> dict:
 def classifier(sparsifier, adapters=None, kind='mmsparse.SparseClassifier', host=None, **backbone):
     """A classifier in training mode, weights as built, from a fixed seed."""
     torch.manual_seed(0)
-    backbone = dict(type='mmsparse.SparseViT', host=host or timm_host(), adapter=adapters, sparsifier=sparsifier, **backbone)
-    head = dict(type='mmpretrain.LinearClsHead', num_classes=CLASSES, in_channels=WIDTH, init_cfg=dict(type='TruncNormal', layer='Linear', std=0.01))
+    backbone = dict(
+        type='mmsparse.SparseViT', host=host or timm_host(), adapter=adapters, sparsifier=sparsifier, **backbone
+    )
+    head = dict(
+        type='mmpretrain.LinearClsHead',
+        num_classes=CLASSES,
+        in_channels=WIDTH,
+        init_cfg=dict(type='TruncNormal', layer='Linear', std=0.01),
+    )
     model = MODELS.build(dict(type=kind, backbone=backbone, head=head))
     model.head._dump_init_info = lambda: None  # MMEngine would log every parameter
     model.head.init_weights()

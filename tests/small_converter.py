@@ -17,7 +17,13 @@ def write_config(folder, host, adapter, sparsifier=None, out_type='cls_token', w
     """A config file and a state of its model with all trained parameters drawn; returns both and the model."""
     backbone = dict(type='mmsparse.SparseViT', host=host, adapter=adapter, sparsifier=sparsifier, out_type=out_type)
     head = dict(type='LinearClsHead', num_classes=CLASSES, in_channels=width)
-    cfg = Config(dict(default_scope='mmpretrain', model=dict(type='ImageClassifier', backbone=backbone, head=head), data_preprocessor=PIXELS))
+    cfg = Config(
+        dict(
+            default_scope='mmpretrain',
+            model=dict(type='ImageClassifier', backbone=backbone, head=head),
+            data_preprocessor=PIXELS,
+        )
+    )
     cfg.dump(folder / 'config.py')
     model = build_classifier(Config.fromfile(folder / 'config.py'))
     frozen = {key: value.clone() for key, value in model.state_dict().items() if key not in adapter_tensors(model)}

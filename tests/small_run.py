@@ -51,13 +51,21 @@ def write_images(folder: Path, number: int, classes: int = 3) -> None:
         Image.fromarray((random.integers(0, 128, (32, 32, 3)) + 60 * label).astype(np.uint8)).save(path)
 
 
-def write_run(folder: Path, train: int = 32, test: int = 20, augment: str = FLIP_AND_CROP, dropout: float = 0.1) -> Path:
+def write_run(
+    folder: Path, train: int = 32, test: int = 20, augment: str = FLIP_AND_CROP, dropout: float = 0.1
+) -> Path:
     """Write data and config; return the config's path."""
     write_images(folder / 'data/train', train)
     write_images(folder / 'data/test', test)
     config = folder / 'small.py'
     config.write_text(
-        CONFIG.format(root=ROOT, host=timm_host(width=32, depth=4, heads=2), data=folder / 'data', augment=augment, dropout=f', dropout={dropout}')
+        CONFIG.format(
+            root=ROOT,
+            host=timm_host(width=32, depth=4, heads=2),
+            data=folder / 'data',
+            augment=augment,
+            dropout=f', dropout={dropout}',
+        )
     )
     return config
 
@@ -68,9 +76,17 @@ def command(*args, folder: Path, status: int = 0) -> subprocess.CompletedProcess
     words[0] = str(ROOT / words[0])
     start = ['bash'] if words[0].endswith('.sh') else [sys.executable]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ['PATH']])  # torchrun of this environment
-    env = {**os.environ, 'PYTHONPATH': os.pathsep.join([str(ROOT), str(folder)]), 'PATH': path, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
+    env = {
+        **os.environ,
+        'PYTHONPATH': os.pathsep.join([str(ROOT), str(folder)]),
+        'PATH': path,
+        'OMP_NUM_THREADS': '1',
+        'CUDA_VISIBLE_DEVICES': '',
+    }
     done = subprocess.run(start + words, cwd=folder, env=env, capture_output=True, text=True)
-    assert done.returncode == status, f'{words} ended with {done.returncode}, expected {status}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}'
+    assert done.returncode == status, (
+        f'{words} ended with {done.returncode}, expected {status}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}'
+    )
     return done
 
 

@@ -50,13 +50,40 @@ def write_run(folder: Path, name: str = 'evit_delta_fcn', backbone: str = ', spa
     return config
 
 
-def segmentor(sparsifier=None, kind='mmsparse.SparseSegmentor', head=None, neck=None, host=None, extra=None, data_preprocessor=None, **backbone):
+def segmentor(
+    sparsifier=None,
+    kind='mmsparse.SparseSegmentor',
+    head=None,
+    neck=None,
+    host=None,
+    extra=None,
+    data_preprocessor=None,
+    **backbone,
+):
     """A segmentor in training mode, weights as built, from a fixed seed."""
     torch.manual_seed(0)
-    backbone = dict(type='mmsparse.SparseViT', host=host or timm_host(), sparsifier=sparsifier) | dict(out_type='featmap') | backbone
-    fcn = dict(type='mmseg.FCNHead', in_channels=WIDTH, channels=16, num_convs=1, concat_input=False, num_classes=CLASSES, dropout_ratio=0.0)
+    backbone = (
+        dict(type='mmsparse.SparseViT', host=host or timm_host(), sparsifier=sparsifier)
+        | dict(out_type='featmap')
+        | backbone
+    )
+    fcn = dict(
+        type='mmseg.FCNHead',
+        in_channels=WIDTH,
+        channels=16,
+        num_convs=1,
+        concat_input=False,
+        num_classes=CLASSES,
+        dropout_ratio=0.0,
+    )
     with DefaultScope.overwrite_default_scope('mmseg'):
-        parts = dict(backbone=backbone, neck=neck, decode_head=head or fcn, auxiliary_head=extra, data_preprocessor=data_preprocessor)
+        parts = dict(
+            backbone=backbone,
+            neck=neck,
+            decode_head=head or fcn,
+            auxiliary_head=extra,
+            data_preprocessor=data_preprocessor,
+        )
         return MODELS.build(dict(type=kind, test_cfg=ConfigDict(mode='whole'), **parts))
 
 

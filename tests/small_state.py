@@ -14,7 +14,9 @@ from mmsparse.models.hosts.frozen_model import digest
 def train(config: Path, name: str, **entries) -> SparseRunner:
     """Train in this process with some entries changed, in a folder of that name beside the config."""
     cfg = Config.fromfile(config)
-    cfg.merge_from_dict({'work_dir': str(config.parent / name), 'experiment_name': f'{config.parent.name}_{name}', **entries})
+    cfg.merge_from_dict(
+        {'work_dir': str(config.parent / name), 'experiment_name': f'{config.parent.name}_{name}', **entries}
+    )
     runner = SparseRunner.from_cfg(cfg)
     runner.train()
     return runner

@@ -1,4 +1,6 @@
-"""The adapter file: what it holds, that it loads to the same logits, and that whatever is not it is refused with nothing executed."""
+"""The adapter file: what it holds, that it loads to the same logits, and that whatever is not it is refused with
+nothing executed.
+"""
 
 import os
 import pickle
@@ -33,7 +35,10 @@ def small(tmp_path_factory):
 
 def status_of(small, *args) -> int:
     """Run tools/test.py in this process and return its exit status."""
-    before, sys.argv = sys.argv, ['tools/test.py', *map(str, (small.config, *args, '--work-dir', small.folder / 'tested'))]
+    before, sys.argv = (
+        sys.argv,
+        ['tools/test.py', *map(str, (small.config, *args, '--work-dir', small.folder / 'tested'))],
+    )
     try:
         runpy.run_path(str(ROOT / 'tools/test.py'), run_name='__main__')
     except SystemExit as end:
@@ -132,22 +137,32 @@ DAMAGES = {
     'data byte': (flip(lambda data: len(data) - 9), 'SHA-256'),
     'missing key': (lambda state: change_tensors(state, lambda t: t.pop('head.fc.bias')), 'missing: head.fc.bias'),
     'extra key': (lambda state: change_tensors(state, lambda t: t.update(more=torch.zeros(1))), 'unexpected: more'),
-    'wrong shape': (lambda state: change_tensors(state, shift), r'of another shape: head.fc.weight \(3, 31\) for \(3, 32\)'),
+    'wrong shape': (
+        lambda state: change_tensors(state, shift),
+        r'of another shape: head.fc.weight \(3, 31\) for \(3, 32\)',
+    ),
     'wrong dtype': (
         lambda state: change_tensors(state, lambda t: t.update({'head.fc.bias': t['head.fc.bias'].half()})),
         'of another type: head.fc.bias torch.float16 for torch.float32',
     ),
-    'other host': (lambda state: change_card(state, other_host), r'belongs to another host: its card says vit_tiny_patch16_224 \(000000000000\)'),
+    'other host': (
+        lambda state: change_card(state, other_host),
+        r'belongs to another host: its card says vit_tiny_patch16_224 \(000000000000\)',
+    ),
     'hostile pickle': (rewrite(lambda data: pickle.dumps(Hostile())), 'damaged or cut short'),
     'dotted path': (
-        lambda state: change_card(state, lambda card: card['config']['model']['head'].update(type='os.mkdir', path='pwned')),
+        lambda state: change_card(
+            state, lambda card: card['config']['model']['head'].update(type='os.mkdir', path='pwned')
+        ),
         r"model.head.type is 'os.mkdir' on the card",
     ),
 }
 
 
 @pytest.mark.parametrize('damage, reason', DAMAGES.values(), ids=DAMAGES)
-def test_eleven_of_eleven_damaged_files_are_refused_by_the_tool_and_by_load(small, tmp_path, monkeypatch, capsys, damage, reason):
+def test_eleven_of_eleven_damaged_files_are_refused_by_the_tool_and_by_load(
+    small, tmp_path, monkeypatch, capsys, damage, reason
+):
     state = copy_of(small.state, tmp_path / 'damaged')
     damage(state)
     monkeypatch.chdir(tmp_path)
@@ -174,7 +189,9 @@ def test_flipped_bits_of_the_header_are_refused_or_mean_nothing(small, tmp_path)
             found.verify()
         except InputError:
             continue
-        assert found.tensors.keys() == expected.keys() and all(torch.equal(found.tensors[key], expected[key]) for key in expected), position
+        assert found.tensors.keys() == expected.keys() and all(
+            torch.equal(found.tensors[key], expected[key]) for key in expected
+        ), position
 
 
 @pytest.mark.parametrize('card', ['', '{', '[]', '{"schema": 2}', '{"schema": 1}', '[' * 100_000, '\xff'])
@@ -191,7 +208,9 @@ def test_a_card_that_is_none_is_refused_by_name(small, tmp_path, card):
 def test_the_config_wins_and_what_differs_is_printed(small, capsys):
     assert status_of(small, small.state, '--cfg-options', 'model.backbone.sparsifier.keep_rate=0.5') == 0
     text = capsys.readouterr().out
-    assert 'model.backbone.sparsifier.keep_rate: 0.7 on the card, 0.5 here' in text and text.count(' on the card, ') == 1
+    assert (
+        'model.backbone.sparsifier.keep_rate: 0.7 on the card, 0.5 here' in text and text.count(' on the card, ') == 1
+    )
     assert status_of(small, small.state / 'adapter.safetensors', '--tta') == 0
     assert ' on the card, ' not in capsys.readouterr().out
 
@@ -203,7 +222,10 @@ def test_the_config_wins_and_what_differs_is_printed(small, capsys):
         (['model.backbone.host.num_heads=4'], 'model.backbone.host.num_heads is 2 on its card, 4 in the config'),
         (['data_preprocessor.mean=[0.,0.,0.]'], 'but the config normalises with'),
         (['data_preprocessor.to_rgb=False'], 'but the config normalises with'),
-        (["test_dataloader.dataset.metainfo.classes=['a','b','c']"], "trained for the classes ['class_0', 'class_1', 'class_2'], but the data has"),
+        (
+            ["test_dataloader.dataset.metainfo.classes=['a','b','c']"],
+            "trained for the classes ['class_0', 'class_1', 'class_2'], but the data has",
+        ),
         (['model.backbone.adapter.bottleneck=5'], 'of another shape'),
         (['model.backbone.adapter.norm=in'], 'Tensors missing'),
     ],
@@ -217,7 +239,10 @@ def test_what_must_agree_with_the_card_is_named_where_it_does_not(small, capsys,
 def test_other_weights_of_the_same_host_are_refused(small, tmp_path, capsys):
     weights = {key: value + 0.01 for key, value in small.runner.model.backbone.host.state_dict().items()}
     save_file(weights, tmp_path / 'host.safetensors')
-    assert status_of(small, small.state, '--cfg-options', f'model.backbone.host.checkpoint={tmp_path}/host.safetensors') == 2
+    assert (
+        status_of(small, small.state, '--cfg-options', f'model.backbone.host.checkpoint={tmp_path}/host.safetensors')
+        == 2
+    )
     assert 'belongs to another host' in capsys.readouterr().err
 
 

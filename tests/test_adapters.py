@@ -1,4 +1,6 @@
-"""The PEFT methods: placement against float64 loops, published counts and starts, what they train, and what is refused."""
+"""The PEFT methods: placement against float64 loops, published counts and starts, what they train, and what is
+refused.
+"""
 
 import inspect
 import itertools
@@ -13,7 +15,17 @@ from mmengine.optim import build_optim_wrapper
 from mmpretrain.models import ImageClassifier
 
 from combinations import ADAPTERS, HOSTS, SPARSIFIERS, adapters, classifier, loss
-from hosts import HEADS, WIDTH, assert_all_fold_and_the_answer_stays, assert_near, build, draw, images_for, mmpretrain_host, timm_host
+from hosts import (
+    HEADS,
+    WIDTH,
+    assert_all_fold_and_the_answer_stays,
+    assert_near,
+    build,
+    draw,
+    images_for,
+    mmpretrain_host,
+    timm_host,
+)
 from hosts import HOSTS as DEEPER
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
@@ -58,7 +70,9 @@ def named(configs):
 
 
 REDUCTIONS = {'alone': None, 'EViT': dict(layers=(2, 4), keep_rate=0.6), 'ToMe': dict(r=2)}
-PLACED = [(name, sparsifier) for name in LISTS for sparsifier in REDUCTIONS if sparsifier == 'alone' or 'VPT' not in name]
+PLACED = [
+    (name, sparsifier) for name in LISTS for sparsifier in REDUCTIONS if sparsifier == 'alone' or 'VPT' not in name
+]
 
 
 @pytest.mark.parametrize(('name', 'sparsifier'), PLACED)
@@ -72,7 +86,9 @@ def test_the_method_is_where_its_paper_puts_it(name, sparsifier):
         images = images_for('timm_wide_image', batch=2, seed=seed)
         return images, *adapted(backbone.host.state_dict(), images, HEADS, methods, sparsifiers)
 
-    images, expected, _ = next(case for case in (expect(methods, seed) for seed in range(20)) if case[2] > 1e-5)  # no row ties for a place
+    images, expected, _ = next(
+        case for case in (expect(methods, seed) for seed in range(20)) if case[2] > 1e-5
+    )  # no row ties for a place
     plain = adapted(backbone.host.state_dict(), images, HEADS, [], sparsifiers)[0]
     with torch.no_grad():
         found, wide = backbone(images)[-1], backbone.double()(images.double())[-1]
@@ -119,8 +135,14 @@ def test_a_convolution_sees_zeros_where_a_token_is_masked_as_where_it_has_left()
 def test_adaptformer_reads_the_rows_that_are_left(sparsifier):
     """It is the Dense Adapter without its links, whose place under every reduction has a reference of its own."""
     one = classifier('timm', dict(type='mmsparse.AdaptFormer', bottleneck=4, scale=0.7), sparsifier).eval().double()
-    other = classifier('timm', dict(type='mmsparse.DenseAdapter', bottleneck=4, scale=0.7, inputs=('x',)), sparsifier).eval().double()
-    other.load_state_dict({key: value for key, value in one.state_dict().items() if 'adapters' not in key}, strict=False)
+    other = (
+        classifier('timm', dict(type='mmsparse.DenseAdapter', bottleneck=4, scale=0.7, inputs=('x',)), sparsifier)
+        .eval()
+        .double()
+    )
+    other.load_state_dict(
+        {key: value for key, value in one.state_dict().items() if 'adapters' not in key}, strict=False
+    )
     for ours, theirs in zip(one.backbone.adapters[0].layers.values(), other.backbone.adapters[0].layers.values()):
         torch.nn.init.normal_(ours.up.weight, std=0.1)
         for kind in ('down', 'up'):
@@ -163,7 +185,9 @@ def test_trainable_parameters_of_vit_b(config, count):
 
 
 def test_dyt_has_its_dispatchers_beside_the_adapter():
-    parts = dict(adapter=dict(type='mmsparse.DyTAdapter', bottleneck=8), sparsifier=dict(type='mmsparse.DyTDispatcher'))
+    parts = dict(
+        adapter=dict(type='mmsparse.DyTAdapter', bottleneck=8), sparsifier=dict(type='mmsparse.DyTDispatcher')
+    )
     with torch.device('meta'):
         backbone = MODELS.build(dict(type='mmsparse.SparseViT', host=VITB, **parts))
     assert sum(parameter.numel() for parameter in backbone.parameters() if parameter.requires_grad) == 165_996
@@ -177,7 +201,11 @@ def drawn_at_start(config):
 
 
 def test_the_published_starts():
-    for config in (dict(type='mmsparse.AdaptFormer', bottleneck=16), dict(type='mmsparse.LoRA', rank=16), dict(type='mmsparse.DoRA', rank=16)):
+    for config in (
+        dict(type='mmsparse.AdaptFormer', bottleneck=16),
+        dict(type='mmsparse.LoRA', rank=16),
+        dict(type='mmsparse.DoRA', rank=16),
+    ):
         draw = drawn_at_start(config)
         bound = 1 / math.sqrt(192)  # Kaiming-uniform with a=√5
         assert 0.98 * bound < draw('down.weight').abs().max() <= bound and not draw('up.weight').any()
@@ -193,16 +221,29 @@ def test_the_published_starts():
     assert not plus('bias').any() and (plus('scale') == 1).all()
     conv = drawn_at_start(dict(type='mmsparse.ConvPass', bottleneck=16))
     bound = math.sqrt(6 / (192 + 16))  # Xavier-uniform
-    assert 0.98 * bound < conv('down.weight').abs().max() <= bound and not conv('up.weight').any() and not conv('bias').any()
+    assert (
+        0.98 * bound < conv('down.weight').abs().max() <= bound
+        and not conv('up.weight').any()
+        and not conv('bias').any()
+    )
     kernels = conv('conv.weight').unflatten(0, (-1, 16, 16, 9))
-    assert torch.equal(kernels[..., 4], torch.eye(16).expand_as(kernels[..., 4])) and kernels.sum() == 16 * len(kernels)
-    kernels, bound = drawn_at_start(dict(type='mmsparse.ConvPass', bottleneck=16, conv_init='xavier'))('conv.weight'), math.sqrt(6 / (9 * 32))
+    assert torch.equal(kernels[..., 4], torch.eye(16).expand_as(kernels[..., 4])) and kernels.sum() == 16 * len(
+        kernels
+    )
+    kernels, bound = (
+        drawn_at_start(dict(type='mmsparse.ConvPass', bottleneck=16, conv_init='xavier'))('conv.weight'),
+        math.sqrt(6 / (9 * 32)),
+    )
     assert 0.98 * bound < kernels.abs().max() <= bound
     for form, rank in (('TT', 16), ('TK', 32)):
         fact, bound = drawn_at_start(dict(type=f'mmsparse.FacT{form}', rank=rank)), 1 / math.sqrt(192)
         assert 0.98 * bound < fact('down.weight').abs().max() <= bound and not fact('up.weight').any()
     train = drawn_at_start(dict(type='mmsparse.FacTTT', rank=16))
-    for target, bound in (('v.weight', 1 / 4), ('fc1.weight', 1 / 4), ('fc2.weight', 1 / 8)):  # 1 / √(values that go in)
+    for target, bound in (
+        ('v.weight', 1 / 4),
+        ('fc1.weight', 1 / 4),
+        ('fc2.weight', 1 / 8),
+    ):  # 1 / √(values that go in)
         assert 0.98 * bound < train(target).abs().max() <= bound
     for factor, bound in (('C', math.sqrt(6 / (2 * 32 * 32))), ('P', math.sqrt(6 / (32 + 6 * 12)))):  # Xavier-uniform
         assert 0.98 * bound < fact(factor).abs().max() <= bound
@@ -261,13 +302,17 @@ def test_rows_of_the_prefix_come_and_go_with_every_field():
 def test_bitfit_trains_every_bias_and_nothing_else(host):
     pooling = dict(out_type='avg_featmap') if 'mmpretrain' in host else {}
     adapter = dict(type='mmsparse.BitFit')
-    backbone = MODELS.build(dict(type='mmsparse.SparseViT', host=DEEPER[host] | pooling, adapter=adapter, out_type='pooled'))
+    backbone = MODELS.build(
+        dict(type='mmsparse.SparseViT', host=DEEPER[host] | pooling, adapter=adapter, out_type='pooled')
+    )
     trains = {key for key, parameter in backbone.host.named_parameters() if parameter.requires_grad}
     assert trains == {key for key, _ in backbone.host.named_parameters() if key.endswith('bias')}
     assert len(trains) >= 11 * 6 / 2
 
 
-@pytest.mark.parametrize(('name', 'trains'), [('FullTuning', True), ('BitFit', True), ('LoRA', False), ('LinearProbe', False)])
+@pytest.mark.parametrize(
+    ('name', 'trains'), [('FullTuning', True), ('BitFit', True), ('LoRA', False), ('LinearProbe', False)]
+)
 def test_a_host_of_which_something_trains_is_in_training_mode(name, trains):
     config = dict(type=f'mmsparse.{name}', **ADAPTERS[name])
     backbone = MODELS.build(dict(type='mmsparse.SparseViT', host=timm_host(drop_path_rate=0.9), adapter=config))
@@ -284,7 +329,9 @@ def test_what_only_the_hosts_own_pooling_reads_trains_with_that_output_alone(hos
     sets = []
     for out_type in ('pooled', 'avg_featmap'):
         config = DEEPER[host] | (dict(out_type='avg_featmap') if host.startswith('mmpretrain') else {})
-        backbone = MODELS.build(dict(type='mmsparse.SparseViT', host=config, adapter=dict(type='mmsparse.FullTuning'), out_type=out_type))
+        backbone = MODELS.build(
+            dict(type='mmsparse.SparseViT', host=config, adapter=dict(type='mmsparse.FullTuning'), out_type=out_type)
+        )
         backbone(images_for(host))[-1].square().sum().backward()
         trains = {key for key, parameter in backbone.host.named_parameters() if parameter.requires_grad}
         assert trains == {key for key, parameter in backbone.host.named_parameters() if parameter.grad is not None}
@@ -293,9 +340,13 @@ def test_what_only_the_hosts_own_pooling_reads_trains_with_that_output_alone(hos
 
 
 def test_layer_decay_counts_as_mmpretrain_does():
-    backbone = MODELS.build(dict(type='mmsparse.SparseViT', host=mmpretrain_host(), adapter=dict(type='mmsparse.FullTuning')))
+    backbone = MODELS.build(
+        dict(type='mmsparse.SparseViT', host=mmpretrain_host(), adapter=dict(type='mmsparse.FullTuning'))
+    )
     for key, _ in backbone.host.named_parameters():
-        assert backbone.get_layer_depth(f'backbone.host.{key}', 'backbone.') == backbone.host.get_layer_depth(f'backbone.{key}', 'backbone.')
+        assert backbone.get_layer_depth(f'backbone.host.{key}', 'backbone.') == backbone.host.get_layer_depth(
+            f'backbone.{key}', 'backbone.'
+        )
 
 
 @pytest.mark.parametrize('host', HOSTS)
@@ -313,7 +364,9 @@ def test_layer_decay_lowers_the_rate_from_head_to_patches(host):
     rates = {name: group['lr'] for group in wrapper.optimizer.param_groups for name in [group['param_name']]}
     view = model.backbone.view
     stem = next(name for name, module in view.host.named_modules() if module is view.blocks[0])[:-1]
-    first, last = (next(rate for name, rate in rates.items() if f'host.{stem}{index}.' in name) for index in (0, view.depth - 1))
+    first, last = (
+        next(rate for name, rate in rates.items() if f'host.{stem}{index}.' in name) for index in (0, view.depth - 1)
+    )
     assert (first, last) == (0.5**view.depth, 0.5)
     assert min(rates.values()) == 0.5 ** (view.depth + 1) == rates[f'backbone.host.{view.parts["embed"]}.weight']
     assert rates['head.fc.weight'] == rates['backbone.adapters.1.layers.1.down.weight'] == 1.0
@@ -324,10 +377,18 @@ def test_layer_decay_lowers_the_rate_from_head_to_patches(host):
     [
         (timm_host(), ['LoRA', 'SSF', 'AdaptFormer', 'VPT'], ['AdaptFormer', 'VPT']),
         (timm_host(), ['LoRA', 'AdaptFormer', 'SSF'], ['AdaptFormer', 'SSF']),
-        (timm_host(qkv_bias=False), ['SSF', 'LoRA'], ['SSF', 'LoRA']),  # no bias takes SSF's shift; LoRA's product would be scaled by it
+        (
+            timm_host(qkv_bias=False),
+            ['SSF', 'LoRA'],
+            ['SSF', 'LoRA'],
+        ),  # no bias takes SSF's shift; LoRA's product would be scaled by it
         (timm_host(qkv_bias=False), ['LoRA', 'SSF'], ['SSF']),
         (timm_host(), ['DoRA', 'LoRA', 'AdaptFormer'], ['AdaptFormer']),
-        (timm_host(), ['LoRA', 'DoRA'], ['LoRA', 'DoRA']),  # DoRA measures the rows of the host's weight, to which LoRA's product would come
+        (
+            timm_host(),
+            ['LoRA', 'DoRA'],
+            ['LoRA', 'DoRA'],
+        ),  # DoRA measures the rows of the host's weight, to which LoRA's product would come
         (timm_host(), ['LoRA', 'AdaptFormer', 'DoRA'], ['LoRA', 'AdaptFormer', 'DoRA']),
         (timm_host(), ['DoRA', 'DoRA'], ['DoRA', 'DoRA']),
     ],
@@ -336,7 +397,13 @@ def test_layer_decay_lowers_the_rate_from_head_to_patches(host):
 def test_folding_stops_at_the_first_that_cannot_fold_and_the_answers_stay(host, names, left):
     adapters = [dict(type=f'mmsparse.{name}', **({'rank': 4} if name == 'LoRA' else {})) for name in names]
     backbone = MODELS.build(
-        dict(type='mmsparse.SparseViT', host=host, adapter=adapters, sparsifier=dict(type='mmsparse.EViT', layers=(2, 4)), out_type='raw')
+        dict(
+            type='mmsparse.SparseViT',
+            host=host,
+            adapter=adapters,
+            sparsifier=dict(type='mmsparse.EViT', layers=(2, 4)),
+            out_type='raw',
+        )
     )
     backbone, images = draw(backbone).double().eval(), images_for().double()
     with torch.no_grad():
@@ -391,7 +458,10 @@ def test_rows_that_left_get_the_final_scale_and_shift_too(mode):
     with torch.no_grad():
         dense = build('timm', dict(type='mmsparse.SSF'), stash=True).forward_tokens(images_for())
         torch.testing.assert_close(restore(dense, mode), restore(dense, 'gather'), rtol=0, atol=1e-6)
-        backbone, images = build('timm', dict(type='mmsparse.SSF'), sparsifier, stash=True).double(), images_for().double()
+        backbone, images = (
+            build('timm', dict(type='mmsparse.SSF'), sparsifier, stash=True).double(),
+            images_for().double(),
+        )
         before = restore(backbone.forward_tokens(images), mode)
         backbone.fold()
         torch.testing.assert_close(restore(backbone.forward_tokens(images), mode), before, rtol=0, atol=1e-9)
@@ -403,7 +473,9 @@ def test_what_norms_the_patches_takes_their_scale_and_shift():
 
 
 def test_a_list_trains_all_its_parts():
-    model = classifier('mmpretrain', [dict(type='mmsparse.LoRA', rank=2), dict(type='mmsparse.AdaptFormer', bottleneck=4)], 'ToMe')
+    model = classifier(
+        'mmpretrain', [dict(type='mmsparse.LoRA', rank=2), dict(type='mmsparse.AdaptFormer', bottleneck=4)], 'ToMe'
+    )
     loss(model).backward()
     for adapter in model.backbone.adapters:
         assert all(parameter.grad is not None for parameter in adapter.parameters())
@@ -418,39 +490,84 @@ def test_a_list_trains_all_its_parts():
         ),
         (dict(type='LoRA', targets=('q', 'q')), 'each once'),
         (dict(type='LoRA', targets=()), 'expected some of'),
-        (dict(type='LoRA', rank=49), 'rank=49, but q in layer 1 of vit_tiny_patch16_224 is a matrix of 48×48, of rank 48 at most. Choose a smaller'),
+        (
+            dict(type='LoRA', rank=49),
+            'rank=49, but q in layer 1 of vit_tiny_patch16_224 is a matrix of 48×48, of rank 48 at most. Choose a '
+            'smaller',
+        ),
         (dict(type='LoRA', rank=0), 'LoRA: received rank=0, expected an integer of at least 1'),
         (dict(type='LoRA', dropout=1.0), r'LoRA: dropout must lie in \[0, 1\), received 1.0'),
-        (dict(type='Adapter', places=('norm1',)), r"Adapter: received places=\('norm1',\), expected some of \('attn', 'mlp'\), each once"),
+        (
+            dict(type='Adapter', places=('norm1',)),
+            r"Adapter: received places=\('norm1',\), expected some of \('attn', 'mlp'\), each once",
+        ),
         (dict(type='Adapter', bottleneck=0), 'Adapter: received bottleneck=0'),
         (dict(type='AdaptFormer', bottleneck=True), 'AdaptFormer: received bottleneck=True'),
         (dict(type='AdapterPlus', bottleneck=0), 'AdapterPlus: received bottleneck=0'),
         (dict(type='AdapterPlus', drop_path=1), r'AdapterPlus: drop_path: dropout must lie in \[0, 1\), received 1'),
-        (dict(type='ConvPass', places=('mlp', 'ffn')), r"ConvPass: received places=\('mlp', 'ffn'\), expected some of \('attn', 'mlp'\)"),
-        (dict(type='ConvPass', conv_init='zero'), r"ConvPass: received conv_init='zero', expected one of \('identity', 'xavier'\)"),
+        (
+            dict(type='ConvPass', places=('mlp', 'ffn')),
+            r"ConvPass: received places=\('mlp', 'ffn'\), expected some of \('attn', 'mlp'\)",
+        ),
+        (
+            dict(type='ConvPass', conv_init='zero'),
+            r"ConvPass: received conv_init='zero', expected one of \('identity', 'xavier'\)",
+        ),
         (dict(type='ConvPass', bottleneck=0), 'ConvPass: received bottleneck=0'),
         (dict(type='ConvPass', dropout=1.0), r'ConvPass: dropout must lie in \[0, 1\)'),
-        (dict(type='DoRA', rank=49), 'DoRA: received rank=49, but q in layer 1 of vit_tiny_patch16_224 is a matrix of 48×48, of rank 48 at most.'),
+        (
+            dict(type='DoRA', rank=49),
+            'DoRA: received rank=49, but q in layer 1 of vit_tiny_patch16_224 is a matrix of 48×48, of rank 48 at '
+            'most.',
+        ),
         (dict(type='DoRA', targets=('qkv',)), r"DoRA: received targets=\('qkv',\), expected some of"),
-        (dict(type='FacTTT', rank=49), 'FacTTT: received rank=49, but the slices of vit_tiny_patch16_224 are 48×48, of rank 48 at most. Choose a sm'),
+        (
+            dict(type='FacTTT', rank=49),
+            'FacTTT: received rank=49, but the slices of vit_tiny_patch16_224 are 48×48, of rank 48 at most. Choose a '
+            'sm',
+        ),
         (dict(type='FacTTK', rank=0), 'FacTTK: received rank=0'),
         (dict(type='FacTTK', dropout=1), r'FacTTK: dropout must lie in \[0, 1\)'),
         (dict(type='DyTAdapter', dropout='x'), r'DyTAdapter: dropout must lie in \[0, 1\)'),
         (dict(type='VPT', num_prompts=0), 'VPT: received num_prompts=0'),
-        (dict(type='NoOp'), r"received adapter=\{'type': 'mmsparse.NoOp'\}, expected the config of one, such as dict\(type='mmsparse.LoRA'\)"),
+        (
+            dict(type='NoOp'),
+            r"received adapter=\{'type': 'mmsparse.NoOp'\}, expected the config of one, such as dict\(type='mmsparse.LoRA'\)",
+        ),
         (dict(type='VPT', deep='no'), "VPT: received deep='no', expected True or False"),
-        (dict(type='DenseAdapter', bottleneck=4, up_bias='no'), "DenseAdapter: received up_bias='no', expected True or False"),
+        (
+            dict(type='DenseAdapter', bottleneck=4, up_bias='no'),
+            "DenseAdapter: received up_bias='no', expected True or False",
+        ),
         (dict(type='DenseAdapter', bottleneck=4, inputs=('prev',)), "expected 'x' and any of 'prev' and 'skip'"),
-        (dict(type='DenseAdapter', bottleneck=4, skip=0), 'DenseAdapter: received skip=0, expected an integer of at least 1'),
-        ([dict(type='FullTuning'), dict(type='BitFit')], "FullTuning and BitFit both train the host parameter '.*bias'. Leave one of them out"),
+        (
+            dict(type='DenseAdapter', bottleneck=4, skip=0),
+            'DenseAdapter: received skip=0, expected an integer of at least 1',
+        ),
+        (
+            [dict(type='FullTuning'), dict(type='BitFit')],
+            "FullTuning and BitFit both train the host parameter '.*bias'. Leave one of them out",
+        ),
     ],
 )
 def test_bad_input_is_refused_when_it_is_built(adapter, message):
     with pytest.raises(InputError, match=message):
-        MODELS.build(dict(type='mmsparse.SparseViT', host=timm_host(), adapter=named(adapter if isinstance(adapter, list) else [adapter])))
+        MODELS.build(
+            dict(
+                type='mmsparse.SparseViT',
+                host=timm_host(),
+                adapter=named(adapter if isinstance(adapter, list) else [adapter]),
+            )
+        )
 
 
-OPTIONS = [('LoRA', 'targets'), ('DoRA', 'targets'), ('Adapter', 'places'), ('ConvPass', 'places'), ('DenseAdapter', 'inputs')]
+OPTIONS = [
+    ('LoRA', 'targets'),
+    ('DoRA', 'targets'),
+    ('Adapter', 'places'),
+    ('ConvPass', 'places'),
+    ('DenseAdapter', 'inputs'),
+]
 FACTORS = [
     ('LoRA', 'alpha'),
     ('AdaptFormer', 'scale'),
@@ -467,8 +584,14 @@ FACTORS = [
     ('name', 'option', 'value', 'expected'),
     [
         *((*option, value, 'some of') for option in OPTIONS for value in (None, 3, 'qv', 'x', [], [['q']], {'q': 1})),
-        *((*factor, value, 'a finite number above 0') for factor in FACTORS for value in ('16', 0, -1.0, math.nan, math.inf, True, [1])),
-        *((*factor, None, 'a finite number above 0') for factor in FACTORS if factor != ('LoRA', 'alpha')),  # there the rank is meant
+        *(
+            (*factor, value, 'a finite number above 0')
+            for factor in FACTORS
+            for value in ('16', 0, -1.0, math.nan, math.inf, True, [1])
+        ),
+        *(
+            (*factor, None, 'a finite number above 0') for factor in FACTORS if factor != ('LoRA', 'alpha')
+        ),  # there the rank is meant
     ],
 )
 def test_an_option_of_another_kind_is_refused_with_what_was_received(name, option, value, expected):
@@ -492,6 +615,8 @@ def test_the_screen_of_adapters_names_each_with_its_arguments_and_whether_it_mer
     found = re.search(rf'^\| `{name}\(([^)]*)\)` \|.*?\|.*?\| (.*?) \| (.*?) \|', text, re.MULTILINE)
     assert found, f'docs/adapters.md has no row for {name}'
     kind = MODELS.get(f'mmsparse.{name}')
-    assert re.findall(r'\w+', found[1]) == [argument for argument in inspect.signature(kind).parameters if argument != 'view']
+    assert re.findall(r'\w+', found[1]) == [
+        argument for argument in inspect.signature(kind).parameters if argument != 'view'
+    ]
     assert (found[2] == 'same') == kind.identity_at_start
     assert (found[3] != 'no') == (kind.folds or name == 'SSF')  # SSF knows it by host

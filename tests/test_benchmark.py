@@ -1,4 +1,6 @@
-"""The benchmark times in turn, counts bytes exactly, and says under which conditions; no test here looks at a real clock."""
+"""The benchmark times in turn, counts bytes exactly, and says under which conditions; no test here looks at a real
+clock.
+"""
 
 import csv
 import functools
@@ -44,7 +46,9 @@ class Clock:
 
 def test_calls_are_timed_in_turn_after_the_warm_up():
     clock = Clock()
-    times = interleave({'a': clock.call('a', 1.0), 'b': clock.call('b', [9.0, 0.5] + [2.0] * 6)}, 6, warmup=2, clock=clock.read)
+    times = interleave(
+        {'a': clock.call('a', 1.0), 'b': clock.call('b', [9.0, 0.5] + [2.0] * 6)}, 6, warmup=2, clock=clock.read
+    )
     assert ''.join(clock.log) == 'aabb' + 'ab' * 6
     assert times == {'a': [1.0] * 6, 'b': [2.0] * 6}
 
@@ -59,7 +63,11 @@ def test_a_short_call_is_repeated_until_a_sample_is_long_enough():
 def test_the_device_is_waited_for_before_each_reading_of_the_clock():
     log = []
     interleave(
-        {'a': lambda: log.append('call')}, 5, warmup=1, finish=lambda: log.append('finish'), clock=lambda: log.append('read') or 10.0 * len(log)
+        {'a': lambda: log.append('call')},
+        5,
+        warmup=1,
+        finish=lambda: log.append('finish'),
+        clock=lambda: log.append('read') or 10.0 * len(log),
     )
     assert log == ['finish', 'read', 'call', 'finish', 'read'] * 6
 
@@ -90,11 +98,13 @@ class Small(nn.Module):
 
 def test_saved_bytes_are_those_worked_out_by_hand():
     model, x = Small(), torch.randn(5, 6)
-    # The frozen layer saves nothing and the ReLU behind it needs no gradient; the trained layer saves its input, 5×10; the product saves the
-    # column of x, whose storage of 5×6 stays alive whole. The other factor is only needed for the gradient of x.
+    # The frozen layer saves nothing and the ReLU behind it needs no gradient; the trained layer saves its input, 5×10;
+    # the product saves the column of x, whose storage of 5×6 stays alive whole. The other factor is only needed for
+    # the gradient of x.
     assert saved_bytes(model, lambda: model(x)) == FLOAT * (5 * 10 + 5 * 6)
     model.first.requires_grad_(True)
-    # Now the first layer saves x (counted once, with the product's view of it), the ReLU its output (which the second layer saves too).
+    # Now the first layer saves x (counted once, with the product's view of it), the ReLU its output (which the second
+    # layer saves too).
     assert saved_bytes(model, lambda: model(x)) == FLOAT * (5 * 10 + 5 * 6)
     x.requires_grad_(True)  # the product also saves its first factor, 5×4
     assert saved_bytes(model, lambda: model(x)) == FLOAT * (5 * 10 + 5 * 6 + 5 * 4)
@@ -107,7 +117,9 @@ def test_saved_bytes_leave_out_parameters_and_free_nothing_before_the_end():
             self.factor, self.register = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(7))
 
         def forward(self, x):
-            kept = [(x * self.factor * self.factor).square().sum() for _ in range(4)]  # intermediate results go out of scope one by one
+            kept = [
+                (x * self.factor * self.factor).square().sum() for _ in range(4)
+            ]  # intermediate results go out of scope one by one
             return sum(kept)
 
     model, x = Squares(), torch.randn(8, 3)
@@ -208,7 +220,9 @@ def test_training_and_testing_are_what_the_project_does(instant):
     torch.manual_seed(0)
     with torch.no_grad():  # a training step without the parts' losses is refused
         classes = Contender('dynamic', model).predict(model, images)
-    assert with_its_losses > nn.functional.cross_entropy(classes, torch.zeros(3, dtype=torch.long)) + 0.1  # ratio and distillation are in it
+    assert (
+        with_its_losses > nn.functional.cross_entropy(classes, torch.zeros(3, dtype=torch.long)) + 0.1
+    )  # ratio and distillation are in it
 
 
 def test_compiled_rows_run_the_compiled_network(instant, monkeypatch):
@@ -237,7 +251,11 @@ def test_rows_survive_the_file(tmp_path):
     [
         (Setting('test', 0), 'a batch of 0'),
         (Setting('test', 1, rounds=4), 'at least 5 rounds'),
-        pytest.param(Setting('test', 1, device='cuda'), 'use --device cpu', marks=pytest.mark.skipif(torch.cuda.is_available(), reason='has CUDA')),
+        pytest.param(
+            Setting('test', 1, device='cuda'),
+            'use --device cpu',
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason='has CUDA'),
+        ),
     ],
 )
 def test_what_cannot_be_measured_is_refused(setting, words):
@@ -281,18 +299,25 @@ def test_a_config_its_dense_host_a_timm_name_and_a_function_meet(tmp_path, own_m
     assert {key: value.shape for key, value in small.backbone.host.named_parameters()}.items() <= {
         key: value.shape for key, value in dense.named_parameters()
     }.items()
-    assert all(parameter.requires_grad for parameter in dense.parameters()) and not any(p.requires_grad for p in small.backbone.host.parameters())
+    assert all(parameter.requires_grad for parameter in dense.parameters()) and not any(
+        p.requires_grad for p in small.backbone.host.parameters()
+    )
     assert dense.head.out_features == timm_host.head.out_features == small.head.num_classes == 3
     images = torch.randn(2, 3, 32, 32)
     for contender in found:
-        assert len(contender.predict(contender.module, images)) == 2 and contender.loss(contender.module, images).requires_grad
+        assert (
+            len(contender.predict(contender.module, images)) == 2
+            and contender.loss(contender.module, images).requires_grad
+        )
 
 
 def test_dense_is_the_host_of_an_mmpretrain_config_too(tmp_path):
     cfg = small_config(tmp_path)
     cfg.model.backbone.host = mmpretrain_host(width=32, depth=2, heads=2)
     dense, small = build_contenders(['dense', 'small'], {'small': cfg})
-    assert type(dense.module.backbone).__name__ == 'VisionTransformer' and all(p.requires_grad for p in dense.module.backbone.layers.parameters())
+    assert type(dense.module.backbone).__name__ == 'VisionTransformer' and all(
+        p.requires_grad for p in dense.module.backbone.layers.parameters()
+    )
     images = torch.randn(2, 3, 32, 32)
     assert dense.predict(dense.module, images).shape == small.predict(small.module, images).shape == (2, 3)
 
@@ -328,14 +353,24 @@ def test_a_config_of_no_classifier_is_refused(tmp_path):
 
 def test_table3_is_the_papers_and_ours_as_shares_of_full_tuning(instant):
     paper = {cost.method: cost for cost in table3.paper_costs()}
-    assert (round(paper['Sparse-Tuning'].tuning_memory, 2), round(paper['Sparse-Tuning'].inference_time, 2)) == (0.50, 0.51)
+    assert (round(paper['Sparse-Tuning'].tuning_memory, 2), round(paper['Sparse-Tuning'].inference_time, 2)) == (
+        0.50,
+        0.51,
+    )
     assert all(
-        getattr(paper['Full fine-tuning'], key) == 1 for key in ('tuning_memory', 'inference_memory', 'tuning_time', 'inference_time', 'gflops')
+        getattr(paper['Full fine-tuning'], key) == 1
+        for key in ('tuning_memory', 'inference_memory', 'tuning_time', 'inference_time', 'gflops')
     )
     pair = small_pair()
     train, test = (measure(pair, Setting(phase, 2)) for phase in ('train', 'test'))
     full, sparse = table3.our_costs(pair, train, test)
-    assert (full.tuning_memory, full.inference_memory, full.tuning_time, full.inference_time, full.gflops) == (1, 1, 1, 1, 1)
+    assert (full.tuning_memory, full.inference_memory, full.tuning_time, full.inference_time, full.gflops) == (
+        1,
+        1,
+        1,
+        1,
+        1,
+    )
     assert sparse.millions == sum(p.numel() for p in pair[1].module.backbone.adapters.parameters()) / 1e6
     assert sparse.gflops < 1 and sparse.tuning_memory == train[1].peak_bytes / train[0].peak_bytes
     with pytest.raises(InputError, match='sparse, do not train; expected full tuning'):
@@ -355,15 +390,32 @@ def test_one_command_writes_the_table_the_file_and_the_picture(tmp_path, instant
     assert 'paper: Sparse-Tuning' in shown and 'times as fast' in shown and 'threads' in shown and 'MHz' in shown
     rows = read_rows(tmp_path / 'out/benchmark.csv')
     assert [(row.contender, row.phase, row.batch) for row in rows] == [
-        (name, phase, batch) for phase, batch in (('test', 1), ('test', 2), ('train', 2)) for name in ('dense', 'small')
+        (name, phase, batch)
+        for phase, batch in (('test', 1), ('test', 2), ('train', 2))
+        for name in ('dense', 'small')
     ]
-    assert (tmp_path / 'out/benchmark.png').read_bytes().startswith(b'\x89PNG') and '<svg' in (tmp_path / 'out/benchmark.svg').read_text()
+    assert (tmp_path / 'out/benchmark.png').read_bytes().startswith(b'\x89PNG') and '<svg' in (
+        tmp_path / 'out/benchmark.svg'
+    ).read_text()
 
 
 def test_a_config_is_varied_in_one_command(tmp_path, instant, capsys):
-    args = (write_run(tmp_path), '--vary', 'model.backbone.sparsifier.keep_rate=1.0,0.5', '--phase', 'test', '--batch', 1, '--out', tmp_path / 'out')
+    args = (
+        write_run(tmp_path),
+        '--vary',
+        'model.backbone.sparsifier.keep_rate=1.0,0.5',
+        '--phase',
+        'test',
+        '--batch',
+        1,
+        '--out',
+        tmp_path / 'out',
+    )
     assert tool('analysis_tools/benchmark.py', *args) == 0
-    assert [row.contender for row in read_rows(tmp_path / 'out/benchmark.csv')] == ['small, keep_rate=1.0', 'small, keep_rate=0.5']
+    assert [row.contender for row in read_rows(tmp_path / 'out/benchmark.csv')] == [
+        'small, keep_rate=1.0',
+        'small, keep_rate=0.5',
+    ]
 
 
 def test_the_command_refuses_with_one_message(tmp_path, capsys):

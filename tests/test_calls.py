@@ -1,4 +1,6 @@
-"""What the contract costs: calls of the package's Python functions, a count that no other load on the machine changes."""
+"""What the contract costs: calls of the package's Python functions, a count that no other load on the machine
+changes.
+"""
 
 import sys
 from pathlib import Path

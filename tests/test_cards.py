@@ -26,19 +26,34 @@ def trained(tmp_path, monkeypatch, capsys):
     """A run in a folder whose name needs quotes: what it printed."""
     monkeypatch.chdir(tmp_path)
     config = write_run(tmp_path, dropout=0)
-    return run(monkeypatch, capsys, ROOT / 'tools/train.py', config, '--work-dir', 'own [1] run', '--cfg-options', 'train_cfg.max_epochs=2')
+    return run(
+        monkeypatch,
+        capsys,
+        ROOT / 'tools/train.py',
+        config,
+        '--work-dir',
+        'own [1] run',
+        '--cfg-options',
+        'train_cfg.max_epochs=2',
+    )
 
 
 def test_the_result_card_names_commands_that_work(trained, tmp_path, monkeypatch, capsys):
     card = trained.split('Trained')[1]
-    test, infer, share = (shlex.split(re.search(rf'^ +{name} +(.+)$', card, re.M)[1]) for name in ('test', 'infer', 'share'))
+    test, infer, share = (
+        shlex.split(re.search(rf'^ +{name} +(.+)$', card, re.M)[1]) for name in ('test', 'infer', 'share')
+    )
     assert test[:2] == ['python', str(ROOT / 'tools/test.py')] and test[2] == 'own [1] run/small.py'
 
     tested = run(monkeypatch, capsys, *test[1:], '--per-class')
     shown, card = tested.split('Tested')
     assert 'Epoch(test)' not in shown and len(shown.splitlines()) <= 3
     best = re.search(r'best +(\S+) at', trained)[1]
-    assert re.search(rf'accuracy/top1 +{re.escape(best)}\n', card) and re.search(r'images +20\n', card) and 'img/s' in card
+    assert (
+        re.search(rf'accuracy/top1 +{re.escape(best)}\n', card)
+        and re.search(r'images +20\n', card)
+        and 'img/s' in card
+    )
     for name, support in zip(('class_0', 'class_1', 'class_2'), (7, 7, 6)):
         assert re.search(rf'class {name} +precision \S+, recall \S+, f1-score \S+, support {support}\n', card)
 

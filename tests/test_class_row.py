@@ -1,4 +1,6 @@
-"""The last block computes the class row alone where nothing else reads the rows: exact, and off by itself where something does."""
+"""The last block computes the class row alone where nothing else reads the rows: exact, and off by itself where
+something does.
+"""
 
 import pytest
 import torch
@@ -41,7 +43,9 @@ def evit(layers, fuse='merge'):
 
 
 def rows_of_last_block(reads_rows=False, sparsifier=None, out_type='cls_token', all_rows=False):
-    backbone = build('timm', [dict(type='mmsparse.RowCounter', reads_rows=reads_rows), DENSE_ADAPTER], sparsifier, out_type)
+    backbone = build(
+        'timm', [dict(type='mmsparse.RowCounter', reads_rows=reads_rows), DENSE_ADAPTER], sparsifier, out_type
+    )
     with torch.no_grad():
         backbone.forward_tokens(images_for()) if all_rows else backbone(images_for())
     rows = backbone.adapters[0].rows
@@ -62,7 +66,10 @@ def test_the_class_row_is_that_of_the_full_block(fusion, layers, fuse):
     assert_near(short, full)
 
 
-@pytest.mark.parametrize('host', ['timm_layer_scale', 'timm_registers', 'timm_qk_norm', 'timm_pre_norm', 'mmpretrain', 'mmpretrain_layer_scale'])
+@pytest.mark.parametrize(
+    'host',
+    ['timm_layer_scale', 'timm_registers', 'timm_qk_norm', 'timm_pre_norm', 'mmpretrain', 'mmpretrain_layer_scale'],
+)
 def test_the_class_row_is_that_of_the_full_block_on_every_host(host):
     images = images_for(host)
     with torch.no_grad():

@@ -75,8 +75,16 @@ def test_data_classes_and_seed_come_from_the_trial_and_the_rest_from_the_config(
     own = Config.fromfile(ROOT / 'configs/sparsify/tiny_dyt_dense_adapter_digits.py')
     data = Config.fromfile(ROOT / 'configs/sparse_tuning/tiny_photos.py')
     cfg = trial_config(own, data, 7, tmp_path)
-    assert cfg.train_dataloader.dataset.type == 'mmsparse.UnseenPhotos' and cfg.model.head.num_classes == 3 and cfg.randomness.seed == 7
-    assert cfg.model.type == own.model.type and cfg.model.backbone == own.model.backbone and own.model.head.num_classes == 10
+    assert (
+        cfg.train_dataloader.dataset.type == 'mmsparse.UnseenPhotos'
+        and cfg.model.head.num_classes == 3
+        and cfg.randomness.seed == 7
+    )
+    assert (
+        cfg.model.type == own.model.type
+        and cfg.model.backbone == own.model.backbone
+        and own.model.head.num_classes == 10
+    )
 
 
 def test_a_ledger_trains_each_config_once(short, tmp_path, monkeypatch):
@@ -86,7 +94,10 @@ def test_a_ledger_trains_each_config_once(short, tmp_path, monkeypatch):
     assert Ledger(path).get(config(short, tmp_path), config='a', seed=0) == RESULT
     assert Ledger(path).get(config(short, tmp_path / 'elsewhere')) == RESULT and len(trained) == 1
     other = [config(short, tmp_path, seed=1), config(short, tmp_path, adapter=None)]
-    assert all(Ledger(path).find(cfg) is None for cfg in other) and len({key_of(cfg) for cfg in [trained[0], *other]}) == 3
+    assert (
+        all(Ledger(path).find(cfg) is None for cfg in other)
+        and len({key_of(cfg) for cfg in [trained[0], *other]}) == 3
+    )
     (line,) = path.read_text().splitlines()
     assert json.loads(line)['config'] == 'a' and json.loads(line)['result'] == RESULT
     path.write_text(line + '\n{"key": "ab\n')
@@ -103,7 +114,19 @@ def test_compare_puts_means_and_ranges_between_the_markers_of_a_page(short, tmp_
     other.write_text(f"_base_ = ['{short}']\nmodel = dict(backbone=dict(adapter=None))\n")
     page = tmp_path / 'page.md'
     page.write_text(f'Before.\n{BEGIN}\nold\n{END}\nAfter.\n')
-    args = ['compare.py', short, other, '--data', 'digits', '--seeds', 2, '--ledger', tmp_path / 'l.jsonl', '--out', page]
+    args = [
+        'compare.py',
+        short,
+        other,
+        '--data',
+        'digits',
+        '--seeds',
+        2,
+        '--ledger',
+        tmp_path / 'l.jsonl',
+        '--out',
+        page,
+    ]
     monkeypatch.setattr(sys, 'argv', [str(arg) for arg in args])
     compare.main()
     text = page.read_text()
@@ -117,7 +140,10 @@ def test_compare_puts_means_and_ranges_between_the_markers_of_a_page(short, tmp_
     monkeypatch.setattr(sys, 'argv', [*sys.argv, '--csv', str(tmp_path / 'new/results.csv')])
     compare.main()
     runs = read_results([tmp_path / 'new/results.csv'])
-    assert runs == [Result(f'{name}, digits', score, 0.1, 1.0) for name, score in zip(('short', 'short', 'other', 'other'), (50.0, 60.0, 90.0, 80.0))]
+    assert runs == [
+        Result(f'{name}, digits', score, 0.1, 1.0)
+        for name, score in zip(('short', 'short', 'other', 'other'), (50.0, 60.0, 90.0, 80.0))
+    ]
     page.write_text('no markers')
     with pytest.raises(SystemExit) as end:
         compare.main()
@@ -133,7 +159,17 @@ def test_the_claim_prints_paired_differences_with_their_intervals(tmp_path, monk
         return RESULT | {'accuracy': scores.get(adapter.type if adapter else None, (10.0, 11.0))[cfg.randomness.seed]}
 
     monkeypatch.setattr(trials, 'trial', fake)
-    args = ['claim.py', '--data', 'photos', '--seeds', 2, '--ledger', tmp_path / 'l.jsonl', '--out', tmp_path / 'page.md']
+    args = [
+        'claim.py',
+        '--data',
+        'photos',
+        '--seeds',
+        2,
+        '--ledger',
+        tmp_path / 'l.jsonl',
+        '--out',
+        tmp_path / 'page.md',
+    ]
     monkeypatch.setattr(sys, 'argv', [str(arg) for arg in args])
     claim.main()
     text = (tmp_path / 'page.md').read_text()
@@ -147,13 +183,17 @@ def test_the_claim_prints_paired_differences_with_their_intervals(tmp_path, monk
     monkeypatch.setattr(sys, 'argv', [*sys.argv, '--variants', 'photos', '--keep', '0.7'])
     claim.main()
     text = (tmp_path / 'page.md').read_text()
-    assert '## photos, keep 0.7, variants, 2 paired seeds' in text and text.count('| AdaptFormer, EViT, ') == len(claim.VARIANTS)
+    assert '## photos, keep 0.7, variants, 2 paired seeds' in text and text.count('| AdaptFormer, EViT, ') == len(
+        claim.VARIANTS
+    )
     assert '| AdaptFormer, EViT, width 8 | 63.0 | +1.00 | – |' in text
 
 
 def test_a_variant_changes_both_adapters_and_the_data_that_it_names():
     claim = program('analysis_tools/claim')
-    args = SimpleNamespace(seeds=1, data=[], keep=[], variants=['photos', 'digits'], ledger=Path('l.jsonl'), precision=None)
+    args = SimpleNamespace(
+        seeds=1, data=[], keep=[], variants=['photos', 'digits'], ledger=Path('l.jsonl'), precision=None
+    )
     for _, (name, variant), _, cfg in claim.planned(args):
         adapter = cfg.model.backbone.adapter
         assert (adapter.bottleneck, cfg.optim_wrapper.optimizer.lr) == (
@@ -171,7 +211,9 @@ def test_a_variant_changes_both_adapters_and_the_data_that_it_names():
 
 def test_the_keep_rates_of_the_claim_reach_every_sparsifier():
     claim = program('analysis_tools/claim')
-    parts = {keep: {name: dict(cfg.model.backbone.sparsifier) for name, cfg in claim.configs(keep)} for keep in claim.KEEP}
+    parts = {
+        keep: {name: dict(cfg.model.backbone.sparsifier) for name, cfg in claim.configs(keep)} for keep in claim.KEEP
+    }
     assert parts[0.5]['LoRA, EViT']['keep_rate'] == 0.5 and parts[0.7]['LoRA, EViT']['keep_rate'] == 0.7
     assert parts[0.7]['Dense Adapter, DynamicViT']['keep_rates'] == (0.7, 0.49, 0.343)
     assert [parts[keep]['Dense Adapter, ToMe']['r'] for keep in (0.7, 0.5)] == [3, 5]
@@ -225,4 +267,7 @@ def test_the_claim_compares_seeds_that_all_rows_have():
     runs = {seed: RESULT | {'accuracy': 60.0 + seed} for seed in range(3)}
     rows = {(claim.REFERENCE, ''): {seed: run for seed, run in runs.items() if seed < 2}, ('row', ''): runs}
     lines = claim.table(rows, [0, 1]).rows
-    assert [line[1] for line in lines] == ['60.5', '60.5'] and lines[1][2:4] == ['+0.00', '–']  # equal differences have no interval
+    assert [line[1] for line in lines] == ['60.5', '60.5'] and lines[1][2:4] == [
+        '+0.00',
+        '–',
+    ]  # equal differences have no interval

@@ -20,7 +20,9 @@ from mmsparse.evaluation import published_macs
 ROOT = Path(__file__).parents[1]
 LEAVES = sorted(path for path in ROOT.glob('configs/**/*.py') if '_base_' not in path.parts)
 SMALL = ('tiny', 'custom')  # how the configs on the small host, of 32 px, are called
-RECORDS = {m['Config']: m for f in ROOT.glob('configs/**/metafile.yml') for m in yaml.safe_load(f.read_text())['Models']}
+RECORDS = {
+    m['Config']: m for f in ROOT.glob('configs/**/metafile.yml') for m in yaml.safe_load(f.read_text())['Models']
+}
 
 
 @cache
@@ -56,7 +58,10 @@ def test_a_config_is_sound_and_survives_being_stored(tmp_path):
                 classes = DATASETS.build(dict(cfg.val_dataloader.dataset, lazy_init=True)).metainfo['classes']
             assert cfg.model.decode_head.num_classes == len(classes)
             return
-        assert cfg.model.get('num_classes', cfg.model.get('head', {}).get('num_classes')) == cfg.data_preprocessor.num_classes
+        assert (
+            cfg.model.get('num_classes', cfg.model.get('head', {}).get('num_classes'))
+            == cfg.data_preprocessor.num_classes
+        )
 
     check_each(LEAVES, check)
 
@@ -66,10 +71,19 @@ def decided_by_image(cfg: Config) -> bool:
 
 
 def written_down(cfg: Config) -> int:
-    """The cost of EViT and an adapter on a ViT of 224 px and 16 px patches, from the config alone: what a tracer may not get wrong unseen."""
+    """The cost of EViT and an adapter on a ViT of 224 px and 16 px patches, from the config alone: what a tracer may
+    not get wrong unseen.
+    """
     width, depth = {'b': (768, 12), 'l': (1024, 24)}[cfg.model.backbone.host.name[4]]
-    adapter, evit = dict(cfg.model.backbone.get('adapter') or {}), dict(cfg.model.backbone.get('sparsifier') or {}, type=None)
-    d, inputs, fusion = adapter.get('bottleneck', 0), adapter.get('inputs', ('x', 'prev', 'skip')), adapter.get('fusion', 'inner')
+    adapter, evit = (
+        dict(cfg.model.backbone.get('adapter') or {}),
+        dict(cfg.model.backbone.get('sparsifier') or {}, type=None),
+    )
+    d, inputs, fusion = (
+        adapter.get('bottleneck', 0),
+        adapter.get('inputs', ('x', 'prev', 'skip')),
+        adapter.get('fusion', 'inner'),
+    )
     kind, places = adapter.get('type', '').split('.')[-1], adapter.get('places', ('mlp',))
     rank = adapter.get('rank', 0)
     core = rank if kind in ('FacTTT', 'FacTTK') else 0
@@ -83,9 +97,18 @@ def written_down(cfg: Config) -> int:
         macs += 4 * rows * width**2 + 2 * rows**2 * width + 5 * rows * width + rows * (width * thin + 4 * core**2)
         if layer in evit.get('layers', ()):
             rows = 1 + math.ceil(evit['keep_rate'] * (rows - 1)) + (evit['fuse'] != 'drop')
-        links = 1 + ('prev' in inputs and layer > 1) + ('skip' in inputs and layer > adapter.get('skip', 3)) if kind == 'DenseAdapter' else 1
+        links = (
+            1 + ('prev' in inputs and layer > 1) + ('skip' in inputs and layer > adapter.get('skip', 3))
+            if kind == 'DenseAdapter'
+            else 1
+        )
         matrices = {'inner': links + 1, 'early': 2, 'late': 2 * links}[fusion] * ('mlp' in places)
-        macs += 8 * rows * width**2 + 5 * rows * width + rows * (width * d * matrices + 10 * core * width + 8 * core**2) + more
+        macs += (
+            8 * rows * width**2
+            + 5 * rows * width
+            + rows * (width * d * matrices + 10 * core * width + 8 * core**2)
+            + more
+        )
     return macs + 5 * rows * width
 
 
@@ -153,7 +176,9 @@ def test_the_digits_run_from_config_to_loss_and_prediction():
     cfg = read(ROOT / 'configs/sparse_tuning/tiny_digits.py')
     model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
     data = DATASETS.build(dict(cfg.train_dataloader.dataset, indices=4))
-    batch = dict(inputs=[data[i]['inputs'] for i in range(4)], data_samples=[data[i]['data_samples'] for i in range(4)])
+    batch = dict(
+        inputs=[data[i]['inputs'] for i in range(4)], data_samples=[data[i]['data_samples'] for i in range(4)]
+    )
     losses = model.train_step(batch, optim_wrapper=_NoStep())
     assert 0 < losses['loss'] < 10
     model.eval()

@@ -35,7 +35,11 @@ def examples():
 
 @pytest.mark.parametrize('host', [*WITH_CLASS_TOKEN[:1], 'timm_no_class_token'])
 def test_the_sparsifier_keeps_the_centre_with_a_dense_adapter_on_top(host):
-    backbone = build(host, dict(type='mmsparse.DenseAdapter', bottleneck=4), dict(type='mmsparse.KeepCentre', layers=(2,), keep_rate=0.25))
+    backbone = build(
+        host,
+        dict(type='mmsparse.DenseAdapter', bottleneck=4),
+        dict(type='mmsparse.KeepCentre', layers=(2,), keep_rate=0.25),
+    )
     t = backbone.forward_tokens(images_for(host))
     centre = torch.tensor([5, 6, 9, 10])
     assert t.x_bnc.shape[1] == t.prefix + 4
@@ -43,19 +47,28 @@ def test_the_sparsifier_keeps_the_centre_with_a_dense_adapter_on_top(host):
     assert (t.source_bm >= 0).sum() == 3 * 4
 
 
-@pytest.mark.parametrize('first', [[], [dict(type='mmsparse.ToMe', r=[3, 0, 0, 0, 0, 0])]], ids=['twice', 'after_tome'])
+@pytest.mark.parametrize(
+    'first', [[], [dict(type='mmsparse.ToMe', r=[3, 0, 0, 0, 0, 0])]], ids=['twice', 'after_tome']
+)
 @pytest.mark.parametrize('host', ['timm_registers', 'timm_no_class_token'])
 def test_the_sparsifier_follows_rows_that_have_moved(host, first):
-    """In layers 2 and 4 the rows are no longer the patches of the grid; by hand: a row is as near as the nearest patch that it stands for."""
+    """In layers 2 and 4 the rows are no longer the patches of the grid; by hand: a row is as near as the nearest patch
+    that it stands for.
+    """
     backbone = build(host, sparsifier=[*first, dict(type='mmsparse.KeepCentre', layers=(2, 4), keep_rate=0.5)])
     seen = watch(backbone)
     t = backbone.forward_tokens(images_for(host))
     distance = [((patch // 4 - 1.5) ** 2 + (patch % 4 - 1.5) ** 2) ** 0.5 for patch in range(16)]
-    plans = [(before, plan) for part, _, before, plan in seen if type(part).__name__ == 'KeepCentre' and plan is not None]
+    plans = [
+        (before, plan) for part, _, before, plan in seen if type(part).__name__ == 'KeepCentre' and plan is not None
+    ]
     assert len(plans) == 2 and t.patches == -(-plans[1][0].patches // 2)
     for before, plan in plans:
         for item, source_m in enumerate(before.source_bm.tolist()):
-            near = {row: min(distance[patch] for patch in range(16) if source_m[patch] == row) for row in range(before.prefix, before.x_bnc.shape[1])}
+            near = {
+                row: min(distance[patch] for patch in range(16) if source_m[patch] == row)
+                for row in range(before.prefix, before.x_bnc.shape[1])
+            }
             stays = [row for row in near if plan.index_bn[item, row] >= 0]
             assert max(near[row] for row in stays) <= min(near[row] for row in near if row not in stays)
 
@@ -69,7 +82,10 @@ def test_the_adapter_folds_into_every_kind_of_host(host):
 @pytest.mark.parametrize('order', [1, -1])
 def test_the_adapter_folds_beside_another_at_its_site_and_where_there_is_no_bias(order):
     adapters = [dict(type='mmsparse.AttentionGain'), dict(type='mmsparse.SSF')][::order]
-    for host, configs in ((timm_host(init_values=1.0), adapters), (timm_host(proj_bias=False), adapters[:1] if order == 1 else adapters[1:])):
+    for host, configs in (
+        (timm_host(init_values=1.0), adapters),
+        (timm_host(proj_bias=False), adapters[:1] if order == 1 else adapters[1:]),
+    ):
         assert_all_fold_and_the_answer_stays(build(host, configs), images_for())
 
 

@@ -1,4 +1,6 @@
-"""The published multiply-adds are the exact integers of the literature's counter; the executed ones are those of what runs."""
+"""The published multiply-adds are the exact integers of the literature's counter; the executed ones are those of what
+runs.
+"""
 
 import math
 import random
@@ -21,15 +23,31 @@ from mmsparse.tokens import Plan
 from references import cost as closed
 from small_classifier import config, registered
 
-EVIT, DENSE = dict(type='mmsparse.EViT', layers=(2, 4), keep_rate=0.7), dict(type='mmsparse.DenseAdapter', bottleneck=4)
+EVIT, DENSE = (
+    dict(type='mmsparse.EViT', layers=(2, 4), keep_rate=0.7),
+    dict(type='mmsparse.DenseAdapter', bottleneck=4),
+)
 META = torch.zeros(1, 3, 224, 224, device='meta')
 
 
 def on_meta(name='vit_base_patch16_224', width=768, classes=100, size=224, **backbone):
-    host = dict(type='mmsparse.TimmViT', name=name, checkpoint=False, weight_init='skip', img_size=size, **backbone.pop('host', {}))
+    host = dict(
+        type='mmsparse.TimmViT',
+        name=name,
+        checkpoint=False,
+        weight_init='skip',
+        img_size=size,
+        **backbone.pop('host', {}),
+    )
     head = dict(type='mmpretrain.LinearClsHead', num_classes=classes, in_channels=width)
     with torch.device('meta'):
-        return MODELS.build(dict(type='mmpretrain.ImageClassifier', backbone=dict(type='mmsparse.SparseViT', host=host, **backbone), head=head))
+        return MODELS.build(
+            dict(
+                type='mmpretrain.ImageClassifier',
+                backbone=dict(type='mmsparse.SparseViT', host=host, **backbone),
+                head=head,
+            )
+        )
 
 
 def evit(keep_rate, layers=(4, 7, 10), **options):
@@ -47,7 +65,12 @@ def adaptformer(bottleneck):
 def vit_l(first, skip, keep_rate):
     step = {7: 6, 8: 6}[first]
     layers = (first, first + step, first + 2 * step)
-    return dict(name='vit_large_patch16_224', width=1024, adapter=dense_adapter(32, skip=skip), sparsifier=evit(keep_rate, layers))
+    return dict(
+        name='vit_large_patch16_224',
+        width=1024,
+        adapter=dense_adapter(32, skip=skip),
+        sparsifier=evit(keep_rate, layers),
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,7 +125,12 @@ def test_layers_and_parts_are_those_of_the_closed_formula(seed):
     heads, patch, depth = draw.choice([1, 2, 3]), draw.choice([4, 8]), draw.randint(2, 7)
     width, (height, across) = heads * draw.choice([8, 12, 16]), [patch * draw.randint(2, 9) for _ in range(2)]
     layers = sorted(draw.sample(range(1, depth + 1), draw.randint(0, min(3, depth))))
-    keep_rate, fuse, bottleneck, skip = draw.uniform(0.2, 1), draw.choice(['merge', 'drop', 'argmax']), draw.choice([0, 3, 16]), draw.randint(1, 4)
+    keep_rate, fuse, bottleneck, skip = (
+        draw.uniform(0.2, 1),
+        draw.choice(['merge', 'drop', 'argmax']),
+        draw.choice([0, 3, 16]),
+        draw.randint(1, 4),
+    )
     batch, classes = draw.randint(1, 3), draw.randint(2, 9)
     model = on_meta(
         'vit_tiny_patch16_224',
@@ -118,9 +146,9 @@ def test_layers_and_parts_are_those_of_the_closed_formula(seed):
     for real, column in ((False, 'published'), (True, 'executed')):
         total, places = closed.evit(*shape, real=real)
         assert getattr(found.total, column) == batch * total
-        assert {place: cost for place, cost in ((tuple(p), getattr(c, column)) for p, c in found.costs.items()) if cost} == {
-            place: batch * cost for place, cost in places.items()
-        }
+        assert {
+            place: cost for place, cost in ((tuple(p), getattr(c, column)) for p, c in found.costs.items()) if cost
+        } == {place: batch * cost for place, cost in places.items()}
 
 
 def attention_macs(inputs, outputs):
@@ -128,15 +156,22 @@ def attention_macs(inputs, outputs):
     return math.prod(q[:3]) * k[2] * (q[3] + v[3])
 
 
-@pytest.mark.parametrize('sparsifier', [None, *(name for name in registered() if name not in ('EViT', 'ATS', 'DyTDispatcher'))])
+@pytest.mark.parametrize(
+    'sparsifier', [None, *(name for name in registered() if name not in ('EViT', 'ATS', 'DyTDispatcher'))]
+)
 @pytest.mark.parametrize('host', ['timm', 'timm_qk_norm', 'mmpretrain'])
 def test_published_counts_are_fvcores(host, sparsifier):
     backbone = build(host, DENSE, sparsifier and config(sparsifier), out_type='cls_token')
     assert not any(isinstance(module, Score) for module in backbone.modules())
     published = published_macs(backbone, images_for(host, 1))
     backbone.shortcut = False
-    count = FlopCountAnalysis(backbone, images_for(host, 1)).set_op_handle('aten::scaled_dot_product_attention', attention_macs)
-    assert published == count.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings('none').total()
+    count = FlopCountAnalysis(backbone, images_for(host, 1)).set_op_handle(
+        'aten::scaled_dot_product_attention', attention_macs
+    )
+    assert (
+        published
+        == count.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings('none').total()
+    )
 
 
 @pytest.mark.parametrize('name', registered())
@@ -156,7 +191,9 @@ def test_nothing_needs_to_be_computed_to_be_counted(host, name):
     options = dict(type='mmsparse.SparseViT', host=HOSTS[host], adapter=DENSE, sparsifier=config(name))
     with torch.device('meta'):
         backbone = MODELS.build(options).eval()
-    assert account(backbone, [images_for(host).to('meta')]) == account(build(host, DENSE, config(name), 'cls_token'), [images_for(host)])
+    assert account(backbone, [images_for(host).to('meta')]) == account(
+        build(host, DENSE, config(name), 'cls_token'), [images_for(host)]
+    )
 
 
 @pytest.mark.parametrize('name', registered())
@@ -164,12 +201,16 @@ def test_parts_and_layers_add_up_and_one_more_product_adds_itself(name):
     images = images_for(batch=2)
     backbone = build('timm', DENSE, config(name), out_type='cls_token')
     before = account(backbone, [images])
-    assert sum(before.layer(layer).executed for layer in (None, *range(1, DEPTH + 1))) == pytest.approx(before.total.executed)
+    assert sum(before.layer(layer).executed for layer in (None, *range(1, DEPTH + 1))) == pytest.approx(
+        before.total.executed
+    )
     norm = backbone.host.blocks[2].norm1
     backbone.host.blocks[2].norm1 = nn.Sequential(norm, nn.Linear(WIDTH, WIDTH, bias=False))
     nn.init.eye_(backbone.host.blocks[2].norm1[1].weight)
     after, rows = account(backbone, [images]), []
-    backbone.host.blocks[2].norm1[1].register_forward_hook(lambda module, args, out: rows.append(out.shape[0] * out.shape[1]))
+    backbone.host.blocks[2].norm1[1].register_forward_hook(
+        lambda module, args, out: rows.append(out.shape[0] * out.shape[1])
+    )
     with torch.no_grad():
         backbone(images)
     assert after.total.executed - before.total.executed == pytest.approx(rows[0] * WIDTH**2)
@@ -222,7 +263,9 @@ class _Gain(BaseAdapter):
         return self.square(y)
 
 
-@pytest.mark.parametrize('where, layers', [('tokens', DEPTH), ('v', DEPTH), ('attn', DEPTH), ('mlp', DEPTH), ('block', DEPTH), ('norm', 1)])
+@pytest.mark.parametrize(
+    'where, layers', [('tokens', DEPTH), ('v', DEPTH), ('attn', DEPTH), ('mlp', DEPTH), ('block', DEPTH), ('norm', 1)]
+)
 def test_what_an_adapter_does_is_booked_on_it_wherever_it_acts(where, layers):
     plain, backbone = build(out_type='raw'), build(out_type='raw')
     backbone.adapters = nn.ModuleList([_Gain(where)])
@@ -233,19 +276,30 @@ def test_what_an_adapter_does_is_booked_on_it_wherever_it_acts(where, layers):
 
 
 def test_re_activation_is_booked_on_the_sparsifier_that_makes_it():
-    tome, pyra = (account(build('timm', None, dict(type=f'mmsparse.{name}', r=2)), [images_for(batch=1)]) for name in ('ToMe', 'PYRA'))
+    tome, pyra = (
+        account(build('timm', None, dict(type=f'mmsparse.{name}', r=2)), [images_for(batch=1)])
+        for name in ('ToMe', 'PYRA')
+    )
     for part in ('attention', 'ffn'):
         assert tome.part(part) == pyra.part(part)
-    assert pyra.layer(1).published - tome.layer(1).published == 2 * (5 * WIDTH + WIDTH)  # per source a norm and a product by a vector
+    assert pyra.layer(1).published - tome.layer(1).published == 2 * (
+        5 * WIDTH + WIDTH
+    )  # per source a norm and a product by a vector
 
 
 def test_rows_that_skip_the_ffn_cost_nothing_and_rows_that_pad_cost_only_what_runs():
     images = images_for(batch=4)
     backbone = build('timm', None, config('DyTDispatcher'))
     together, alone = (account(backbone, batches) for batches in ([images], images.split(1)))
-    assert together.total.published / 4 == pytest.approx(alone.total.published) and together.total.executed == together.total.published
+    assert (
+        together.total.published / 4 == pytest.approx(alone.total.published)
+        and together.total.executed == together.total.published
+    )
     active = sum(together.ffn_tokens) / sum(together.tokens)
-    assert together.part('ffn').executed == pytest.approx(active * account(build('timm'), [images]).part('ffn').executed) and 0 < active < 1
+    assert (
+        together.part('ffn').executed == pytest.approx(active * account(build('timm'), [images]).part('ffn').executed)
+        and 0 < active < 1
+    )
     backbone = build('timm', None, config('ATS'), out_type='raw')
     together, alone = (account(backbone, batches) for batches in ([images], images.split(1)))
     assert together.tokens == pytest.approx(alone.tokens) and len(set(together.tokens)) == 3
@@ -281,7 +335,9 @@ def test_inference_mode_hides_nothing():
     ],
 )
 def test_rows_after_each_stage_are_the_papers(keep_rate, fuse, after):
-    backbone = on_meta('vit_tiny_patch16_224', 12, host=dict(embed_dim=12, num_heads=1), sparsifier=evit(keep_rate, fuse=fuse))
+    backbone = on_meta(
+        'vit_tiny_patch16_224', 12, host=dict(embed_dim=12, num_heads=1), sparsifier=evit(keep_rate, fuse=fuse)
+    )
     assert rows_per_layer(backbone, META) == [n for n in (197, *after) for _ in range(3)]
 
 
@@ -306,8 +362,13 @@ def test_a_network_without_a_sparsevit_is_counted_as_a_whole():
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         model(images_for(batch=2))
     found = account(model, [images_for(batch=2)])
-    assert found.tokens == () and found.trainable_backbone is None and [place.part for place in found.costs] == ['model']
-    assert found.total.flops == counter.get_total_flops() and found.total.published == found.total.executed > found.total.flops / 2
+    assert (
+        found.tokens == () and found.trainable_backbone is None and [place.part for place in found.costs] == ['model']
+    )
+    assert (
+        found.total.flops == counter.get_total_flops()
+        and found.total.published == found.total.executed > found.total.flops / 2
+    )
 
 
 def timm_classifier():

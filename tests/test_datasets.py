@@ -64,7 +64,9 @@ def svhn_file(path, count=12) -> np.ndarray:
 def test_svhn_reads_the_official_layout(tmp_path, monkeypatch):
     x = svhn_file(tmp_path / 'test_32x32.mat')
     address, name, _ = datasets.SVHN.split_list['test']
-    monkeypatch.setitem(datasets.SVHN.split_list, 'test', [address, name, md5((tmp_path / name).read_bytes()).hexdigest()])
+    monkeypatch.setitem(
+        datasets.SVHN.split_list, 'test', [address, name, md5((tmp_path / name).read_bytes()).hexdigest()]
+    )
     data = build(type='mmsparse.SVHN', split='test', data_root=str(tmp_path))
     assert list(data.get_gt_labels()) == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2]  # the files call digit 0 class 10
     np.testing.assert_array_equal(data[7]['img'], x[:, :, ::-1, 7])  # RGB in the file, BGR in a pipeline
@@ -103,7 +105,9 @@ def test_modes_that_hold_grey_give_that_grey(tmp_path, mode):
 
 def test_16_bit_grey_keeps_its_upper_bits(tmp_path):
     deep = GREY.astype(np.uint16) * 256 + 37
-    np.testing.assert_array_equal(load(encoded(Image.fromarray(deep), tmp_path / 'a.png')), np.repeat(GREY[..., None], 3, axis=-1))
+    np.testing.assert_array_equal(
+        load(encoded(Image.fromarray(deep), tmp_path / 'a.png')), np.repeat(GREY[..., None], 3, axis=-1)
+    )
 
 
 def test_16_bits_of_a_pgm_are_read_and_32_bits_refused(tmp_path):
@@ -158,11 +162,15 @@ def test_a_missing_image_is_named(tmp_path):
 
 
 @pytest.mark.parametrize('kind', ['jpg', 'png', 'webp', 'bmp'])
-@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(keep=st.floats(0, 0.9))
 def test_a_truncated_image_is_named_and_never_filled_up(tmp_path, kind, keep):
     stored = BytesIO()
-    Image.fromarray(np.random.default_rng(2).integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(stored, 'jpeg' if kind == 'jpg' else kind)
+    Image.fromarray(np.random.default_rng(2).integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(
+        stored, 'jpeg' if kind == 'jpg' else kind
+    )
     path = tmp_path / f'cut.{kind}'
     path.write_bytes(stored.getvalue()[: int(keep * len(stored.getvalue()))])
     with pytest.raises(InputError, match=f'cut.{kind}: cannot be read'):
@@ -172,7 +180,9 @@ def test_a_truncated_image_is_named_and_never_filled_up(tmp_path, kind, keep):
 MAGIC = [b'', b'\x89PNG\r\n\x1a\n', b'\xff\xd8\xff', b'GIF89a', b'BM', b'RIFF____WEBP', b'II*\x00', b'P5 3 3 70000 ']
 
 
-@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(start=st.sampled_from(MAGIC), junk=st.binary(max_size=60))
 def test_junk_raises_nothing_but_an_input_error(tmp_path, start, junk):
     path = tmp_path / 'junk'

@@ -1,4 +1,6 @@
-"""Dense Adapter with every matrix and bias drawn, against a float64 loop that carries earlier outputs by explicit matrices."""
+"""Dense Adapter with every matrix and bias drawn, against a float64 loop that carries earlier outputs by explicit
+matrices.
+"""
 
 import pytest
 import torch
@@ -23,7 +25,9 @@ def dense_adapter(**options):
 def as_built(host, adapter, sparsifier, drawn_host):
     """A SparseViT whose adapter is as its constructor left it, on drawn host weights."""
     torch.manual_seed(0)
-    backbone = MODELS.build(dict(type='mmsparse.SparseViT', host=HOSTS[host], adapter=adapter, sparsifier=sparsifier, out_type='raw'))
+    backbone = MODELS.build(
+        dict(type='mmsparse.SparseViT', host=HOSTS[host], adapter=adapter, sparsifier=sparsifier, out_type='raw')
+    )
     backbone.host.load_state_dict(drawn_host.state_dict())
     backbone.eval()
     return backbone
@@ -77,7 +81,10 @@ def test_scale_multiplies_what_is_added_and_what_is_carried():
     compare(dense_adapter(scale=0.4), evit(normalize=False))
 
 
-@pytest.mark.parametrize('host', ['timm_layer_scale', 'timm_registers', 'timm_qk_norm', 'timm_wide_image', 'mmpretrain', 'mmpretrain_layer_scale'])
+@pytest.mark.parametrize(
+    'host',
+    ['timm_layer_scale', 'timm_registers', 'timm_qk_norm', 'timm_wide_image', 'mmpretrain', 'mmpretrain_layer_scale'],
+)
 def test_every_host_equals_the_reference(host):
     compare(dense_adapter(), evit(normalize=False, layers=(2, 4, 6)), host)
 

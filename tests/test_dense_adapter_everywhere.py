@@ -26,7 +26,17 @@ SPARSIFIERS = {
     'tome_then_dynamicvit': [TOME | dict(r=[1, 2, 0, 0, 0, 0]), DYNAMICVIT | dict(layers=(3, 4, 6))],
     'dynamicvit_and_dyt': [DYNAMICVIT, DYT],
 }
-BLIND = ['tome', 'pyra', 'dynamicvit', 'dyt', 'evit_received', 'evit_key_norm', 'evit_shift', 'tome_then_dyt', 'tome_then_dynamicvit']
+BLIND = [
+    'tome',
+    'pyra',
+    'dynamicvit',
+    'dyt',
+    'evit_received',
+    'evit_key_norm',
+    'evit_shift',
+    'tome_then_dyt',
+    'tome_then_dynamicvit',
+]
 
 
 def dense_adapter(fusion='inner'):
@@ -50,7 +60,11 @@ def test_it_trains_under_every_sparsifier(name):
     for number in range(2):  # a parameter that the first step does not reach would stop distributed training
         losses = step(model, optimiser, seed=number)
         assert all(value.isfinite() for value in losses.values())
-        assert not [key for key, parameter in model.named_parameters() if parameter.requires_grad != (parameter.grad is not None)]
+        assert not [
+            key
+            for key, parameter in model.named_parameters()
+            if parameter.requires_grad != (parameter.grad is not None)
+        ]
 
 
 @pytest.mark.parametrize('name', BLIND)
@@ -77,7 +91,9 @@ def test_it_follows_rows_drawn_at_random(host, fusion):
     for _, layer, before, plan in seen:
         if plan is None:
             continue
-        stays = [[row for row in range(before.patches) if index_n[before.prefix + row] >= 0] for index_n in plan.index_bn]
+        stays = [
+            [row for row in range(before.patches) if index_n[before.prefix + row] >= 0] for index_n in plan.index_bn
+        ]
         assert stays[0] == stays[1] == stays[2]
         assert len(stays[0]) == -(-7 * before.patches // 10)
         rows[layer] = stays

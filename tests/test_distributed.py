@@ -72,7 +72,9 @@ def test_two_processes_predict_every_image_once_and_in_order(trained, monkeypatc
     write_images(folder / f'data/{images}', images)
     options = ('--cfg-options', f'test_dataloader.dataset.data_root={folder}/data/{images}')
     monkeypatch.syspath_prepend(folder)  # to its custom_imports
-    assert tool('test.py', config, checkpoint, '--work-dir', folder / 'alone', '--out', folder / 'one.pkl', *options) == 0
+    assert (
+        tool('test.py', config, checkpoint, '--work-dir', folder / 'alone', '--out', folder / 'one.pkl', *options) == 0
+    )
     command('tools/dist_test.sh', config, checkpoint, 2, '--out', 'two.pkl', *options, folder=folder)
     one, two = (pickle.loads((folder / name).read_bytes()) for name in ('one.pkl', 'two.pkl'))
     assert len(one) == len(two) == images

@@ -28,11 +28,15 @@ def drawn(folder, visualizer, samples, to_rgb=False, **options):
 
 
 def test_small_pictures_of_equal_names_get_files_of_their_own_that_can_be_read(tmp_path):
-    samples = [DataSample(metainfo=dict(img_path=f'{cls}/0.png')).set_pred_label(index) for index, cls in enumerate('abc')]
+    samples = [
+        DataSample(metainfo=dict(img_path=f'{cls}/0.png')).set_pred_label(index) for index, cls in enumerate('abc')
+    ]
     visualizer = UniversalVisualizer()
     visualizer.dataset_meta = dict(classes=('cat', 'sofa', 'plant'))
     found = drawn(tmp_path, visualizer, samples)
-    assert set(found) == {'0.png_0.png', '0.png_1.png', '0.png_2.png'} and {image.shape for image in found.values()} == {(256, 256, 3)}
+    assert set(found) == {'0.png_0.png', '0.png_1.png', '0.png_2.png'} and {
+        image.shape for image in found.values()
+    } == {(256, 256, 3)}
     assert len({image.tobytes() for image in found.values()}) == 3
     assert found['0.png_0.png'][-1, -1].tolist() == [200, 40, 40]
     assert drawn(tmp_path / 'bgr', visualizer, samples, to_rgb=True)['0.png_0.png'][-1, -1].tolist() == [40, 40, 200]

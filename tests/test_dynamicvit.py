@@ -21,7 +21,10 @@ def test_every_host_equals_the_reference(host):
     assert tokens.patches == int(0.3 * tokens.source_bm.shape[1])
 
 
-@pytest.mark.parametrize('layers, keep_rates', [((1,), (0.29,)), ((1, 2), (0.9, 0.1)), (tuple(range(1, DEPTH + 1)), (0.9, 0.8, 0.7, 0.6, 0.5, 0.4))])
+@pytest.mark.parametrize(
+    'layers, keep_rates',
+    [((1,), (0.29,)), ((1, 2), (0.9, 0.1)), (tuple(range(1, DEPTH + 1)), (0.9, 0.8, 0.7, 0.6, 0.5, 0.4))],
+)
 def test_every_schedule_equals_the_reference(layers, keep_rates):
     check('timm_wide_image', dynamicvit(layers, keep_rates))
 
@@ -41,7 +44,9 @@ def test_rates_of_one_equal_the_dense_host(host):
 
 
 def train_once(host, sparsifier, batch=4, adapter=None, **options):
-    """A training pass; returns backbone, images, Tokens, the masks of the patches by layer, and the same as rows to gather."""
+    """A training pass; returns backbone, images, Tokens, the masks of the patches by layer, and the same as rows to
+    gather.
+    """
     torch.manual_seed(0)  # the Gumbel noise
     backbone = build(host, adapter, sparsifier, **options)
     backbone.train()
@@ -56,13 +61,17 @@ def train_once(host, sparsifier, batch=4, adapter=None, **options):
         assert torch.isclose(masks[layer], masks[layer].round(), atol=1e-6).all()
         masks[layer] = masks[layer].round()
         alive = [[patch for patch in range(tokens.patches) if mask[patch]] for mask in masks[layer]]
-        rows[layer] = [[before_b.index(patch) for patch in alive_b] for before_b, alive_b in zip(present, alive)]  # fails where a dead patch returns
+        rows[layer] = [
+            [before_b.index(patch) for patch in alive_b] for before_b, alive_b in zip(present, alive)
+        ]  # fails where a dead patch returns
         present = alive
     assert any(0 < len(after) < tokens.patches for after in present)
     return backbone, images, tokens, masks, rows
 
 
-@pytest.mark.parametrize('adapter', [None, dict(type='mmsparse.DenseAdapter', bottleneck=8)], ids=['host', 'dense_adapter'])
+@pytest.mark.parametrize(
+    'adapter', [None, dict(type='mmsparse.DenseAdapter', bottleneck=8)], ids=['host', 'dense_adapter']
+)
 @pytest.mark.parametrize('host', ['timm', 'timm_layer_scale', 'timm_registers', 'timm_qk_norm', 'mmpretrain'])
 def test_masking_equals_gathering_the_same_choices_at_the_class_token(host, adapter):
     backbone, images, tokens, _, rows = train_once(host, dynamicvit(), adapter=adapter)
@@ -106,7 +115,13 @@ def test_choices_are_drawn_anew_in_each_training_pass_and_fixed_in_evaluation():
 
 
 @pytest.mark.parametrize(
-    'wrong', [dict(keep_rates=(0.5, 0.7, 0.3)), dict(keep_rates=(0.5, 0.3)), dict(layers=(2, 2, 4)), dict(keep_rates=(0.7, 0.5, 0.0))]
+    'wrong',
+    [
+        dict(keep_rates=(0.5, 0.7, 0.3)),
+        dict(keep_rates=(0.5, 0.3)),
+        dict(layers=(2, 2, 4)),
+        dict(keep_rates=(0.7, 0.5, 0.0)),
+    ],
 )
 def test_schedules_that_make_no_sense_are_refused(wrong):
     with pytest.raises(InputError, match='DynamicViT'):

@@ -38,14 +38,19 @@ def test_every_host_equals_the_reference(host):
 def test_the_ffn_runs_on_active_rows_alone(host):
     backbone, rows = build(host, sparsifier=DYT), []
     handles = [
-        first_linear(backbone.host, layer).register_forward_hook(lambda _, given, __: rows.append(given[0].numel() // WIDTH)) for layer in range(6)
+        first_linear(backbone.host, layer).register_forward_hook(
+            lambda _, given, __: rows.append(given[0].numel() // WIDTH)
+        )
+        for layer in range(6)
     ]
     images = images_for(host, batch=8)
     with torch.no_grad():
         backbone.forward_tokens(images)
     expected = reference_of(backbone, images, DYT)
     assert rows == [sum(sequence.entered[layer] for sequence in expected.sequences) for layer in range(6)]
-    assert len({tuple(sequence.entered) for sequence in expected.sequences}) > 1, 'images differ in how many rows they run'
+    assert len({tuple(sequence.entered) for sequence in expected.sequences}) > 1, (
+        'images differ in how many rows they run'
+    )
     for handle in handles:
         handle.remove()
 
@@ -71,7 +76,11 @@ def test_adapters_see_every_row(host):
 
 @pytest.mark.parametrize('host', ['timm', 'timm_registers', 'mmpretrain'])
 def test_it_follows_a_merge_in_the_same_layer(host):
-    check(host, [dict(type='mmsparse.ToMe', r=[0, 3, 0, 2, 2, 0]), DYT], adapter=dict(type='mmsparse.DenseAdapter', bottleneck=8))
+    check(
+        host,
+        [dict(type='mmsparse.ToMe', r=[0, 3, 0, 2, 2, 0]), DYT],
+        adapter=dict(type='mmsparse.DenseAdapter', bottleneck=8),
+    )
 
 
 def train_once(host='timm', batch=6):
@@ -85,7 +94,9 @@ def train_once(host='timm', batch=6):
 @pytest.mark.parametrize('host', ['timm', 'timm_registers', 'timm_no_class_token'])
 def test_training_adds_the_ffn_of_the_rows_drawn(host):
     backbone, images, seen, tokens = train_once(host)
-    active = {layer: plan.ffn_bn[:, tokens.prefix :].detach().round() for _, layer, _, plan in seen if plan is not None}
+    active = {
+        layer: plan.ffn_bn[:, tokens.prefix :].detach().round() for _, layer, _, plan in seen if plan is not None
+    }
     assert sorted(active) == [1, 2, 3, 4, 5, 6]
     expected = reference_of(backbone, images, dict(type='active', active=active))
     assert_near(tokens.x_bnc.double(), expected.features)

@@ -47,7 +47,9 @@ def log_of(runner) -> str:
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(config):
-    with pytest.raises(InputError, match=r'epoch 1, iteration 2: loss = nan.*expected finite numbers.*lower learning rate'):
+    with pytest.raises(
+        InputError, match=r'epoch 1, iteration 2: loss = nan.*expected finite numbers.*lower learning rate'
+    ):
         train(config, 'infinite', **{'optim_wrapper.optimizer.lr': 1e30, 'param_scheduler': None})
     assert not list((config.parent / 'infinite').glob('epoch_*'))
 
@@ -86,13 +88,21 @@ def test_without_a_terminal_cards_are_plain_lines_and_nothing_is_drawn(config, c
     for told in ('System environment', 'Hooks will be executed', 'default_hooks = dict('):
         assert told in log_of(runner) and told not in text
     assert '\x1b[?25l' not in text and '━' not in text and '╭' not in text
-    for line in ('host       vit_tiny_patch16_224, 57,632 parameters, weights: random', 'tokens     17, 14 from layer 2', 'batch 8, float32, seed 0'):
+    for line in (
+        'host       vit_tiny_patch16_224, 57,632 parameters, weights: random',
+        'tokens     17, 14 from layer 2',
+        'batch 8, float32, seed 0',
+    ):
         assert line in text and line in log_of(runner)
     trains = sum(p.numel() for p in runner.model.parameters() if p.requires_grad)
     assert f'{trains:,} of' in text and f'{trains * 4 / 1024:,.0f} KiB' in text
     assert 'CustomDataset: 3 classes, 32 images for training, 20 for validation' in text
     best = runner.message_hub.get_info('best_score')
-    assert f'best        {best:.4g} at epoch' in text and str(config.parent / 'plain/epoch_3') in text and 'img/s (median)' in text
+    assert (
+        f'best        {best:.4g} at epoch' in text
+        and str(config.parent / 'plain/epoch_3') in text
+        and 'img/s (median)' in text
+    )
 
 
 def test_on_a_terminal_one_line_lives_and_the_log_goes_to_the_file(config, capsys, monkeypatch):
@@ -140,11 +150,29 @@ def test_a_model_that_is_no_sparse_vit_is_trained_and_described(config, capsys):
     ('parts', 'side', 'row'),
     [
         ([dict(type='mmsparse.ToMe', r=2)], 32, None),
-        ([dict(type='mmsparse.ToMe', r=4)], 32, 'ToMe merges 15 of 24 pairs asked for; by layer 4, 4, 4, 2, 1, 0. At most half'),
+        (
+            [dict(type='mmsparse.ToMe', r=4)],
+            32,
+            'ToMe merges 15 of 24 pairs asked for; by layer 4, 4, 4, 2, 1, 0. At most half',
+        ),
         ([dict(type='mmsparse.ToMe', r=4)], 64, None),
         ([dict(type='mmsparse.PYRA', r=2)], 16, 'PYRA merges 3 of 12 pairs asked for; by layer 2, 1, 0, 0, 0, 0.'),
-        ([dict(type='mmsparse.EViT', layers=(1,), keep_rate=0.25), dict(type='mmsparse.ToMe', r=[0, 3, 0, 0, 0, 0])], 32, 'ToMe merges 2 of 3'),
-        ([dict(type='mmsparse.DynamicViT', layers=(4,), keep_rates=(0.25,)), dict(type='mmsparse.ToMe', r=[1, 1, 0, 0, 0, 0])], 32, None),
+        (
+            [
+                dict(type='mmsparse.EViT', layers=(1,), keep_rate=0.25),
+                dict(type='mmsparse.ToMe', r=[0, 3, 0, 0, 0, 0]),
+            ],
+            32,
+            'ToMe merges 2 of 3',
+        ),
+        (
+            [
+                dict(type='mmsparse.DynamicViT', layers=(4,), keep_rates=(0.25,)),
+                dict(type='mmsparse.ToMe', r=[1, 1, 0, 0, 0, 0]),
+            ],
+            32,
+            None,
+        ),
     ],
 )
 def test_the_card_says_where_fewer_pairs_merge_than_were_asked_for(parts, side, row):
@@ -163,7 +191,9 @@ def test_a_runner_that_user_code_builds_refuses_a_misspelt_config(config):
 
 
 def test_data_that_make_no_batch_are_refused(config):
-    with pytest.raises(InputError, match='32 images make no batch of 64 with drop_last=True. Set a smaller batch_size'):
+    with pytest.raises(
+        InputError, match='32 images make no batch of 64 with drop_last=True. Set a smaller batch_size'
+    ):
         train(config, 'no_batch', **{'train_dataloader.batch_size': 64, 'train_dataloader.drop_last': True})
 
 
@@ -181,7 +211,9 @@ def by_iteration(config, name, **entries) -> SparseRunner:
     cfg = Config.fromfile(config)
     cfg.train_cfg = dict(by_epoch=False, max_iters=6, val_interval=3)
     cfg.train_dataloader.sampler = dict(type='InfiniteSampler', shuffle=True)
-    cfg.train_dataloader.dataset.pipeline = [step for step in cfg.train_dataloader.dataset.pipeline if 'Random' not in step.type]
+    cfg.train_dataloader.dataset.pipeline = [
+        step for step in cfg.train_dataloader.dataset.pipeline if 'Random' not in step.type
+    ]
     cfg.param_scheduler = None
     cfg.default_hooks.checkpoint = dict(type='mmsparse.CheckpointHook', by_epoch=False, interval=2)
     cfg.merge_from_dict({'work_dir': str(config.parent / name), 'experiment_name': name, **entries})
@@ -194,7 +226,9 @@ def test_a_run_by_iterations_resumes_as_if_nobody_had_stopped_it(config):
     whole.train()
     with pytest.raises(KeyboardInterrupt):
         by_iteration(config, 'parts', custom_hooks=[dict(type='StopAt', iteration=5)]).train()
-    resumed = by_iteration(config, 'resumed', **{'load_from': str(config.parent / 'parts/iter_4'), 'resume': True, 'randomness.seed': 7})
+    resumed = by_iteration(
+        config, 'resumed', **{'load_from': str(config.parent / 'parts/iter_4'), 'resume': True, 'randomness.seed': 7}
+    )
     resumed.train()
     for (name, ours), expected in zip(resumed.model.named_parameters(), whole.model.parameters()):
         assert torch.equal(ours, expected), name
@@ -215,7 +249,13 @@ def test_a_schedule_that_holds_a_function_is_saved_and_resumed(config):
     whole = train(config, 'one_cycle', param_scheduler=schedule)
     with pytest.raises(KeyboardInterrupt):
         train(config, 'one_cycle_part', param_scheduler=schedule, custom_hooks=[dict(type='StopAt', iteration=9)])
-    again = train(config, 'one_cycle_again', param_scheduler=schedule, load_from=str(config.parent / 'one_cycle_part/epoch_2'), resume=True)
+    again = train(
+        config,
+        'one_cycle_again',
+        param_scheduler=schedule,
+        load_from=str(config.parent / 'one_cycle_part/epoch_2'),
+        resume=True,
+    )
     for ours, expected in zip(again.model.parameters(), whole.model.parameters()):
         assert torch.equal(ours, expected)
 

@@ -1,4 +1,6 @@
-"""EViT against a float64 reference that applies each reduction as an explicit matrix, and the cases in which nothing may change."""
+"""EViT against a float64 reference that applies each reduction as an explicit matrix, and the cases in which nothing
+may change.
+"""
 
 import pytest
 import torch
@@ -46,7 +48,9 @@ def test_every_keep_rate_equals_the_reference(keep_rate):
 
 
 def test_an_earlier_fused_row_can_leave_like_any_other():
-    """The law is only tested where it happens: here a fused row is merged again for at least one image, and survives for another."""
+    """The law is only tested where it happens: here a fused row is merged again for at least one image, and survives
+    for another.
+    """
     sparsifier = evit((2, 4), 0.5, normalize=False)
     backbone = build(sparsifier=sparsifier)
     images, twice = clear_case(backbone, 'timm', sparsifier, batch=12)
@@ -98,7 +102,9 @@ def test_keep_rate_one_equals_the_dense_host(host, fuse):
 
 @pytest.mark.parametrize('side, keep_rate, kept', [(40, 0.6, 15), (80, 0.55, 56)])
 def test_counts_are_taken_in_python_floats(side, keep_rate, kept):
-    """In float32 .6 · 25 exceeds 15 and would keep 16; in Python .55 · 100 exceeds 55, and rounding first would keep 55."""
+    """In float32 .6 · 25 exceeds 15 and would keep 16; in Python .55 · 100 exceeds 55, and rounding first would keep
+    55.
+    """
     backbone = build(dict(HOSTS['timm'], img_size=side), sparsifier=evit(ONCE, keep_rate, 'drop'))
     with torch.no_grad():
         assert backbone.forward_tokens(torch.randn(1, 3, side, side)).x_bnc.shape[1] == 1 + kept

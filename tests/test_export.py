@@ -14,7 +14,12 @@ NAMES = [name for name in registered() if name != 'RandomDrop']  # its draw need
 def test_the_choice_among_equal_scores_is_that_of_a_stable_sort(seed):
     generator = torch.Generator().manual_seed(seed)
     rows = int(torch.randint(2, 40, (), generator=generator))
-    score_bn = torch.randint(0, 1 + seed % 7, (4, rows), generator=generator).to([torch.float32, torch.float64, torch.bfloat16][seed % 3]) / 3
+    score_bn = (
+        torch.randint(0, 1 + seed % 7, (4, rows), generator=generator).to(
+            [torch.float32, torch.float64, torch.bfloat16][seed % 3]
+        )
+        / 3
+    )
     score_bn[0, 0] = float('-inf')
     ranked_bn = score_bn.sort(dim=1, descending=True, stable=True).indices
     assert torch.equal(order(score_bn), ranked_bn)
@@ -33,7 +38,11 @@ def test_an_exported_graph_answers_alike_on_other_images_and_on_ties(name):
     # onnxscript has an operator for sort, none for sort.stable; argsort becomes one of the two.
     assert not [node for node in program.graph.nodes if 'sort' in str(node.target)]
     alike = images[:, :, :8, :8].repeat(1, 1, 4, 4)  # every patch the same
-    for each in (images, images_for(batch=2, seed=7), *(() if name == 'PYRA' else (alike,))):  # there rounding says which edge is the strongest
+    for each in (
+        images,
+        images_for(batch=2, seed=7),
+        *(() if name == 'PYRA' else (alike,)),
+    ):  # there rounding says which edge is the strongest
         with torch.no_grad():
             torch.testing.assert_close(program.module()(each)[-1], backbone(each)[-1], atol=1e-5, rtol=0)
 

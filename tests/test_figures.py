@@ -40,7 +40,10 @@ def test_results_are_read_with_other_columns_left_alone(results):
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
-        ('method,accuracy,macs\na,1,2\n', 'the columns gflops, trainable_kib are missing; received method, accuracy, macs'),
+        (
+            'method,accuracy,macs\na,1,2\n',
+            'the columns gflops, trainable_kib are missing; received method, accuracy, macs',
+        ),
         ('', 'the columns method, accuracy, gflops, trainable_kib are missing; received an empty file'),
         ('method,accuracy,gflops,trainable_kib\n', 'no rows below the head'),
         (TEXT + 'DyT,0,,0.1,7\n', "line 5: could not convert string to float: ''"),
@@ -71,7 +74,9 @@ def test_every_method_is_one_point_with_the_reach_of_its_runs(results, monkeypat
 def test_one_command_draws_results_and_tokens_as_png_and_svg(results, tmp_path):
     assert tool(TOOL, results, '--tokens', write_run(tmp_path), '--out', tmp_path / 'figures') == 0
     names = ['accuracy_over_gflops', 'accuracy_over_trainable_kib', 'tokens_per_layer']
-    assert sorted(path.name for path in (tmp_path / 'figures').iterdir()) == sorted(f'{name}.{kind}' for name in names for kind in ('png', 'svg'))
+    assert sorted(path.name for path in (tmp_path / 'figures').iterdir()) == sorted(
+        f'{name}.{kind}' for name in names for kind in ('png', 'svg')
+    )
     for name in names:
         assert (tmp_path / 'figures' / f'{name}.png').read_bytes().startswith(b'\x89PNG')
     assert {'Sparse-Tuning', 'linear probe', 'top-1, %'} <= set(words(tmp_path / 'figures/accuracy_over_gflops.svg'))

@@ -1,4 +1,6 @@
-"""A fingerprint is that of the file: equal on every processor, whatever the grid; of a drawn host that of seed and architecture."""
+"""A fingerprint is that of the file: equal on every processor, whatever the grid; of a drawn host that of seed and
+architecture.
+"""
 
 import json
 import os
@@ -49,12 +51,18 @@ def resized(library, path):
 
 def all_of(folder):
     drawn = {name: named(HOSTS[name]) for name in LIBRARIES}
-    return drawn | {Path(path).name: named(resized(library, path)) for library, path in [(Path(p).stem, str(p)) for p in sorted(folder.iterdir())]}
+    return drawn | {
+        Path(path).name: named(resized(library, path))
+        for library, path in [(Path(p).stem, str(p)) for p in sorted(folder.iterdir())]
+    }
 
 
 def on(processor, folder):
     """What a process finds that may use these kernels only."""
-    program = f'import json; from pathlib import Path; from test_fingerprints import all_of; print(json.dumps(all_of(Path({str(folder)!r}))))'
+    program = (
+        'import json; from pathlib import Path; from test_fingerprints import all_of; '
+        f'print(json.dumps(all_of(Path({str(folder)!r}))))'
+    )
     path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     done = subprocess.run(
         [sys.executable, '-W', 'ignore', '-c', program],
@@ -74,13 +82,17 @@ def test_another_processor_has_the_same_fingerprints(tmp_path):
     assert len(set(here.values())) == len(here) - 1
 
 
-@pytest.mark.parametrize('size', [dict(img_size=64), dict(patch_size=8), dict(img_size=(32, 64), patch_size=16), dict()], ids=str)
+@pytest.mark.parametrize(
+    'size', [dict(img_size=64), dict(patch_size=8), dict(img_size=(32, 64), patch_size=16), dict()], ids=str
+)
 def test_what_timm_resizes_of_promised_weights_is_named_as_promised(tmp_path, monkeypatch, size):
     tiny = timm_host(depth=1, img_size=224, patch_size=16)
     save_file(draw(model_of(tiny).host, seed=5).state_dict(), tmp_path / 'hub.safetensors')
 
     def downloaded(name, **options):
-        return timm.create_model(name, pretrained=True, pretrained_cfg_overlay=dict(file=str(tmp_path / 'hub.safetensors')), **options)
+        return timm.create_model(
+            name, pretrained=True, pretrained_cfg_overlay=dict(file=str(tmp_path / 'hub.safetensors')), **options
+        )
 
     for module in ('hubs', 'views.timm'):
         monkeypatch.setattr(f'mmsparse.models.hosts.{module}.pretrained_timm', downloaded)
@@ -115,7 +127,9 @@ def test_drawn_hosts_differ_by_architecture_alone():
 def state_of(model, **frozen):
     card = describe(model, digest(adapter_tensors(model)), {}, None, {}, 1, 1)
     card.frozen['host'].update(frozen)
-    return State(Path('adapter.safetensors'), card, {name: value.clone() for name, value in adapter_tensors(model).items()})
+    return State(
+        Path('adapter.safetensors'), card, {name: value.clone() for name, value in adapter_tensors(model).items()}
+    )
 
 
 @pytest.mark.parametrize('adapter', ['mmsparse.BitFit', 'mmsparse.LinearProbe'])

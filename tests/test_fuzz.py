@@ -1,4 +1,6 @@
-"""Random hosts, lists of adapters and of sparsifiers, outputs and sizes: refused when built, or every law holds. A failing case prints its recipe."""
+"""Random hosts, lists of adapters and of sparsifiers, outputs and sizes: refused when built, or every law holds. A
+failing case prints its recipe.
+"""
 
 import random
 
@@ -73,10 +75,16 @@ def gradients(model, images, with_cp):
         return Run(layers[-1], logits, lambda: dict(loss=logits.square().mean() + logits.mean()))
 
     ctx = LossContext(model, lambda sparsify, adapt: backbone.encode(images, sparsify, adapt), finish)
-    loss = sum(value for name, value in collect(ctx, [*backbone.adapters, *backbone.sparsifiers]).items() if 'loss' in name)
+    loss = sum(
+        value for name, value in collect(ctx, [*backbone.adapters, *backbone.sparsifiers]).items() if 'loss' in name
+    )
     loss.backward()
     backbone.encoder.with_cp = False
-    return loss.detach(), {name: None if own.grad is None else own.grad.clone() for name, own in model.named_parameters() if own.requires_grad}
+    return loss.detach(), {
+        name: None if own.grad is None else own.grad.clone()
+        for name, own in model.named_parameters()
+        if own.requires_grad
+    }
 
 
 def check(cfg, size, seed, held):
@@ -113,7 +121,9 @@ def check(cfg, size, seed, held):
     held['gradient'] += 1
     if seed % 2:
         again, found = gradients(model, images, True)
-        assert torch.equal(again, loss) and all(torch.equal(found[name], grad) for name, grad in plain.items()), 'with_cp differs'
+        assert torch.equal(again, loss) and all(torch.equal(found[name], grad) for name, grad in plain.items()), (
+            'with_cp differs'
+        )
         held['with_cp'] += 1
     else:
         other = MODELS.build(dict(type='mmsparse.SparseViT', **cfg)).eval()
@@ -126,7 +136,9 @@ def check(cfg, size, seed, held):
         with torch.no_grad():
             before = flat(backbone, images.double())
             backbone.fold()
-            torch.testing.assert_close(flat(backbone, images.double()), before, rtol=0, atol=1e-5 * float(before.abs().max()))
+            torch.testing.assert_close(
+                flat(backbone, images.double()), before, rtol=0, atol=1e-5 * float(before.abs().max())
+            )
         held['fold'] += 1
 
 

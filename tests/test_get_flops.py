@@ -39,17 +39,28 @@ def run(monkeypatch, capsys):
 def test_the_files_hold_what_the_terminal_shows(run, tmp_path):
     config = ROOT / 'configs/sparse_tuning/tiny_digits.py'
     status, text = run(config, '--batch', 3, '--csv', tmp_path / 'a.csv', '--json', tmp_path / 'a.json')
-    document, lines = json.loads((tmp_path / 'a.json').read_text()), read_csv(tmp_path / 'a.csv', ['layer', 'part', 'published'])
+    document, lines = (
+        json.loads((tmp_path / 'a.json').read_text()),
+        read_csv(tmp_path / 'a.csv', ['layer', 'part', 'published']),
+    )
     assert status == 0 and f'{document["published"]:,}' in text and 'random, none were loaded' in text
     assert document['batch'] == 3 and document['shape'] == [32, 32] and document['uncounted'] == []
     model = build_from_config(read_config(config))
     assert document['published'] == published_macs(model, torch.zeros(3, 3, 32, 32))
     assert document['parameters']['total'] == sum(p.numel() for p in model.parameters())
-    assert document['parameters']['trainable_without_head'] == sum(p.numel() for p in model.backbone.parameters() if p.requires_grad)
+    assert document['parameters']['trainable_without_head'] == sum(
+        p.numel() for p in model.backbone.parameters() if p.requires_grad
+    )
     for name in ('published', 'executed', 'flops'):
-        assert document[name] == sum(part[name] for part in document['parts'].values()) == sum(place[name] for place in document['places'])
+        assert (
+            document[name]
+            == sum(part[name] for part in document['parts'].values())
+            == sum(place[name] for place in document['places'])
+        )
         assert [int(line[name]) for line in lines] == [place[name] for place in document['places']] + [document[name]]
-    assert [int(line['tokens']) for line in lines if line['part'] == 'ffn'] == document['tokens'] and len(document['tokens']) == 12
+    assert [int(line['tokens']) for line in lines if line['part'] == 'ffn'] == document['tokens'] and len(
+        document['tokens']
+    ) == 12
 
 
 def test_another_shape_builds_the_host_for_it(tmp_path):
@@ -115,7 +126,11 @@ def test_costs_that_depend_on_the_image_are_means_over_photographs(by_image, tmp
 def test_weights_that_are_not_there_are_replaced_and_named(by_image):
     by_image.model.backbone.host.checkpoint = '/nowhere/weights.safetensors'
     found = count_config(by_image)
-    assert 'random' in found.remarks[0] and '/nowhere/weights.safetensors' in found.remarks[0] and 'ATS decides by image' in found.remarks[0]
+    assert (
+        'random' in found.remarks[0]
+        and '/nowhere/weights.safetensors' in found.remarks[0]
+        and 'ATS decides by image' in found.remarks[0]
+    )
     by_image.model.backbone.host.checkpoint = False
     assert count_config(by_image).account == found.account
 

@@ -1,4 +1,6 @@
-"""Every adapter parameter learns from the second step on, no frozen one ever does, and the gradients are those of the reference."""
+"""Every adapter parameter learns from the second step on, no frozen one ever does, and the gradients are those of the
+reference.
+"""
 
 import pytest
 import torch
@@ -23,8 +25,12 @@ def dense_adapter(**options):
 
 def train(host, adapter, sparsifier, out_type='cls_token', optimiser=torch.optim.SGD, steps=3):
     """Train adapters as built on a drawn host at a constant rate; yields the backbone after each backward pass."""
-    torch.manual_seed(0)  # the adapter draws from the run's generator; a narrow bottleneck can start with every unit dead
-    backbone = MODELS.build(dict(type='mmsparse.SparseViT', host=HOSTS[host], adapter=adapter, sparsifier=sparsifier, out_type=out_type))
+    torch.manual_seed(
+        0
+    )  # the adapter draws from the run's generator; a narrow bottleneck can start with every unit dead
+    backbone = MODELS.build(
+        dict(type='mmsparse.SparseViT', host=HOSTS[host], adapter=adapter, sparsifier=sparsifier, out_type=out_type)
+    )
     draw(backbone.host)
     head = draw(nn.Linear(WIDTH, 5), seed=3)
     backbone.train()
@@ -47,8 +53,12 @@ def silent(backbone):
 @pytest.mark.parametrize('fuse, normalize', FUSES, ids=FUSE_NAMES)
 @pytest.mark.parametrize('fusion, first', [('inner', 2), ('early', 2), ('late', 3)])
 def test_everything_learns_and_the_host_never(fusion, first, fuse, normalize):
-    """From the second step on; late fusion needs one more, since its links to earlier outputs begin with a zero input and a zero up-projection."""
-    for step, backbone in enumerate(train('timm', dense_adapter(fusion=fusion, norm='in'), evit(fuse, normalize)), start=1):
+    """From the second step on; late fusion needs one more, since its links to earlier outputs begin with a zero input
+    and a zero up-projection.
+    """
+    for step, backbone in enumerate(
+        train('timm', dense_adapter(fusion=fusion, norm='in'), evit(fuse, normalize)), start=1
+    ):
         assert (step >= first) == (not silent(backbone)), f'step {step}: no gradient reaches {silent(backbone)}'
         assert all(parameter.grad is None and not parameter.requires_grad for parameter in backbone.host.parameters())
 

@@ -1,4 +1,6 @@
-"""Files of weights as people have them: under prefixes, nested, beside heads, decoders and options, as TorchScript: read, and told, or refused."""
+"""Files of weights as people have them: under prefixes, nested, beside heads, decoders and options, as TorchScript:
+read, and told, or refused.
+"""
 
 import argparse
 from collections import defaultdict
@@ -62,7 +64,9 @@ def test_a_network_is_found_under_every_prefix_and_the_rest_is_told(tmp_path, to
         told.clear()
         assert loaded(HOSTS[library], path) == fingerprint(source), prefix
         assert len(told) == 1 and '2 tensors were left out (head, neck)' in told[0]
-        stripped = prefix.removesuffix('visual.') if library == 'open_clip' else prefix  # visual is the tower's place in its model
+        stripped = (
+            prefix.removesuffix('visual.') if library == 'open_clip' else prefix
+        )  # visual is the tower's place in its model
         assert f'the prefix {stripped!r} was stripped' in told[0] or not stripped
 
 
@@ -86,7 +90,11 @@ def test_the_averaged_network_is_taken_and_told(tmp_path, told, library, average
         content = under(f'{plain}backbone.', other) | under(f'{averaged}backbone.', source)
     else:
         content = {plain.split('.')[-1]: under('module.', other), averaged.split('.')[-1]: under('module.', source)}
-        content = dict(model=content) if '.' in plain else content | dict(optimizer=torch.optim.AdamW([nn.Parameter(torch.ones(1))]).state_dict())
+        content = (
+            dict(model=content)
+            if '.' in plain
+            else content | dict(optimizer=torch.optim.AdamW([nn.Parameter(torch.ones(1))]).state_dict())
+        )
     torch.save(content, tmp_path / 'host.pth')
     assert loaded(HOSTS[library], tmp_path / 'host.pth') == fingerprint(source)
     taken = f"'{averaged}backbone.'" if averaged.endswith('.') else averaged.split('.')[-1]
@@ -136,7 +144,9 @@ class Planted:
 @pytest.mark.parametrize('call', [exec, eval], ids=str)
 def test_nothing_beside_the_tensors_runs(tmp_path, call):
     source, sentinel = drawn(timm_host()), tmp_path / 'ran'
-    torch.save(dict(model=source.state_dict(), extra=Planted(call, f'open({str(sentinel)!r}, "w")')), tmp_path / 'host.pth')
+    torch.save(
+        dict(model=source.state_dict(), extra=Planted(call, f'open({str(sentinel)!r}, "w")')), tmp_path / 'host.pth'
+    )
     assert loaded(timm_host(), tmp_path / 'host.pth') == fingerprint(source)
     assert not sentinel.exists()
 
@@ -149,7 +159,11 @@ def test_nothing_beside_the_tensors_runs(tmp_path, call):
             {},
             r'Received: Can only SETITEM for dict, .* but got one of another class.* weights_only=False\)\[KEY\]',
         ),
-        (dict(model={}, args=argparse.Namespace()), dict(_use_new_zipfile_serialization=False), 'Received: .*argparse.Namespace'),
+        (
+            dict(model={}, args=argparse.Namespace()),
+            dict(_use_new_zipfile_serialization=False),
+            'Received: .*argparse.Namespace',
+        ),
         ([1, 2], {}, 'no named tensors are in it, but a list'),
         (dict(epoch=3), {}, 'no named tensors are in it, but a dict of epoch'),
     ],
@@ -164,7 +178,10 @@ def test_what_cannot_be_read_is_refused_with_the_reason(tmp_path, content, optio
 @pytest.mark.parametrize('suffix', ['.safetensors', '.pth'])
 @pytest.mark.parametrize(
     ('content', 'message'),
-    [(b'version https://git-lfs.github.com/spec/v1\noid sha256:0a\nsize 9\n', 'git lfs pull'), (b'<!DOCTYPE html>', 'a web page')],
+    [
+        (b'version https://git-lfs.github.com/spec/v1\noid sha256:0a\nsize 9\n', 'git lfs pull'),
+        (b'<!DOCTYPE html>', 'a web page'),
+    ],
     ids=['pointer', 'page'],
 )
 def test_what_a_failed_download_leaves_is_told(tmp_path, suffix, content, message):
@@ -185,8 +202,16 @@ def test_safetensors_are_read_under_the_name_of_a_pickle_and_not_the_reverse(tmp
 @pytest.mark.parametrize('suffix', ['.safetensors', '.pth'])
 def test_a_decoder_and_heads_are_left_out_and_told(tmp_path, told, suffix):
     source, path = drawn(timm_host()), tmp_path / f'mae{suffix}'
-    decoder = {'mask_token': torch.zeros(1, 1, 8), 'decoder_pos_embed': torch.zeros(1, 17, 8), 'decoder_blocks.0.norm1.weight': torch.zeros(8)}
-    state = source.state_dict() | decoder | {'head.weight': torch.zeros(3, 48), 'pre_logits.fc.weight': torch.zeros(48, 48)}
+    decoder = {
+        'mask_token': torch.zeros(1, 1, 8),
+        'decoder_pos_embed': torch.zeros(1, 17, 8),
+        'decoder_blocks.0.norm1.weight': torch.zeros(8),
+    }
+    state = (
+        source.state_dict()
+        | decoder
+        | {'head.weight': torch.zeros(3, 48), 'pre_logits.fc.weight': torch.zeros(48, 48)}
+    )
     save_file(state, path) if suffix == '.safetensors' else torch.save(dict(model=state), path)
     assert loaded(timm_host(), path) == fingerprint(source)
     (line,) = told
@@ -196,12 +221,16 @@ def test_a_decoder_and_heads_are_left_out_and_told(tmp_path, told, suffix):
 def test_openais_archive_is_read_without_running_it(tmp_path, monkeypatch, told):
     source = drawn(open_clip_host())
     openai_clip(tmp_path / 'ViT-B-16.pt', source)
-    monkeypatch.setattr(torch.jit, 'load', lambda *args, **kwargs: pytest.fail('the program of the archive was loaded'))
+    monkeypatch.setattr(
+        torch.jit, 'load', lambda *args, **kwargs: pytest.fail('the program of the archive was loaded')
+    )
     assert loaded(open_clip_host(), tmp_path / 'ViT-B-16.pt') == fingerprint(source)
     assert '4 tensors were left out' in told[0]
     tiny = timm_host(name='vit_base_patch16_clip_quickgelu_224')
     ours = host_of(tiny | dict(checkpoint=str(tmp_path / 'ViT-B-16.pt'))).state_dict()
-    assert torch.equal(ours['blocks.3.attn.qkv.weight'], source.state_dict()['transformer.resblocks.3.attn.in_proj_weight'])
+    assert torch.equal(
+        ours['blocks.3.attn.qkv.weight'], source.state_dict()['transformer.resblocks.3.attn.in_proj_weight']
+    )
     data = (tmp_path / 'ViT-B-16.pt').read_bytes()
     (tmp_path / 'half.pt').write_bytes(data[: len(data) // 2])
     with pytest.raises(InputError, match='damaged'):
@@ -210,14 +239,21 @@ def test_openais_archive_is_read_without_running_it(tmp_path, monkeypatch, told)
 
 def test_a_tower_alone_is_read_by_timm_too(tmp_path):
     source = drawn(open_clip_host('ViT-B-16'))
-    save_file({key: value for key, value in source.state_dict().items() if key != 'proj'}, tmp_path / 'tower.safetensors')
-    ours = host_of(timm_host(name='vit_base_patch16_clip_224', checkpoint=str(tmp_path / 'tower.safetensors'))).state_dict()
+    save_file(
+        {key: value for key, value in source.state_dict().items() if key != 'proj'}, tmp_path / 'tower.safetensors'
+    )
+    ours = host_of(
+        timm_host(name='vit_base_patch16_clip_224', checkpoint=str(tmp_path / 'tower.safetensors'))
+    ).state_dict()
     assert torch.equal(ours['patch_embed.proj.weight'], source.state_dict()['conv1.weight'])
 
 
 def test_deit_iiis_own_names_are_read(tmp_path):
     source = drawn(HOSTS['timm_layer_scale'])
-    state = {key.replace('ls1.gamma', 'gamma_1').replace('ls2.gamma', 'gamma_2'): value for key, value in source.state_dict().items()}
+    state = {
+        key.replace('ls1.gamma', 'gamma_1').replace('ls2.gamma', 'gamma_2'): value
+        for key, value in source.state_dict().items()
+    }
     torch.save(dict(model=state), tmp_path / 'deit3.pth')
     assert loaded(HOSTS['timm_layer_scale'], tmp_path / 'deit3.pth') == fingerprint(source)
 

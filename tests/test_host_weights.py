@@ -1,4 +1,6 @@
-"""Host weights: every rung of the ladder loads what was saved, everything else is refused, and nothing redraws or trains a frozen host."""
+"""Host weights: every rung of the ladder loads what was saved, everything else is refused, and nothing redraws or
+trains a frozen host.
+"""
 
 import functools
 import os
@@ -38,10 +40,17 @@ def test_a_timm_host_loads_what_was_saved(tmp_path, suffix):
 @pytest.mark.parametrize('prefix', ['', 'backbone.'])
 def test_an_mmpretrain_host_loads_a_backbone_or_a_classifier(tmp_path, suffix, prefix):
     source = drawn(mmpretrain_host())
-    state = {prefix + key: value for key, value in source.state_dict().items()} | ({'head.fc.weight': torch.zeros(2, 48)} if prefix else {})
+    state = {prefix + key: value for key, value in source.state_dict().items()} | (
+        {'head.fc.weight': torch.zeros(2, 48)} if prefix else {}
+    )
     path = tmp_path / f'host{suffix}'
-    save_file(state, path) if suffix == '.safetensors' else torch.save(dict(state_dict=state, meta=dict(epoch=1)), path)
-    for named in (dict(checkpoint=str(path)), dict(init_cfg=dict(type='Pretrained', checkpoint=str(path), prefix='backbone.'))):
+    save_file(state, path) if suffix == '.safetensors' else torch.save(
+        dict(state_dict=state, meta=dict(epoch=1)), path
+    )
+    for named in (
+        dict(checkpoint=str(path)),
+        dict(init_cfg=dict(type='Pretrained', checkpoint=str(path), prefix='backbone.')),
+    ):
         host = {key: value for key, value in mmpretrain_host().items() if key != 'checkpoint'} | named
         assert fingerprint(backbone(host, out_type='raw').host) == fingerprint(source)
 
@@ -90,7 +99,11 @@ def test_damaged_files_are_refused_by_name_and_nothing_runs(tmp_path, monkeypatc
         (dict(patch_size=16), '.npz', 'patches of'),
         (dict(patch_size=16), '.safetensors', r'patch projection is \(48, 3, 8, 8\), that of .* \(48, 3, 16, 16\)'),
         (dict(reg_tokens=4), '.pth', r'positions for 12 patches \(and 5 other rows\).* or name the host of this file'),
-        (dict(name='eva02_tiny_patch14_224'), '.npz', 'received a .npz file, expected .safetensors or .pth, or for a VisionTransformer of timm .npz'),
+        (
+            dict(name='eva02_tiny_patch14_224'),
+            '.npz',
+            'received a .npz file, expected .safetensors or .pth, or for a VisionTransformer of timm .npz',
+        ),
     ],
     ids=str,
 )
@@ -110,14 +123,19 @@ def test_an_npz_of_two_towers_and_one_with_stacked_blocks_load_as_the_plain_one(
         'MlpBlock_3': 'MlpBlock_0',
         'Norm_2': 'Norm_1',
     }
-    theirs = {functools.reduce(lambda name, pair: name.replace(*pair), renamed.items(), key): value for key, value in plain.items()}  # big_vision's
+    theirs = {
+        functools.reduce(lambda name, pair: name.replace(*pair), renamed.items(), key): value
+        for key, value in plain.items()
+    }  # big_vision's
     np.savez(tmp_path / 'two.npz', **{f'params/img/{key}': value for key, value in theirs.items()}, **other)
     np.savez(tmp_path / 'opt.npz', **{f'opt/target/{key}': value for key, value in plain.items()})
     for file in ('two.npz', 'opt.npz'):
         assert fingerprint(backbone(timm_host(checkpoint=str(tmp_path / file))).host) == fingerprint(source)
     stacked = {key: value for key, value in plain.items() if 'encoderblock' not in key}
     for key in [key for key in plain if 'encoderblock_0/' in key]:
-        stacked[key.replace('_0/', '/', 1)] = np.stack([plain[key.replace('_0/', f'_{layer}/', 1)] for layer in range(6)])
+        stacked[key.replace('_0/', '/', 1)] = np.stack(
+            [plain[key.replace('_0/', f'_{layer}/', 1)] for layer in range(6)]
+        )
     assert _jax_geometry(stacked) == _jax_geometry(plain) == (6, (8, 8), '')
 
 
@@ -128,7 +146,9 @@ def test_a_path_is_a_file_and_true_is_nothing(tmp_path, host):
     save_file(source.state_dict(), path)
     loaded = backbone(HOSTS[host] | dict(checkpoint=path), out_type='raw')
     assert fingerprint(loaded.host) == fingerprint(source) and loaded.view.source == str(path)
-    with pytest.raises(InputError, match='received checkpoint=True. Expected a file, False for random weights, or None'):
+    with pytest.raises(
+        InputError, match='received checkpoint=True. Expected a file, False for random weights, or None'
+    ):
         backbone(HOSTS[host] | dict(checkpoint=True), out_type='raw')
 
 
@@ -146,8 +166,13 @@ def test_files_of_one_name_from_two_places_are_two_files(tmp_path, monkeypatch):
         save_file({'value': torch.tensor(float(len(fetched)))}, file)
 
     monkeypatch.setattr(torch.hub, 'download_url_to_file', fetch)
-    first, second = (f'https://hub/{name}/resolve/main/model-20240101.safetensors' for name in 'AB')  # a date is no digest
-    values = [read_weights(url)['value'].item() for url in (first, second, f'{first}?download=true', first, 'https://hub/vit-0123abcd.safetensors')]
+    first, second = (
+        f'https://hub/{name}/resolve/main/model-20240101.safetensors' for name in 'AB'
+    )  # a date is no digest
+    values = [
+        read_weights(url)['value'].item()
+        for url in (first, second, f'{first}?download=true', first, 'https://hub/vit-0123abcd.safetensors')
+    ]
     assert values == [1, 2, 3, 1, 4] and (tmp_path / 'checkpoints/vit-0123abcd.safetensors').is_file()
     with pytest.raises(InputError, match='received the address of model.onnx'):
         read_weights('https://hub/model.onnx')
@@ -203,13 +228,21 @@ def test_one_training_step_through_the_runner_leaves_the_frozen_host_as_loaded(t
     model = dict(
         type='ImageClassifier',
         backbone=dict(type='mmsparse.SparseViT', **parts),
-        head=dict(type='LinearClsHead', num_classes=3, in_channels=48, init_cfg=dict(type='TruncNormal', layer='Linear', std=0.01)),
+        head=dict(
+            type='LinearClsHead',
+            num_classes=3,
+            in_channels=48,
+            init_cfg=dict(type='TruncNormal', layer='Linear', std=0.01),
+        ),
     )
     runner = Runner(
         model=model,
         work_dir=str(tmp_path / 'run'),
         train_dataloader=dict(
-            dataset=ThreeClasses(), batch_size=4, sampler=dict(type='DefaultSampler', shuffle=True), collate_fn=dict(type='pseudo_collate')
+            dataset=ThreeClasses(),
+            batch_size=4,
+            sampler=dict(type='DefaultSampler', shuffle=True),
+            collate_fn=dict(type='pseudo_collate'),
         ),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
         train_cfg=dict(by_epoch=True, max_epochs=1),

@@ -55,7 +55,11 @@ def loaders(run, tmp_path_factory):
     folder, states = tmp_path_factory.mktemp('loaders'), {}
     for name in ('LoadImageFromFile', 'mmsparse.LoadImage'):
         pipeline = [dict(type=name), dict(type='PackInputs')]
-        cfg = {'val_dataloader.dataset.pipeline': pipeline, 'test_dataloader.dataset.pipeline': pipeline, 'train_cfg.max_epochs': 2}
+        cfg = {
+            'val_dataloader.dataset.pipeline': pipeline,
+            'test_dataloader.dataset.pipeline': pipeline,
+            'train_cfg.max_epochs': 2,
+        }
         states[name] = train(write_run(folder / name, train=8, test=3), 'run', **cfg)
     return states
 
@@ -107,7 +111,10 @@ def test_lists_folders_and_batches_say_what_single_files_say(run, model):
     files = images_at(folder)
     singles = [model.predict(file) for file in files]
     for batch_size in (1, 3, None):
-        for answers in (model.predict(folder, batch_size=batch_size), model.predict([str(file) for file in files], batch_size=batch_size)):
+        for answers in (
+            model.predict(folder, batch_size=batch_size),
+            model.predict([str(file) for file in files], batch_size=batch_size),
+        ):
             assert [answer.path for answer in answers] == files
             for answer, single in zip(answers, singles, strict=True):
                 assert answer.name == single.name and answer.score == pytest.approx(single.score, abs=1e-5)
@@ -165,14 +172,21 @@ def test_tokens_are_drawn_over_what_the_network_saw(model, run):
 def test_the_command_answers_a_folder_and_draws_its_tokens(run, model, tmp_path, capsys):
     folder = f'{run.val_dataloader.dataset.data_root}/class_0'
     files = images_at(folder)
-    assert tool('infer.py', f'{run.work_dir}/epoch_3', folder, '--topk', 2, '--show-tokens', '--out', tmp_path / 'out') == 0
+    assert (
+        tool('infer.py', f'{run.work_dir}/epoch_3', folder, '--topk', 2, '--show-tokens', '--out', tmp_path / 'out')
+        == 0
+    )
     said = capsys.readouterr().out
     answers = json.loads((tmp_path / 'out/answers.json').read_text())
-    assert list(answers) == [str(file) for file in files] and len(list((tmp_path / 'out').glob('*_tokens.png'))) == len(files)
+    assert list(answers) == [str(file) for file in files] and len(
+        list((tmp_path / 'out').glob('*_tokens.png'))
+    ) == len(files)
     for file in files:
         expected = model.predict(file, topk=2).top
         assert [answer['name'] for answer in answers[str(file)]] == [choice.name for choice in expected]
-        assert [answer['score'] for answer in answers[str(file)]] == pytest.approx([choice.score for choice in expected], abs=1e-5)
+        assert [answer['score'] for answer in answers[str(file)]] == pytest.approx(
+            [choice.score for choice in expected], abs=1e-5
+        )
         assert f'{file}: {expected[0].name} ' in said
 
 

@@ -1,4 +1,6 @@
-"""`mmsparse.load`: every card that this repository writes can be built, and nothing else that a card may ask for is."""
+"""`mmsparse.load`: every card that this repository writes can be built, and nothing else that a card may ask for
+is.
+"""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,13 +32,18 @@ def card_of(config: dict, *frozen: str) -> Card:
 
 def a_model(**changes) -> dict:
     backbone = dict(type='mmsparse.SparseViT', host=HOST)
-    config = Config(dict(type='ImageClassifier', backbone=backbone, head=dict(type='LinearClsHead', num_classes=3, in_channels=32)))
+    config = Config(
+        dict(type='ImageClassifier', backbone=backbone, head=dict(type='LinearClsHead', num_classes=3, in_channels=32))
+    )
     config.merge_from_dict(changes)
     return config.to_dict()
 
 
 def judged(model: dict, host_checkpoint=None, **config) -> dict:
-    card = card_of(dict(default_scope='mmpretrain', data_preprocessor=dict(mean=[0.0], std=[1.0]), model=model, **config), 'backbone.host')
+    card = card_of(
+        dict(default_scope='mmpretrain', data_preprocessor=dict(mean=[0.0], std=[1.0]), model=model, **config),
+        'backbone.host',
+    )
     return model_config(card, 'card.json', host_checkpoint)
 
 
@@ -49,7 +56,9 @@ def test_what_every_shipped_config_writes_on_its_card_may_be_built():
         with DefaultScope.overwrite_default_scope(scope_of(card, 'card.json')):
             steps = [type(TRANSFORMS.build(step)).__name__ for step in pipeline_config(card, 'card.json')]
         names = [step['type'].split('.')[-1] for step in config['test_pipeline'] if step['type'] != 'LoadAnnotations']
-        assert steps == ([] if names[0].startswith('LoadImage') else ['LoadImage']) + names  # a data set of arrays has no loader
+        assert (
+            steps == ([] if names[0].startswith('LoadImage') else ['LoadImage']) + names
+        )  # a data set of arrays has no loader
 
     check_each(LEAVES, check)
 
@@ -60,7 +69,13 @@ def test_a_segmentor_of_mmseg_may_be_built():
     backbone = dict(type='mmsparse.SparseViT', host=HOST, out_type='featmap')
     loss = dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)
     head = dict(type='FCNHead', in_channels=32, channels=8, num_classes=3, norm_cfg=norm, loss_decode=loss)
-    model = dict(type='EncoderDecoder', data_preprocessor=preprocessor, backbone=backbone, decode_head=head, test_cfg=dict(mode='whole'))
+    model = dict(
+        type='EncoderDecoder',
+        data_preprocessor=preprocessor,
+        backbone=backbone,
+        decode_head=head,
+        test_cfg=dict(mode='whole'),
+    )
     built = model_config(card_of(dict(default_scope='mmseg', model=model), 'backbone.host'), 'card.json')
     with DefaultScope.overwrite_default_scope('mmseg'):
         assert type(MODELS.build(built)).__name__ == 'EncoderDecoder'
@@ -69,22 +84,37 @@ def test_a_segmentor_of_mmseg_may_be_built():
 FORBIDDEN = {
     'a dotted path': ({'head.type': 'os.system'}, "model.head.type is 'os.system'"),
     'a deep dotted path': ({'head.type': 'mmpretrain.models.heads.LinearClsHead'}, 'expected a type registered in'),
-    'a function of a package': ({'head.type': 'mmengine.load'}, "'mmengine.load' on the card, which is not registered"),
+    'a function of a package': (
+        {'head.type': 'mmengine.load'},
+        "'mmengine.load' on the card, which is not registered",
+    ),
     'a class of torch by its path': ({'head.type': 'torch.nn.Linear'}, 'expected a type registered in'),
     'another scope': ({'head.type': 'mmdet.BBoxHead'}, 'expected a type registered in'),
-    'a registered thing that is no model': ({'head.type': 'LoadImageFromFile'}, 'not registered in mmpretrain or mmengine'),
+    'a registered thing that is no model': (
+        {'head.type': 'LoadImageFromFile'},
+        'not registered in mmpretrain or mmengine',
+    ),
     'a type that is no name': ({'head.type': ['os', 'system']}, 'expected a type registered in'),
     'a nested dotted path': ({'head.loss': dict(type='subprocess.run', args='ls')}, "'subprocess.run'"),
     'a scope switch': ({'head._scope_': 'os'}, r'holds model.head._scope_'),
     'a base file': ({'head._base_': 'x'}, r'holds model.head._base_'),
     'imports': ({'head.custom_imports': dict(imports=['x'])}, 'holds model.head.custom_imports'),
-    'pretrained weights': ({'head.init_cfg': dict(type='Pretrained', checkpoint='x')}, "init_cfg has the type 'Pretrained'"),
-    'pretrained weights of many': ({'head.init_cfg': [dict(type='Normal'), dict(type='PretrainedInit')]}, "'PretrainedInit'"),
+    'pretrained weights': (
+        {'head.init_cfg': dict(type='Pretrained', checkpoint='x')},
+        "init_cfg has the type 'Pretrained'",
+    ),
+    'pretrained weights of many': (
+        {'head.init_cfg': [dict(type='Normal'), dict(type='PretrainedInit')]},
+        "'PretrainedInit'",
+    ),
     'a checkpoint': ({'head.checkpoint': 'a'}, 'wants model.head.checkpoint='),
     'a path': ({'head.text_path': 'a'}, 'wants model.head.text_path='),
     'an address': ({'head.url': 'a'}, 'wants model.head.url='),
     'downloads': ({'head.pretrained': True}, 'wants model.head.pretrained='),
-    'a file under an innocent key': ({'head.loss': dict(type='CrossEntropyLoss', class_weight='weights.pkl')}, 'reads like a file'),
+    'a file under an innocent key': (
+        {'head.loss': dict(type='CrossEntropyLoss', class_weight='weights.pkl')},
+        'reads like a file',
+    ),
     'an address under an innocent key': ({'head.norm': 'hf-hub:someone/something'}, 'reads like a file'),
     'a folder in a list': ({'head.parts': ['../x']}, 'reads like a file'),
     'keywords for timm': ({'backbone.host.checkpoint_path': 'a'}, 'wants model.backbone.host.checkpoint_path='),
@@ -105,7 +135,9 @@ def test_what_a_card_must_not_name_is_refused_with_its_place(changes, reason):
 @pytest.mark.parametrize('config', [dict(custom_imports=dict(imports=['antigravity'])), dict(default_scope='os')])
 def test_a_card_that_wants_imports_is_refused(config):
     with pytest.raises(InputError, match='nothing is imported|expected one of mmsparse'):
-        model_config(card_of(dict(dict(default_scope='mmpretrain', model=a_model()), **config), 'backbone.host'), 'card.json')
+        model_config(
+            card_of(dict(dict(default_scope='mmpretrain', model=a_model()), **config), 'backbone.host'), 'card.json'
+        )
 
 
 @pytest.mark.parametrize(
@@ -121,13 +153,21 @@ def test_a_card_that_wants_imports_is_refused(config):
     ],
 )
 def test_a_pipeline_may_only_transform(step):
-    config = dict(default_scope='mmpretrain', test_dataloader=dict(dataset=dict(pipeline=[dict(type='LoadImageFromFile'), step])))
+    config = dict(
+        default_scope='mmpretrain', test_dataloader=dict(dataset=dict(pipeline=[dict(type='LoadImageFromFile'), step]))
+    )
     with pytest.raises(InputError, match=r'card.json: .*pipeline\[1\]'):
         pipeline_config(card_of(config), 'card.json')
 
 
 @pytest.mark.parametrize(
-    'weights', [dict(checkpoint='/a/host.npz'), dict(checkpoint='host'), dict(checkpoint='https://a/b.pth'), dict(init_cfg=dict(a=1))]
+    'weights',
+    [
+        dict(checkpoint='/a/host.npz'),
+        dict(checkpoint='host'),
+        dict(checkpoint='https://a/b.pth'),
+        dict(init_cfg=dict(a=1)),
+    ],
 )
 def test_host_weights_of_the_cards_choice_are_not_opened(weights):
     model = a_model()
@@ -171,7 +211,8 @@ def test_arguments_that_a_class_refuses_are_the_cards_fault(small, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('entries', 'reason'), [({}, 'wants model.backbone.host.checkpoint='), (dict(checkpoint=False), 'frozen parts .*backbone.other')]
+    ('entries', 'reason'),
+    [({}, 'wants model.backbone.host.checkpoint='), (dict(checkpoint=False), 'frozen parts .*backbone.other')],
 )
 def test_a_card_cannot_hide_its_host_behind_another_path(small, tmp_path, entries, reason):
     def hide(card):

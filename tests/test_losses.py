@@ -85,7 +85,10 @@ def test_what_is_only_compared_with_has_no_gradient():
 
 
 def test_two_parts_of_one_type_keep_their_losses_apart():
-    one, two = dict(config('DynamicViT'), layers=(2,), keep_rates=(0.7,)), dict(config('DynamicViT'), layers=(4,), keep_rates=(0.4,))
+    one, two = (
+        dict(config('DynamicViT'), layers=(2,), keep_rates=(0.7,)),
+        dict(config('DynamicViT'), layers=(4,), keep_rates=(0.4,)),
+    )
     model = classifier([one, two], adapter())
     losses = step(model)
     assert {'loss_dynamicvit_ratio', 'loss_dynamicvit_ratio_2'} <= set(losses)  # part 0 is the adapter
@@ -113,14 +116,22 @@ def test_tome_and_dyt_work_in_a_list_and_in_this_order_only():
     """Table IV's DyT + ToMe: the reduction first, then the tokens of the FFN."""
     losses = step(classifier([config('ToMe'), config('DyTDispatcher')], adapter()))
     assert {'loss', *OWN['DyTDispatcher']} == set(losses)
-    with pytest.raises(InputError, match='ToMe acts at layer 1 after DyTDispatcher has chosen the tokens of the FFN. List it first'):
+    with pytest.raises(
+        InputError, match='ToMe acts at layer 1 after DyTDispatcher has chosen the tokens of the FFN. List it first'
+    ):
         classifier([config('DyTDispatcher'), config('ToMe')])
 
 
-@pytest.mark.parametrize('first', [dict(type='mmsparse.ToMe', r=[2, 1, 0, 0, 0, 0]), dict(type='mmsparse.EViT', layers=(2,), keep_rate=0.5)])
+@pytest.mark.parametrize(
+    'first', [dict(type='mmsparse.ToMe', r=[2, 1, 0, 0, 0, 0]), dict(type='mmsparse.EViT', layers=(2,), keep_rate=0.5)]
+)
 def test_dynamicvit_counts_and_compares_original_patches_whatever_has_reduced_them_before(first):
     rates = {3: 0.5, 5: 0.3}
-    model = draw(classifier([first, dict(type='mmsparse.DynamicViT', layers=tuple(rates), keep_rates=tuple(rates.values()))], adapter()))
+    model = draw(
+        classifier(
+            [first, dict(type='mmsparse.DynamicViT', layers=tuple(rates), keep_rates=tuple(rates.values()))], adapter()
+        )
+    )
     choices, ask = {}, model.backbone.sparsifiers[1].plan
 
     def plan(layer, tokens, probe):
@@ -238,7 +249,9 @@ def test_a_config_that_would_lose_losses_is_refused_at_its_place(name):
 
 def test_what_is_misspelt_is_named_before_losses_are_asked_about():
     backbone = dict(type='mmsparse.SparseViT', host=timm_host(), sparsifier=dict(type='mmsparse.DynamicVit'))
-    with pytest.raises(InputError, match="^model.backbone.sparsifier: received type.*Did you mean 'mmsparse.DynamicViT'"):
+    with pytest.raises(
+        InputError, match="^model.backbone.sparsifier: received type.*Did you mean 'mmsparse.DynamicViT'"
+    ):
         check_config(Config(dict(default_scope='mmpretrain', model=dict(type='ImageClassifier', backbone=backbone))))
 
 
@@ -283,9 +296,17 @@ def test_a_part_whose_instance_alone_has_losses_is_asked_too():
 
 SIGMOID = {
     'multi_label': dict(type='mmpretrain.MultiLabelLinearClsHead', num_classes=5, in_channels=48),
-    'focal': dict(type='mmpretrain.MultiLabelLinearClsHead', num_classes=5, in_channels=48, loss=dict(type='mmpretrain.FocalLoss')),
+    'focal': dict(
+        type='mmpretrain.MultiLabelLinearClsHead',
+        num_classes=5,
+        in_channels=48,
+        loss=dict(type='mmpretrain.FocalLoss'),
+    ),
     'use_sigmoid': dict(
-        type='mmpretrain.LinearClsHead', num_classes=5, in_channels=48, loss=dict(type='mmpretrain.CrossEntropyLoss', use_sigmoid=True)
+        type='mmpretrain.LinearClsHead',
+        num_classes=5,
+        in_channels=48,
+        loss=dict(type='mmpretrain.CrossEntropyLoss', use_sigmoid=True),
     ),
     'one_logit': dict(type='mmpretrain.MultiLabelLinearClsHead', num_classes=1, in_channels=48),
 }

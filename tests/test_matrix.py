@@ -1,4 +1,6 @@
-"""Every adapter under every sparsifier on every kind of host: builds, trains, saves and loads, starts where it says, folds where it says."""
+"""Every adapter under every sparsifier on every kind of host: builds, trains, saves and loads, starts where it says,
+folds where it says.
+"""
 
 import os
 import subprocess
@@ -21,7 +23,10 @@ from mmsparse.state.saved_tensors import adapter_tensors
 
 ADAPTERS, SPARSIFIERS = adapters(), sparsifiers()
 PAIRWISE = pairwise(HOSTS, ADAPTERS, SPARSIFIERS)
-CASES = [pytest.param(*case, marks=[] if case in PAIRWISE else pytest.mark.matrix) for case in product(HOSTS, ADAPTERS, SPARSIFIERS)]
+CASES = [
+    pytest.param(*case, marks=[] if case in PAIRWISE else pytest.mark.matrix)
+    for case in product(HOSTS, ADAPTERS, SPARSIFIERS)
+]
 TESTS = Path(__file__).parent
 
 DISTRIBUTED = """
@@ -53,7 +58,12 @@ distributed.destroy_process_group()
 
 
 def test_every_combination_is_tried():
-    assert len(ADAPTERS) >= 10 and len(SPARSIFIERS) >= 8 and len(HOSTS) >= 5 and len(CASES) == len(ADAPTERS) * len(SPARSIFIERS) * len(HOSTS)
+    assert (
+        len(ADAPTERS) >= 10
+        and len(SPARSIFIERS) >= 8
+        and len(HOSTS) >= 5
+        and len(CASES) == len(ADAPTERS) * len(SPARSIFIERS) * len(HOSTS)
+    )
 
 
 def test_every_pair_is_tried_by_default():
@@ -77,7 +87,9 @@ def test_combination(host, adapter, sparsifier, tmp_path):
     part, own = model.backbone.adapters[0], model.backbone
 
     model.double()  # a start that is nearly the identity shows there alone
-    same = torch.equal(backbone_outputs(model, images().double()), backbone_outputs(model, images().double(), adapt=False))
+    same = torch.equal(
+        backbone_outputs(model, images().double()), backbone_outputs(model, images().double(), adapt=False)
+    )
     assert same == part.identity_at_start
 
     model.float().train()
@@ -121,8 +133,20 @@ def test_two_processes_train_every_pair_without_looking_for_unused_parameters(tm
     script.write_text(DISTRIBUTED)
     path = os.pathsep.join([str(TESTS.parent), str(TESTS)])
     env = {**os.environ, 'PYTHONPATH': path, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
-    command = [sys.executable, '-W', 'ignore', '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', str(script)]
+    command = [
+        sys.executable,
+        '-W',
+        'ignore',
+        '-m',
+        'torch.distributed.run',
+        '--standalone',
+        '--nproc-per-node',
+        '2',
+        str(script),
+    ]
     done = subprocess.run(command, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     # Built without anything that trains but the head, a pair is a pair all the same.
-    assert done.stdout.split('\n')[:-1] == [f'{adapter} {sparsifier}' for adapter in combinations.adapters() for sparsifier in SPARSIFIERS]
+    assert done.stdout.split('\n')[:-1] == [
+        f'{adapter} {sparsifier}' for adapter in combinations.adapters() for sparsifier in SPARSIFIERS
+    ]

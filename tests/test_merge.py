@@ -41,12 +41,21 @@ def test_a_rotary_host_is_timms_too(tmp_path):
 
 @pytest.mark.parametrize(
     ('options', 'argument'),
-    [({}, "global_pool='token'"), (dict(global_pool='token'), None), (dict(use_fc_norm=True), "Train with out_type='pooled'")],
+    [
+        ({}, "global_pool='token'"),
+        (dict(global_pool='token'), None),
+        (dict(use_fc_norm=True), "Train with out_type='pooled'"),
+    ],
 )
-def test_a_library_that_pools_by_mean_is_built_to_read_the_class_token_where_its_parts_allow(options, argument, tmp_path, capsys):
+def test_a_library_that_pools_by_mean_is_built_to_read_the_class_token_where_its_parts_allow(
+    options, argument, tmp_path, capsys
+):
     host = HOSTS['timm_dinov3'] | options
     config, state, model = write_config(tmp_path, host, LORA)
-    code, said = tool('model_converters/merge_adapter.py', config, state, tmp_path / 'out.safetensors'), capsys.readouterr()
+    code, said = (
+        tool('model_converters/merge_adapter.py', config, state, tmp_path / 'out.safetensors'),
+        capsys.readouterr(),
+    )
     if 'use_fc_norm' in options:
         assert code == 2 and argument in said.err
         return
@@ -57,7 +66,10 @@ def test_a_library_that_pools_by_mean_is_built_to_read_the_class_token_where_its
     assert_near(library.eval()(images()), model(images()))
 
 
-@pytest.mark.parametrize('adapter', [LORA, BOTH, BOTH[::-1], [DORA, LORA], dict(type='mmsparse.BitFit'), dict(type='mmsparse.FullTuning'), None])
+@pytest.mark.parametrize(
+    'adapter',
+    [LORA, BOTH, BOTH[::-1], [DORA, LORA], dict(type='mmsparse.BitFit'), dict(type='mmsparse.FullTuning'), None],
+)
 @pytest.mark.parametrize('host', ['timm_layer_scale', 'timm_registers', 'timm_no_class_token'])
 def test_timm_loads_it_strictly_with_the_head_and_answers_the_same(host, adapter, tmp_path):
     out_type = 'pooled' if host == 'timm_no_class_token' else 'cls_token'
@@ -73,7 +85,9 @@ def test_mmpretrain_loads_it_strictly_as_an_image_classifier(host, tmp_path):
     expected, _, tensors = merged(tmp_path, HOSTS[host], BOTH, suffix='.pth')
     backbone = {key: value for key, value in HOSTS[host].items() if key != 'checkpoint'} | dict(out_type='cls_token')
     head = dict(type='LinearClsHead', num_classes=CLASSES, in_channels=WIDTH)
-    model = MMPRETRAIN.build(dict(type='mmpretrain.ImageClassifier', backbone=backbone, head=dict(head, type='mmpretrain.LinearClsHead')))
+    model = MMPRETRAIN.build(
+        dict(type='mmpretrain.ImageClassifier', backbone=backbone, head=dict(head, type='mmpretrain.LinearClsHead'))
+    )
     model.load_state_dict(tensors)
     model.eval()
     assert_near(model(images()), expected)
@@ -82,7 +96,10 @@ def test_mmpretrain_loads_it_strictly_as_an_image_classifier(host, tmp_path):
 def test_open_clips_visual_tower_loads_it_strictly(tmp_path, capsys):
     _, adapted, tensors = merged(tmp_path, HOSTS['open_clip'], BOTH, out_type='pooled', width=512)
     said = capsys.readouterr().out
-    assert f'Without the trained head: the visual tower of open_clip has no place for one. It stays in {tmp_path / "state"}' in said
+    assert (
+        'Without the trained head: the visual tower of open_clip has no place for one. It stays in '
+        f'{tmp_path / "state"}' in said
+    )
     vision = dict(image_size=SIDE, patch_size=8, width=WIDTH, layers=3, head_width=WIDTH // 2)
     text = dict(context_length=8, vocab_size=8, width=8, heads=1, layers=1)
     tower = open_clip.CLIP(512, vision, text, quick_gelu=True).visual
@@ -100,12 +117,42 @@ def test_a_sparsifier_is_no_weight_and_the_tool_says_so(tmp_path, capsys):
 @pytest.mark.parametrize(
     ('host', 'adapter', 'out_type', 'message'),
     [
-        ('timm', dict(type='mmsparse.AdaptFormer', bottleneck=4), 'cls_token', 'into vit_tiny_patch16_224: AdaptFormer is a branch of its own'),
-        ('timm', [LORA, dict(type='mmsparse.VPT'), dict(type='mmsparse.DenseAdapter', bottleneck=4)], 'cls_token', 'DenseAdapter, VPT cannot merge'),
-        ('timm', [LORA, dict(type='mmsparse.VPT'), dict(type='mmsparse.SSF')], 'cls_token', 'VPT cannot merge into vit_tiny_patch16_224: VPT adds'),
-        ('timm', [LORA, dict(type='mmsparse.DoRA')], 'cls_token', 'LoRA would change the weights that DoRA, listed behind it, computes with.'),
-        ('timm_dinov3', [dict(type='mmsparse.SSF'), LORA], 'pooled', 'into vit_small_patch16_dinov3: SSF shifts q, k, v, where this host has'),
-        ('mmpretrain', LORA, 'avg_featmap', 'ImageClassifier would not answer as this model does: its pooling before the head'),
+        (
+            'timm',
+            dict(type='mmsparse.AdaptFormer', bottleneck=4),
+            'cls_token',
+            'into vit_tiny_patch16_224: AdaptFormer is a branch of its own',
+        ),
+        (
+            'timm',
+            [LORA, dict(type='mmsparse.VPT'), dict(type='mmsparse.DenseAdapter', bottleneck=4)],
+            'cls_token',
+            'DenseAdapter, VPT cannot merge',
+        ),
+        (
+            'timm',
+            [LORA, dict(type='mmsparse.VPT'), dict(type='mmsparse.SSF')],
+            'cls_token',
+            'VPT cannot merge into vit_tiny_patch16_224: VPT adds',
+        ),
+        (
+            'timm',
+            [LORA, dict(type='mmsparse.DoRA')],
+            'cls_token',
+            'LoRA would change the weights that DoRA, listed behind it, computes with.',
+        ),
+        (
+            'timm_dinov3',
+            [dict(type='mmsparse.SSF'), LORA],
+            'pooled',
+            'into vit_small_patch16_dinov3: SSF shifts q, k, v, where this host has',
+        ),
+        (
+            'mmpretrain',
+            LORA,
+            'avg_featmap',
+            'ImageClassifier would not answer as this model does: its pooling before the head',
+        ),
         ('timm', LORA, 'avg_featmap', "its pooling before the head is another than out_type='avg_featmap'"),
     ],
 )
@@ -133,13 +180,18 @@ def test_a_shift_without_a_bias_to_take_it_is_refused(tmp_path, capsys):
 
 def test_a_name_that_says_no_format_is_refused_before_anything_is_read(tmp_path, capsys):
     (tmp_path / 'config.py').touch()
-    assert tool('model_converters/merge_adapter.py', tmp_path / 'config.py', tmp_path / 'state', tmp_path / 'out.bin') == 2
+    assert (
+        tool('model_converters/merge_adapter.py', tmp_path / 'config.py', tmp_path / 'state', tmp_path / 'out.bin')
+        == 2
+    )
     assert 'expected a name ending in .safetensors or .pth' in capsys.readouterr().err
 
 
 def test_nothing_is_saved_or_loaded_after_fold(tmp_path):
     _, _, model = write_config(tmp_path, HOSTS['timm'], BOTH)
     model.backbone.fold()
-    with pytest.raises(InputError, match=r'fold\(\) has merged LoRA.* into the host, whose weights no state keeps. Save before fold'):
+    with pytest.raises(
+        InputError, match=r'fold\(\) has merged LoRA.* into the host, whose weights no state keeps. Save before fold'
+    ):
         adapter_tensors(model)
     assert not any(parameter.requires_grad for parameter in model.backbone.parameters())

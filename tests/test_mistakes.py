@@ -37,7 +37,12 @@ def changed(config, entries: dict) -> Config:
         return value.format(folder=config.parent) if isinstance(value, str) else value
 
     cfg = Config.fromfile(config)
-    cfg.merge_from_dict({'work_dir': str(config.parent / 'work'), 'experiment_name': str(len(str(entries))) + str(sorted(entries))[:40]})
+    cfg.merge_from_dict(
+        {
+            'work_dir': str(config.parent / 'work'),
+            'experiment_name': str(len(str(entries))) + str(sorted(entries))[:40],
+        }
+    )
     cfg.merge_from_dict({key: placed(value) for key, value in entries.items()})
     return cfg
 
@@ -69,7 +74,9 @@ def test_a_mistake_that_the_built_network_shows(config, name):
 def test_a_mistake_that_the_annotations_show(config, name, monkeypatch):
     entries, *words = mistakes.DATA[name]
     runner = SparseRunner.from_cfg(changed(config, entries))
-    monkeypatch.setattr(SparseRunner, 'load_or_resume', lambda self: pytest.fail('nothing was said before the first batch'))
+    monkeypatch.setattr(
+        SparseRunner, 'load_or_resume', lambda self: pytest.fail('nothing was said before the first batch')
+    )
     with pytest.raises(InputError) as error:
         runner.train()
     judged(error, config, words)
@@ -93,7 +100,10 @@ def test_a_mistake_on_the_command_line(config, run, capfd, name):
         env = {**os.environ, **dict(setting.split('=') for setting in settings[0].split())}
         capfd.readouterr()
         if script.endswith('.sh'):
-            assert subprocess.run(['bash', ROOT / 'tools' / script, *rest.split()], env=env, cwd=config.parent).returncode == 2
+            assert (
+                subprocess.run(['bash', ROOT / 'tools' / script, *rest.split()], env=env, cwd=config.parent).returncode
+                == 2
+            )
         else:
             assert tool(script, *rest.split()) == 2
     text = capfd.readouterr().err
@@ -103,7 +113,10 @@ def test_a_mistake_on_the_command_line(config, run, capfd, name):
 
 @pytest.mark.parametrize(
     'error',
-    [OSError(errno.ENOSPC, 'No space left on device', 'run/epoch_1'), RuntimeError('I/O error: No space left on device (os error 28)')],
+    [
+        OSError(errno.ENOSPC, 'No space left on device', 'run/epoch_1'),
+        RuntimeError('I/O error: No space left on device (os error 28)'),
+    ],
     ids=['file', 'safetensors'],
 )
 def test_a_full_disk(error, capsys):

@@ -1,4 +1,6 @@
-"""Rotary positions and attention pooling: the hosts' own forward, phases that follow their rows, and refusals by name."""
+"""Rotary positions and attention pooling: the hosts' own forward, phases that follow their rows, and refusals by
+name.
+"""
 
 import runpy
 from dataclasses import replace
@@ -27,7 +29,9 @@ GATED = {  # one packed linear or two, in both views
     'eva02, two linears and a norm': timm_host(name='eva02_base_patch14_224'),
     'dinov3, two linears': timm_host(name='vit_small_plus_patch16_dinov3', init_values=0.5),
     'eva02, packed': timm_host(name='eva02_tiny_patch14_224'),
-    'aimv2, two linears': timm_host(name='aimv2_large_patch14_224', qkv_bias=True, proj_bias=True, norm_layer='layernorm'),
+    'aimv2, two linears': timm_host(
+        name='aimv2_large_patch14_224', qkv_bias=True, proj_bias=True, norm_layer='layernorm'
+    ),
     'aimv2, as published': timm_host(name='aimv2_large_patch14_224'),
     'dinov2, packed': timm_host(name='vit_giant_patch14_reg4_dinov2'),
 }
@@ -56,7 +60,9 @@ def sparsifiers(view):
         'ToMe': [dict(r=0), dict(r=2)],
         'PYRA': [dict(r=0), dict(r=2)],
         'RandomDrop': [dict(layers=(2, 4), keep_rate=rate) for rate in (1.0, 0.6)],
-        'ATS': [dict(layers=(2, 4), keep_rate=rate, score='class' if class_token else 'received') for rate in (1.0, 0.6)],
+        'ATS': [
+            dict(layers=(2, 4), keep_rate=rate, score='class' if class_token else 'received') for rate in (1.0, 0.6)
+        ],
     }
 
 
@@ -87,7 +93,9 @@ def test_every_sparsifier_runs_and_is_neutral_where_it_reduces_nothing(name):
 @pytest.mark.parametrize('name', ROTARY)
 def test_the_rows_that_stay_keep_their_phases(name):
     """As timm's own blocks compute on those rows with their rotary embeddings picked beside them."""
-    backbone = build(ROTARY[name], sparsifier=dict(type='mmsparse.EViT', layers=(2,), keep_rate=0.5, fuse='drop')).double()
+    backbone = build(
+        ROTARY[name], sparsifier=dict(type='mmsparse.EViT', layers=(2,), keep_rate=0.5, fuse='drop')
+    ).double()
     host, images = backbone.host, pictures(1).double()
     with torch.no_grad():
         tokens = backbone.forward_tokens(images)
@@ -111,7 +119,11 @@ def test_adapters_take_gate_and_value_for_one_operator_and_fold_into_it(name, ad
     backbone = build(GATED[name], adapter, out_type='pooled').double()
     fc1 = backbone.view.operator(1, 'fc1')
     part, bare = backbone.adapters[0].layers['1']['fc1'], build(GATED[name], out_type='pooled').double()
-    assert fc1.shape[0] == 2 * backbone.view.operator(1, 'fc2').shape[1] == len(part.weight if 'SSF' in adapter['type'] else part['up'].weight)
+    assert (
+        fc1.shape[0]
+        == 2 * backbone.view.operator(1, 'fc2').shape[1]
+        == len(part.weight if 'SSF' in adapter['type'] else part['up'].weight)
+    )
     bare.host.load_state_dict(backbone.host.state_dict())
     images, folds = pictures().double(), backbone.adapters[0].folds
     with torch.no_grad():
@@ -125,16 +137,25 @@ def test_adapters_take_gate_and_value_for_one_operator_and_fold_into_it(name, ad
 
 @pytest.mark.parametrize('name', GATED)
 def test_slices_over_gate_and_value_fold(name):
-    assert_all_fold_and_the_answer_stays(build(GATED[name], dict(type='mmsparse.FacTTK', rank=2), out_type='pooled'), pictures())
+    assert_all_fold_and_the_answer_stays(
+        build(GATED[name], dict(type='mmsparse.FacTTK', rank=2), out_type='pooled'), pictures()
+    )
 
 
 def test_where_the_patches_do_not_divide_the_image_the_multiple_below_is_the_same_network():
     """timm reads no pixel behind the last whole patch; the view wants that said."""
     tiny = dict(embed_dim=48, depth=2, num_heads=3)
-    wide, name = torch.randn(2, 3, 384, 384, generator=torch.Generator().manual_seed(0)), 'vit_so400m_patch14_siglip_384'
-    with pytest.raises(InputError, match='384×384 pixels, which its patches of 14×14 do not divide. Use a multiple, such as 378×378'):
+    wide, name = (
+        torch.randn(2, 3, 384, 384, generator=torch.Generator().manual_seed(0)),
+        'vit_so400m_patch14_siglip_384',
+    )
+    with pytest.raises(
+        InputError, match='384×384 pixels, which its patches of 14×14 do not divide. Use a multiple, such as 378×378'
+    ):
         MODELS.build(dict(type='mmsparse.TimmViT', name=name, checkpoint=False, **tiny))
-    backbone = build(dict(type='mmsparse.TimmViT', name=name, checkpoint=False, img_size=378, **tiny), out_type='pooled')
+    backbone = build(
+        dict(type='mmsparse.TimmViT', name=name, checkpoint=False, img_size=378, **tiny), out_type='pooled'
+    )
     theirs = timm.create_model(name, num_classes=0, **tiny).eval()
     theirs.load_state_dict(backbone.host.state_dict())
     with torch.no_grad():
@@ -159,7 +180,9 @@ def test_attention_pooling_counts_a_row_as_the_patches_behind_it_and_padding_not
     x_bnc[:, 1] = x_bnc[:, 0]
     expected = view.pooled(replace(t, x_bnc=x_bnc))
     index_bn = torch.tensor([0, 0, *range(1, 15)]).expand(2, -1)
-    merged = reduce(replace(t, x_bnc=x_bnc), Plan(index_bn, 15, torch.tensor([0.5, 0.5] + [1.0] * 14).double().expand(2, -1)))
+    merged = reduce(
+        replace(t, x_bnc=x_bnc), Plan(index_bn, 15, torch.tensor([0.5, 0.5] + [1.0] * 14).double().expand(2, -1))
+    )
     torch.testing.assert_close(view.pooled(merged), expected, rtol=0, atol=1e-9)
     mask_bn = torch.ones(2, 17).double().index_fill(1, torch.tensor([16]), 0.0)
     padded = replace(t, x_bnc=torch.cat([x_bnc, torch.randn(2, 1, 48).double()], dim=1), mask_bn=mask_bn)
@@ -170,15 +193,23 @@ def test_weights_of_a_rotary_host_are_read_by_its_own_rules(tmp_path):
     options = {key: value for key, value in ROTARY['dinov3'].items() if key not in ('type', 'name', 'checkpoint')}
     host = timm.create_model('vit_small_patch16_dinov3', num_classes=0, **options)
     torch.save(host.state_dict(), tmp_path / 'host.pth')
-    backbone = MODELS.build(dict(type='mmsparse.SparseViT', host=ROTARY['dinov3'] | dict(checkpoint=str(tmp_path / 'host.pth'))))
+    backbone = MODELS.build(
+        dict(type='mmsparse.SparseViT', host=ROTARY['dinov3'] | dict(checkpoint=str(tmp_path / 'host.pth')))
+    )
     assert all(torch.equal(value, backbone.host.state_dict()[key]) for key, value in host.state_dict().items())
 
 
 @pytest.mark.parametrize(
     ('name', 'message'),
     [
-        ('vit_small_patch16_rope_mixed_224', 'rotary positions are RotaryEmbeddingMixed, with phases of their own for every head or layer'),
-        ('beitv2_base_patch16_224', 'timm.models.beit.Beit, which no view knows.* such as .*, or write a view: CONTRIBUTING.md, Add a host'),
+        (
+            'vit_small_patch16_rope_mixed_224',
+            'rotary positions are RotaryEmbeddingMixed, with phases of their own for every head or layer',
+        ),
+        (
+            'beitv2_base_patch16_224',
+            'timm.models.beit.Beit, which no view knows.* such as .*, or write a view: CONTRIBUTING.md, Add a host',
+        ),
     ],
 )
 def test_what_has_no_view_is_refused_by_name(name, message):
@@ -191,4 +222,6 @@ def test_the_tool_that_counts_hosts_tells_who_has_a_view_and_why_others_have_non
     assert refusal('vit_tiny_patch16_224') is None and refusal('eva02_base_patch16_clip_224') is None
     assert 'stands before its blocks' in refusal('vit_base_mci_224')
     assert 'DiffAttention' in refusal('vit_dwee_patch16_reg1_gap_256')
-    assert 'shares keys among heads' in refusal('vit_large_patch16_sapiens2')  # built whole: timm wants one entry per block
+    assert 'shares keys among heads' in refusal(
+        'vit_large_patch16_sapiens2'
+    )  # built whole: timm wants one entry per block

@@ -1,4 +1,6 @@
-"""open_clip's visual towers through the view: encode_image comes out, at any size, and what the view does not know is refused by name."""
+"""open_clip's visual towers through the view: encode_image comes out, at any size, and what the view does not know is
+refused by name.
+"""
 
 from pathlib import Path
 
@@ -22,7 +24,8 @@ def real(name, **options):
 
 
 @pytest.mark.parametrize(
-    ('name', 'layers', 'width'), [('ViT-B-16-quickgelu', 12, 512), ('ViT-B-32', 12, 512), ('ViT-L-14-quickgelu', 2, 768), ('ViT-H-14', 1, 1024)]
+    ('name', 'layers', 'width'),
+    [('ViT-B-16-quickgelu', 12, 512), ('ViT-B-32', 12, 512), ('ViT-L-14-quickgelu', 2, 768), ('ViT-H-14', 1, 1024)],
 )
 def test_pooled_output_equals_encode_image_on_real_shapes(name, layers, width):
     backbone = real(name, layers=layers)
@@ -35,27 +38,41 @@ def test_pooled_output_equals_encode_image_on_real_shapes(name, layers, width):
 
 def test_the_tower_is_the_one_that_encode_image_runs():
     torch.manual_seed(0)
-    model = draw(open_clip.create_model('ViT-B-32-quickgelu', vision_cfg=dict(layers=1, width=64, patch_size=32, image_size=64))).eval()
+    model = draw(
+        open_clip.create_model('ViT-B-32-quickgelu', vision_cfg=dict(layers=1, width=64, patch_size=32, image_size=64))
+    ).eval()
     view = real('ViT-B-32-quickgelu', layers=1, width=64, img_size=64)
     view.host.load_state_dict(model.visual.state_dict())
     images = torch.randn(2, 3, 64, 64)
     assert_near(view(images)[-1], model.encode_image(images))
 
 
-@pytest.mark.parametrize('options', [dict(pool_type='avg'), dict(final_ln_after_pool=True), dict(pool_type='avg', final_ln_after_pool=True)])
+@pytest.mark.parametrize(
+    'options', [dict(pool_type='avg'), dict(final_ln_after_pool=True), dict(pool_type='avg', final_ln_after_pool=True)]
+)
 def test_pooled_output_equals_the_towers_own_pooling(options):
     backbone, images = build(open_clip_host(**options), out_type='pooled'), images_for('open_clip')
     assert_near(backbone(images)[-1], backbone.host(images))
 
 
-@pytest.mark.parametrize(('height', 'width'), [(48, 24), (16, 64), (40, 40)])  # 2 × 8 patches are as many as the host's 4 × 4
+@pytest.mark.parametrize(
+    ('height', 'width'), [(48, 24), (16, 64), (40, 40)]
+)  # 2 × 8 patches are as many as the host's 4 × 4
 def test_images_of_any_size_equal_a_tower_that_open_clip_resized(height, width):
     backbone = build('open_clip', out_type='pooled')
     resized = MODELS.build(open_clip_host(img_size=(height, width))).host
     state = {f'visual.{key}': value for key, value in backbone.host.state_dict().items()}
-    square = torch.nn.functional.interpolate  # open_clip's own rule, spelt out: it would keep the table where the counts agree
+    square = (
+        torch.nn.functional.interpolate
+    )  # open_clip's own rule, spelt out: it would keep the table where the counts agree
     table = state['visual.positional_embedding']
-    grid = square(table[1:].T.reshape(1, WIDTH, 4, 4), size=(height // 8, width // 8), mode='bicubic', antialias=True, align_corners=False)
+    grid = square(
+        table[1:].T.reshape(1, WIDTH, 4, 4),
+        size=(height // 8, width // 8),
+        mode='bicubic',
+        antialias=True,
+        align_corners=False,
+    )
     state['visual.positional_embedding'] = torch.cat([table[:1], grid[0].flatten(1).T])
     resized.load_state_dict({key.removeprefix('visual.'): value for key, value in state.items()})
     images = torch.randn(2, 3, height, width)
@@ -79,7 +96,11 @@ def test_images_of_any_size_equal_a_tower_that_open_clip_resized(height, width):
 )
 def test_what_the_view_cannot_run_is_refused_by_name(options, named):
     own = ('RN50', 'ViT-B-16-SigLIP')
-    host = open_clip_host() | options if options.get('name') not in own else dict(type='mmsparse.OpenClipViT', checkpoint=False, **options)
+    host = (
+        open_clip_host() | options
+        if options.get('name') not in own
+        else dict(type='mmsparse.OpenClipViT', checkpoint=False, **options)
+    )
     with pytest.raises(InputError, match=named):
         MODELS.build(dict(type='mmsparse.SparseViT', host=host))
 
@@ -138,6 +159,9 @@ def test_a_card_may_name_open_clips_tag_of_the_weights_but_no_other(trained, tmp
     state = copy_of(Path(f'{trained.work_dir}/epoch_3'), tmp_path / 'epoch_3')
     change_card(state, lambda card: card['config']['model']['backbone']['host'].update(pretrained='dfn2b'))
     assert mmsparse.load(state).backbone.view.name == 'ViT-B-16-quickgelu'
-    change_card(state, lambda card: card['config']['model']['backbone']['host'].update(pretrained='/tmp/own.pth', checkpoint=None))
+    change_card(
+        state,
+        lambda card: card['config']['model']['backbone']['host'].update(pretrained='/tmp/own.pth', checkpoint=None),
+    )
     with pytest.raises(InputError, match="has no weights '/tmp/own.pth'"):
         mmsparse.load(state)

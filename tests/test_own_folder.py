@@ -50,7 +50,19 @@ def filled(folder: Path, work_dir: Path, host=None, resume=None, **options) -> C
 
 
 def test_every_kind_that_pillow_reads_is_a_picture_and_what_cannot_be_read_is_none():
-    assert {'.jpg', '.jpeg', '.jfif', '.png', '.webp', '.gif', '.bmp', '.tif', '.tiff', '.ppm', '.avif'} <= extensions()
+    assert {
+        '.jpg',
+        '.jpeg',
+        '.jfif',
+        '.png',
+        '.webp',
+        '.gif',
+        '.bmp',
+        '.tif',
+        '.tiff',
+        '.ppm',
+        '.avif',
+    } <= extensions()
     assert not {'.pdf', '.mpg', '.mp4', '.h5', '.txt', '.json', '.npy', ''} & extensions()
 
 
@@ -63,14 +75,21 @@ def test_a_folder_is_listed_whole_in_one_order(tmp_path):
     found = image_files(tmp_path)
     assert found.images == sorted(shown)
     assert [path.name for path in found.others] == ['film.mp4', 'notes.txt']
-    assert {path.relative_to(tmp_path).as_posix() for path in found.hidden} == {'.DS_Store', '.cache/x.png', '__MACOSX/a/B.JPG', 'a/._B.JPG'}
+    assert {path.relative_to(tmp_path).as_posix() for path in found.hidden} == {
+        '.DS_Store',
+        '.cache/x.png',
+        '__MACOSX/a/B.JPG',
+        'a/._B.JPG',
+    }
 
 
 def test_the_hold_out_takes_its_share_of_each_class_and_depends_on_names_and_seed_alone(tmp_path, monkeypatch):
     folder = pictures(tmp_path / 'flowers', aster=10, rose=3, tulip=2, lily=1)
     found = read_folder(folder)
     assert found.classes == ['aster', 'lily', 'rose', 'tulip']
-    count = {part: [[label for _, label in rows].count(index) for index in range(4)] for part, rows in found.parts.items()}
+    count = {
+        part: [[label for _, label in rows].count(index) for index in range(4)] for part, rows in found.parts.items()
+    }
     assert count == {'train': [8, 1, 2, 1], 'val': [2, 0, 1, 1]}
     assert '4 pictures, 20% of each class, seed 0; none of lily' in found.notes['hold-out']
     shutil.move(folder, tmp_path / 'elsewhere')
@@ -85,7 +104,11 @@ def test_a_validation_split_of_the_folder_is_used_as_it_is(name, tmp_path):
     pictures(tmp_path / 'Train', a=3, b=2)
     pictures(tmp_path / name, a=1, b=2)
     found = read_folder(tmp_path)
-    assert found.parts['train'] == [*((f'Train/a/00{index}.png', 0) for index in range(3)), ('Train/b/000.png', 1), ('Train/b/001.png', 1)]
+    assert found.parts['train'] == [
+        *((f'Train/a/00{index}.png', 0) for index in range(3)),
+        ('Train/b/000.png', 1),
+        ('Train/b/001.png', 1),
+    ]
     assert found.parts['val'] == [(f'{name}/a/000.png', 0), (f'{name}/b/000.png', 1), (f'{name}/b/001.png', 1)]
     assert not found.notes
 
@@ -94,7 +117,11 @@ def test_three_parts_are_three_and_a_test_without_labels_or_a_class_called_train
     for part, count in (('train', 3), ('val', 2), ('test', 1)):
         pictures(tmp_path / 'three' / part, a=count, b=count)
     cfg = filled(tmp_path / 'three', tmp_path / 'run')
-    assert [Path(cfg[f'{part}_dataloader'].dataset.ann_file).name for part in ('train', 'val', 'test')] == ['train.json', 'val.json', 'test.json']
+    assert [Path(cfg[f'{part}_dataloader'].dataset.ann_file).name for part in ('train', 'val', 'test')] == [
+        'train.json',
+        'val.json',
+        'test.json',
+    ]
     pictures(tmp_path / 'contest/train', a=5, b=5)
     picture(tmp_path / 'contest/test/1.png')
     found = read_folder(tmp_path / 'contest')
@@ -142,14 +169,34 @@ def test_all_kinds_are_used_and_what_is_left_out_is_counted(tmp_path):
         (lambda f: picture(f / 'a.png'), '.', 'lie in this folder itself'),
         (lambda f: pictures(f, a=3, b=3), 'a', 'Is it the folder above'),
         (lambda f: pictures(f, a=3), '.', "only one class has pictures, 'a'"),
-        (lambda f: pictures(f / 'flowers', a=3, b=3), '.', 'if these are the classes, name it: --data {folder}/flowers'),
+        (
+            lambda f: pictures(f / 'flowers', a=3, b=3),
+            '.',
+            'if these are the classes, name it: --data {folder}/flowers',
+        ),
         (lambda f: (pictures(f / 'x', a=3, b=3), pictures(f / 'y', a=3, b=3)), '.', 'own_folder.nested=True'),
-        (lambda f: [pictures(f / x / y, a=3, b=3) for x in 'xy' for y in ('train', 'val')], '.', 'a folder train of its own'),
-        (lambda f: [pictures(f / y, a=3, b=3) for y in ('train', 'val')], 'train', 'Name the folder above: --data {folder}'),
-        (lambda f: (pictures(f / 'train', a=3, b=3), pictures(f / 'val', a=3, c=3)), '.', 'val has classes that train lacks: c'),
+        (
+            lambda f: [pictures(f / x / y, a=3, b=3) for x in 'xy' for y in ('train', 'val')],
+            '.',
+            'a folder train of its own',
+        ),
+        (
+            lambda f: [pictures(f / y, a=3, b=3) for y in ('train', 'val')],
+            'train',
+            'Name the folder above: --data {folder}',
+        ),
+        (
+            lambda f: (pictures(f / 'train', a=3, b=3), pictures(f / 'val', a=3, c=3)),
+            '.',
+            'val has classes that train lacks: c',
+        ),
         (lambda f: pictures(f, a=1, b=1), '.', 'one picture only'),
         (lambda f: (pictures(f / 'train', a=3, b=3), (f / 'val/a').mkdir(parents=True)), '.', 'no picture for val'),
-        (lambda f: [pictures(f / y, a=3, b=3) for y in ('train', 'val', 'valid')], '.', 'val and valid, which mean the same'),
+        (
+            lambda f: [pictures(f / y, a=3, b=3) for y in ('train', 'val', 'valid')],
+            '.',
+            'val and valid, which mean the same',
+        ),
     ],
 )
 def test_a_folder_that_cannot_be_meant_is_refused_in_one_sentence(make, name, words, tmp_path):
@@ -180,8 +227,16 @@ def test_batch_rate_and_length_follow_from_the_number_of_pictures(count, batch, 
     steps = -(-count // batch)
     assert (cfg.train_dataloader.batch_size, cfg.train_cfg.max_epochs) == (batch, epochs) and steps * epochs >= 160
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(rate, rel=0.02)
-    asked = filled(tmp_path, tmp_path / 'run', **{'train_cfg.max_epochs': 3, 'train_dataloader.batch_size': 4, 'optim_wrapper.optimizer.lr': 1e-4})
-    assert (asked.train_cfg.max_epochs, asked.train_dataloader.batch_size, asked.optim_wrapper.optimizer.lr) == (3, 4, 1e-4)
+    asked = filled(
+        tmp_path,
+        tmp_path / 'run',
+        **{'train_cfg.max_epochs': 3, 'train_dataloader.batch_size': 4, 'optim_wrapper.optimizer.lr': 1e-4},
+    )
+    assert (asked.train_cfg.max_epochs, asked.train_dataloader.batch_size, asked.optim_wrapper.optimizer.lr) == (
+        3,
+        4,
+        1e-4,
+    )
 
 
 def test_what_is_written_is_a_config_like_any_other_with_a_head_and_images_that_fit(tmp_path):
@@ -195,7 +250,10 @@ def test_what_is_written_is_a_config_like_any_other_with_a_head_and_images_that_
         data = DATASETS.build(again.train_dataloader.dataset)
         model = MODELS.build(again.model)
     assert (len(data), list(data.metainfo['classes'])) == (15, ['a', 'b', 'c'])
-    assert data[0]['inputs'].shape == (3, 32, 32) and model.head.fc.out_features == again.data_preprocessor.num_classes == 3
+    assert (
+        data[0]['inputs'].shape == (3, 32, 32)
+        and model.head.fc.out_features == again.data_preprocessor.num_classes == 3
+    )
     assert again.data_preprocessor.mean == [127.5] * 3
 
 
@@ -222,14 +280,20 @@ def test_one_option_sets_the_size_of_the_images_of_whatever_host(host, tmp_path)
     cfg = filled(pictures(tmp_path / 'data', a=5, b=5), tmp_path / 'run', host, img_size=48)
     assert cfg.model.backbone.host.img_size == 48 and 'img_size' not in cfg
     steps = [*cfg.train_dataloader.dataset.pipeline, *cfg.test_dataloader.dataset.pipeline]
-    assert [step.get('scale') or step.get('crop_size') for step in steps if step.type in ('RandomResizedCrop', 'CenterCrop')] == [48, 48]
+    assert [
+        step.get('scale') or step.get('crop_size')
+        for step in steps
+        if step.type in ('RandomResizedCrop', 'CenterCrop')
+    ] == [48, 48]
 
 
 def test_a_file_of_weights_says_whose_they_are(tmp_path):
     shipped = ROOT / 'mmsparse/assets/tiny_vit.safetensors'
     known = named_host('mmsparse://tiny_vit')
     shutil.copy(shipped, tmp_path / 'renamed.safetensors')  # without the card beside it
-    assert named_host(str(tmp_path / 'renamed.safetensors')) == dict(known, checkpoint=str(tmp_path / 'renamed.safetensors'))
+    assert named_host(str(tmp_path / 'renamed.safetensors')) == dict(
+        known, checkpoint=str(tmp_path / 'renamed.safetensors')
+    )
     for name, file in (
         ('vit_tiny_patch16_224', 'mine.safetensors'),
         ('vit_small_patch14_reg4_dinov2', 'other.safetensors'),
@@ -241,7 +305,9 @@ def test_a_file_of_weights_says_whose_they_are(tmp_path):
         assert named_host(str(path))['name'] == name
     (tmp_path / 'hub').mkdir()
     save_file(dict(x=torch.zeros(1)), tmp_path / 'hub/model.safetensors')
-    (tmp_path / 'hub/config.json').write_text(json.dumps(dict(architecture='vit_base_patch16_224', pretrained_cfg=dict(tag='dino'))))
+    (tmp_path / 'hub/config.json').write_text(
+        json.dumps(dict(architecture='vit_base_patch16_224', pretrained_cfg=dict(tag='dino')))
+    )
     assert named_host(str(tmp_path / 'hub/model.safetensors'))['name'] == 'vit_base_patch16_224.dino'
 
 
@@ -269,7 +335,9 @@ def test_a_file_that_does_not_say_whose_it_is_names_the_way(tmp_path):
             named_host(str(file))
     folder = pictures(tmp_path / 'f', a=2, b=2)
     cfg = filled(folder, tmp_path / 'run', 'vit_tiny_patch16_224', **{'model.backbone.host.checkpoint': str(file)})
-    assert cfg.model.backbone.host.to_dict() == dict(type='mmsparse.TimmViT', name='vit_tiny_patch16_224', checkpoint=str(file))
+    assert cfg.model.backbone.host.to_dict() == dict(
+        type='mmsparse.TimmViT', name='vit_tiny_patch16_224', checkpoint=str(file)
+    )
 
 
 def test_a_resumed_run_has_the_pictures_it_began_with(tmp_path):
@@ -298,10 +366,16 @@ def test_from_a_folder_to_answers_by_the_commands(tmp_path, monkeypatch, capsys)
     monkeypatch.chdir(tmp_path)
     pictures(tmp_path / 'shades', dark=8, bright=8)
     (tmp_path / 'shades/notes.txt').write_text('')
-    alone = [f'{split}_dataloader.num_workers=0' for split in ('train', 'val', 'test')]  # workers of a process this large end slowly
+    alone = [
+        f'{split}_dataloader.num_workers=0' for split in ('train', 'val', 'test')
+    ]  # workers of a process this large end slowly
     assert tool('train.py', ROOT / CUSTOM, '--data', 'shades', '--cfg-options', 'train_cfg.max_epochs=6', *alone) == 0
     said = ''.join(capsys.readouterr())
-    assert '4 pictures, 25% of each' not in said and '20% of each class, seed 0' in said and '1 files that are no pictures (.txt 1)' in said
+    assert (
+        '4 pictures, 25% of each' not in said
+        and '20% of each class, seed 0' in said
+        and '1 files that are no pictures (.txt 1)' in said
+    )
     run = tmp_path / 'work_dirs/custom_shades'
     written = (run / 'custom.py').read_text()
     assert tool('test.py', run / 'custom.py', run / 'epoch_6', '--tta') == 0

@@ -60,7 +60,16 @@ def installed(tmp_path_factory) -> Path:
     pip = [sys.executable, '-m', 'pip']
     for command in (
         ['wheel', '--no-deps', '--no-build-isolation', '--no-index', '-w', str(folder), str(source)],
-        ['install', '--no-deps', '--no-index', '--target', str(folder / 'site'), '--find-links', str(folder), 'mmsparse'],
+        [
+            'install',
+            '--no-deps',
+            '--no-index',
+            '--target',
+            str(folder / 'site'),
+            '--find-links',
+            str(folder),
+            'mmsparse',
+        ],
     ):
         done = subprocess.run([*pip, *command], cwd=folder, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -71,7 +80,9 @@ def test_a_wheel_carries_configs_tools_index_and_licence(installed):
     for place in ('mmsparse', '_mmsparse_mim'):
         assert files(installed / place / '.mim') == files(ROOT)
     own = {path.relative_to(ROOT) for path in (ROOT / 'mmsparse').rglob('*.py') if '.mim' not in path.parts}
-    assert own == {path.relative_to(installed) for path in (installed / 'mmsparse').rglob('*.py') if '.mim' not in path.parts}
+    assert own == {
+        path.relative_to(installed) for path in (installed / 'mmsparse').rglob('*.py') if '.mim' not in path.parts
+    }
     assert list(installed.glob('mmsparse-*.dist-info/**/LICENSE'))
 
 
@@ -79,13 +90,19 @@ def test_the_metadata_tells_ranges_authors_and_an_address(installed):
     meta = distribution(installed).metadata
     assert (meta['Version'], meta['Requires-Python']) == (mmsparse.__version__, '>=3.11')
     assert set(meta.get_all('Provides-Extra')) == {'mim', 'tests', 'transformers', 'all'}
-    assert meta['Author'] and meta.get_all('Project-URL') and 'Programming Language :: Python :: 3' in meta.get_all('Classifier')
+    assert (
+        meta['Author']
+        and meta.get_all('Project-URL')
+        and 'Programming Language :: Python :: 3' in meta.get_all('Classifier')
+    )
     pinned = {line for path in ROOT.glob('requirements/*.txt') for line in path.read_text().split() if '==' in line}
     pins = dict(line.lower().replace('_', '-').split('==') for line in pinned)
     for line in meta.get_all('Requires-Dist'):
         requirement = Requirement(line)
         if requirement.name != 'mmsparse':
-            assert requirement.specifier.contains(pins[requirement.name.lower().replace('_', '-')]), f'{line} leaves out what is tested'
+            assert requirement.specifier.contains(pins[requirement.name.lower().replace('_', '-')]), (
+                f'{line} leaves out what is tested'
+            )
             assert '==' not in str(requirement.specifier), f'{line} cannot be installed beside anything else'
 
 
@@ -125,7 +142,9 @@ def test_any_config_inherits_ours_by_the_name_of_the_package(place, installed, t
     (tmp_path / 'own.py').write_text(INHERITS)
     env = {**os.environ, 'PYTHONPATH': str(root)}
     done = subprocess.run([sys.executable, '-c', READS], cwd=tmp_path, env=env, capture_output=True, text=True)
-    assert done.stdout.split() == [str(root / 'mmsparse/__init__.py'), 'mmpretrain', '5', 'mmsparse.EViT', 'False'], done.stderr
+    assert done.stdout.split() == [str(root / 'mmsparse/__init__.py'), 'mmpretrain', '5', 'mmsparse.EViT', 'False'], (
+        done.stderr
+    )
 
 
 @pytest.mark.slow
@@ -134,7 +153,9 @@ def test_tools_and_configs_are_reached_without_their_paths(place, installed, tmp
     env = {**os.environ, 'PYTHONPATH': str(installed if place == 'a wheel' else ROOT)}
 
     def run(*words):
-        return subprocess.run([sys.executable, '-m', 'mmsparse', *words], cwd=tmp_path, env=env, capture_output=True, text=True)
+        return subprocess.run(
+            [sys.executable, '-m', 'mmsparse', *words], cwd=tmp_path, env=env, capture_output=True, text=True
+        )
 
     counted = run('get_flops', 'mmsparse::sparse_tuning/tiny_digits.py')
     assert counted.returncode == 0 and 'published' in counted.stdout, counted.stderr
@@ -144,14 +165,23 @@ def test_tools_and_configs_are_reached_without_their_paths(place, installed, tmp
 
 @pytest.mark.parametrize(
     ('module', 'config'),
-    [('mmengine', 'sparse_tuning/tiny_digits'), ('timm', 'sparse_tuning/tiny_digits'), ('mmseg', 'segmentation/tiny_tome_fcn_camvid')],
+    [
+        ('mmengine', 'sparse_tuning/tiny_digits'),
+        ('timm', 'sparse_tuning/tiny_digits'),
+        ('mmseg', 'segmentation/tiny_tome_fcn_camvid'),
+    ],
 )
 def test_a_missing_dependency_is_one_sentence_with_the_command(module, config, tmp_path):
     arguments = ['train.py', str(ROOT / f'configs/{config}.py'), '--work-dir', str(tmp_path)]
     code = f"import runpy, sys; sys.modules['{module}'] = None; sys.argv = {arguments}; runpy.run_path('{ROOT}/tools/train.py', run_name='__main__')"
-    done = subprocess.run([sys.executable, '-c', code], env={**os.environ, 'PYTHONPATH': str(ROOT)}, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, '-c', code], env={**os.environ, 'PYTHONPATH': str(ROOT)}, capture_output=True, text=True
+    )
     assert done.returncode == 2 and 'Traceback' not in done.stderr
-    assert done.stderr.splitlines()[-1].startswith(f'train.py: error: {module}: not installed') and "pip install 'mmsparse[all]'" in done.stderr
+    assert (
+        done.stderr.splitlines()[-1].startswith(f'train.py: error: {module}: not installed')
+        and "pip install 'mmsparse[all]'" in done.stderr
+    )
 
 
 def test_what_the_package_offers_is_listed():
@@ -171,7 +201,9 @@ def test_every_requirement_is_one_exact_version(path):
 
 
 def make(*arguments: str, cwd: Path) -> str:
-    env = {key: value for key, value in os.environ.items() if not key.startswith(('MAKE', 'MFLAGS'))}  # the suite itself may run under make
+    env = {
+        key: value for key, value in os.environ.items() if not key.startswith(('MAKE', 'MFLAGS'))
+    }  # the suite itself may run under make
     return subprocess.run(['make', *arguments], cwd=cwd, env=env, capture_output=True, text=True, check=True).stdout
 
 

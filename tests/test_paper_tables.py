@@ -1,4 +1,6 @@
-"""The paper's tables beside ours: every row is counted on what a config builds, and the page in docs is what the tool writes."""
+"""The paper's tables beside ours: every row is counted on what a config builds, and the page in docs is what the tool
+writes.
+"""
 
 import runpy
 import sys
@@ -44,7 +46,11 @@ def test_the_page_in_docs_is_current(tool, name):
 
 
 def test_rows_within_a_percent_are_those_that_are_known_to_agree(tool):
-    far = {row.name for row in tool.rows_of(TABLES['XII'], {}) if abs(tool.difference(row.paper['GFLOPs'], row.ours['GFLOPs'])) > 1}
+    far = {
+        row.name
+        for row in tool.rows_of(TABLES['XII'], {})
+        if abs(tool.difference(row.paper['GFLOPs'], row.ours['GFLOPs'])) > 1
+    }
     assert far == {'b, to the end', 'c'}
 
 
@@ -61,7 +67,9 @@ def test_the_papers_own_parameters_come_from_the_other_form_of_the_adapter(tool)
 
 
 def test_the_nominal_cost_is_that_of_exactly_so_many_rows(tool):
-    backbone = build('timm', dict(type='mmsparse.DenseAdapter', bottleneck=4), dict(type='mmsparse.DyTDispatcher', rate=0.25))
+    backbone = build(
+        'timm', dict(type='mmsparse.DenseAdapter', bottleneck=4), dict(type='mmsparse.DyTDispatcher', rate=0.25)
+    )
     (part,) = backbone.sparsifiers
     decide = part.plan
 
@@ -87,7 +95,10 @@ def test_accuracies_come_from_files_and_are_averaged_over_lines(tool, tmp_path):
     text = tool.laid_out(table, rows).markdown()
     assert '| 92.31 / 91.50 | 97.47 / – |' in text and '97.93 / 97.50' in text
     tool.long([(table, rows)]).write_csv(tmp_path / 'long.csv')
-    lines = {(line['row'], line['quantity']): line for line in read_csv(tmp_path / 'long.csv', ['paper', 'ours', 'difference_percent'])}
+    lines = {
+        (line['row'], line['quantity']): line
+        for line in read_csv(tmp_path / 'long.csv', ['paper', 'ours', 'difference_percent'])
+    }
     assert float(lines['d', 'CIFAR-100']['difference_percent']) == pytest.approx(100 * (91.5 - 92.31) / 92.31)
     assert float(lines['d', 'GFLOPs']['ours']) == 11.752521984 and lines['d', 'SVHN']['ours'] == ''
 
@@ -124,7 +135,12 @@ def test_speed_and_memory_are_measured_on_request_for_what_can_run(tool, monkeyp
     held = tool.trainable(dict(tiny, adapter=dict(type='mmsparse.FullTuning'))) * 4 / 2**20
     assert speed > 0 and held < peak < 10 * held
     assert tool.measured(dict(tiny, absent='not here'), 2) is None
-    table = dict(table='T', title='small', datasets=[], rows=[dict(tiny, row='a', paper=[1.0, 2.0]), dict(row='b', paper=[1.0, 2.0], absent='later')])
+    table = dict(
+        table='T',
+        title='small',
+        datasets=[],
+        rows=[dict(tiny, row='a', paper=[1.0, 2.0]), dict(row='b', paper=[1.0, 2.0], absent='later')],
+    )
     rows = tool.rows_of(table, {}, 2)
     assert tool.laid_out(table, rows).columns[-2:] == ['speed here, dense = 1', 'peak here, MiB']
     assert [row[-1] == '–' for row in tool.laid_out(table, rows).rows] == [False, True]

@@ -1,7 +1,7 @@
 """Trainable parameters as exact integers (12 layers of width 768 unless said otherwise).
 
-With M matrices of width × d, n_down of them down-projections: second rule M·width·d + layers·width + n_down·d (a bias everywhere);
-third rule M·width·d + 2·layers·width + n_down·d (one LayerNorm per adapter, no bias on the way up).
+With M matrices of width × d, n_down of them down-projections: second rule M·width·d + layers·width + n_down·d (a bias
+everywhere); third rule M·width·d + 2·layers·width + n_down·d (one LayerNorm per adapter, no bias on the way up).
 """
 
 from types import SimpleNamespace
@@ -19,12 +19,16 @@ def count(view, **options):
     return sum(parameter.numel() for parameter in MODELS.get('mmsparse.DenseAdapter')(view, **options).parameters())
 
 
-@pytest.mark.parametrize('bottleneck, expected', [(8, 279_808), (16, 550_400), (32, 1_091_584), (64, 2_173_952), (128, 4_338_688)])
+@pytest.mark.parametrize(
+    'bottleneck, expected', [(8, 279_808), (16, 550_400), (32, 1_091_584), (64, 2_173_952), (128, 4_338_688)]
+)
 def test_second_rule(bottleneck, expected):
     assert count(VIT_B, bottleneck=bottleneck) == expected
 
 
-@pytest.mark.parametrize('bottleneck, expected', [(8, 289_024), (16, 559_616), (32, 1_100_800), (64, 2_183_168), (128, 4_347_904)])
+@pytest.mark.parametrize(
+    'bottleneck, expected', [(8, 289_024), (16, 559_616), (32, 1_100_800), (64, 2_183_168), (128, 4_347_904)]
+)
 def test_third_rule(bottleneck, expected):
     assert count(VIT_B, bottleneck=bottleneck, **THIRD) == expected
 
@@ -39,17 +43,25 @@ def test_fusion(fusion, expected):
     assert count(VIT_B, bottleneck=32, fusion=fusion) == expected
 
 
-@pytest.mark.parametrize('inputs, expected', [(('x',), 599_424), (('x', 'prev'), 870_112), (('x', 'skip'), 820_896)], ids=str)
+@pytest.mark.parametrize(
+    'inputs, expected', [(('x',), 599_424), (('x', 'prev'), 870_112), (('x', 'skip'), 820_896)], ids=str
+)
 def test_inputs(inputs, expected):
     assert count(VIT_B, bottleneck=32, inputs=inputs) == expected
 
 
-@pytest.mark.parametrize('options, expected', [(dict(skip=6), 2_943_008), (dict(skip=7), 2_910_208), (dict(skip=7, **THIRD), 2_934_784)], ids=str)
+@pytest.mark.parametrize(
+    'options, expected',
+    [(dict(skip=6), 2_943_008), (dict(skip=7), 2_910_208), (dict(skip=7, **THIRD), 2_934_784)],
+    ids=str,
+)
 def test_vit_l(options, expected):
     assert count(VIT_L, bottleneck=32, **options) == expected
 
 
-@pytest.mark.parametrize('options, expected', [(dict(), 1_091_584), (THIRD, 1_100_800)], ids=['second_rule', 'third_rule'])
+@pytest.mark.parametrize(
+    'options, expected', [(dict(), 1_091_584), (THIRD, 1_100_800)], ids=['second_rule', 'third_rule']
+)
 def test_a_complete_vit_b_trains_its_adapters_and_nothing_else(options, expected):
     host = dict(type='mmsparse.TimmViT', name='vit_base_patch16_224', checkpoint=False, img_size=224)
     adapter = dict(type='mmsparse.DenseAdapter', bottleneck=32, **options)

@@ -55,7 +55,10 @@ def test_a_shape_that_a_residual_sum_would_broadcast_is_refused():
         def site(self, name, layer, x, y, t):
             return y.mean(1, keepdim=True)
 
-    with pytest.raises(InputError, match=r'^Broadcasts: received a tensor of \(3, 17, 48\) at the site mlp of layer 1 and returned .*1, 48'):
+    with pytest.raises(
+        InputError,
+        match=r'^Broadcasts: received a tensor of \(3, 17, 48\) at the site mlp of layer 1 and returned .*1, 48',
+    ):
         build(adapter=plug_in(Broadcasts))(images_for())
 
 
@@ -90,7 +93,9 @@ class MoreKeys(Gain):
         return torch.cat([self.rows[name].expand(len(y), -1, -1), y], dim=1)
 
 
-@pytest.mark.parametrize('sparsifier', [EVIT, dict(type='mmsparse.ToMe', r=2), dict(type='mmsparse.ATS', layers=(2,), keep_rate=0.7)])
+@pytest.mark.parametrize(
+    'sparsifier', [EVIT, dict(type='mmsparse.ToMe', r=2), dict(type='mmsparse.ATS', layers=(2,), keep_rate=0.7)]
+)
 def test_keys_that_are_no_tokens_are_refused_where_rows_are_ranked_by_them(sparsifier):
     with pytest.raises(InputError, match='an adapter gives attention 19 keys and 19 values for 17 tokens'):
         build(adapter=plug_in(MoreKeys), sparsifier=sparsifier)(images_for())
@@ -105,7 +110,9 @@ class Everywhere(Gain):
     def site(self, name, layer, x, y, t):
         if name != 'embed':
             chosen = name in ('fc1', 'fc2')  # a dispatcher sends some tokens through the FFN's linears
-            assert x.shape[:-1] == y.shape[:-1] and (chosen or name in ('q', 'proj', 'attn') or y.shape[1] == t.x_bnc.shape[1]), (name, layer)
+            assert x.shape[:-1] == y.shape[:-1] and (
+                chosen or name in ('q', 'proj', 'attn') or y.shape[1] == t.x_bnc.shape[1]
+            ), (name, layer)
         return y
 
 
@@ -113,7 +120,11 @@ class Everywhere(Gain):
 @pytest.mark.parametrize('out_type', ['cls_token', 'raw'])
 @pytest.mark.parametrize('sparsifier', [None, *map(config, registered())])
 def test_input_and_output_of_a_site_are_of_the_same_tokens(sparsifier, out_type, training):
-    backbone = build(adapter=[plug_in(Everywhere), dict(type='mmsparse.VPT', num_prompts=2)], sparsifier=sparsifier, out_type=out_type)
+    backbone = build(
+        adapter=[plug_in(Everywhere), dict(type='mmsparse.VPT', num_prompts=2)],
+        sparsifier=sparsifier,
+        out_type=out_type,
+    )
     backbone.train(training).encode(images_for())
 
 
@@ -125,14 +136,18 @@ class Beside(Gain):
 
 
 def test_what_reads_the_input_of_the_ffn_reads_all_tokens_under_a_dispatcher():
-    """As a loop over the images, in which each chooses other tokens; also before a Dense Adapter, which reads no input there."""
+    """As a loop over the images, in which each chooses other tokens; also before a Dense Adapter, which reads no input
+    there.
+    """
     adapters = [plug_in(Beside), dict(type='mmsparse.DenseAdapter', bottleneck=4)]
     backbone = build(adapter=adapters, sparsifier=dict(type='mmsparse.DyTDispatcher')).double()
     images = images_for().double()
     with torch.no_grad():
         together, rates = backbone(images)[-1], backbone.encode(images)[-1].notes['dyt.1']
         assert len(rates.unique()) > 1
-        torch.testing.assert_close(together, torch.cat([backbone(image[None])[-1] for image in images]), rtol=0, atol=1e-12)
+        torch.testing.assert_close(
+            together, torch.cat([backbone(image[None])[-1] for image in images]), rtol=0, atol=1e-12
+        )
 
 
 class InNotes(Gain):
@@ -177,7 +192,9 @@ def test_what_rides_in_the_notes_has_the_same_gradients_when_blocks_run_again(ad
 def test_what_is_kept_on_the_part_is_refused_when_blocks_run_again():
     held, noted = gradients(OnItself, False), gradients(InNotes, False)
     assert all(torch.equal(held[name], own) for name, own in noted.items())
-    with pytest.raises(InputError, match='^OnItself keeps tensors of a pass on itself; with_cp=True runs a block again'):
+    with pytest.raises(
+        InputError, match='^OnItself keeps tensors of a pass on itself; with_cp=True runs a block again'
+    ):
         gradients(OnItself, True)
 
 
@@ -204,7 +221,9 @@ LORA, SSF = dict(type='mmsparse.LoRA', rank=4), dict(type='mmsparse.SSF')
 
 
 @pytest.mark.parametrize(
-    ('behind', 'stay'), [([], 0), ([LORA], 2), ([SSF], 2), ([dict(type='mmsparse.BitFit')], 0)], ids=['alone', 'lora', 'ssf', 'nobody']
+    ('behind', 'stay'),
+    [([], 0), ([LORA], 2), ([SSF], 2), ([dict(type='mmsparse.BitFit')], 0)],
+    ids=['alone', 'lora', 'ssf', 'nobody'],
 )
 def test_an_adapter_does_not_merge_past_another_that_acts_behind_it(behind, stay):
     backbone, images = build(adapter=[plug_in(Reader), *behind]).double(), images_for().double()
@@ -226,7 +245,10 @@ def test_what_stands_before_it_merges_with_it(ahead):
 
 
 def test_a_list_that_does_not_merge_whole_is_refused_by_the_tool_that_merges():
-    with pytest.raises(InputError, match='^Reader merges into more than what its sites have, and LoRA, listed behind it, acts in between'):
+    with pytest.raises(
+        InputError,
+        match='^Reader merges into more than what its sites have, and LoRA, listed behind it, acts in between',
+    ):
         merge_adapters(classifier(None, [plug_in(Reader), LORA]), {})
 
 
@@ -235,7 +257,11 @@ def test_rows_of_the_prefix_alone_are_dropped_and_inserted():
     rows_bpc = torch.zeros(3, 2, WIDTH)
     longer = insert_prefix(tokens, rows_bpc, 1)
     assert drop_prefix(longer, 1, 2).x_bnc.equal(tokens.x_bnc)
-    for wrong in (lambda: drop_prefix(longer, 1, 3), lambda: drop_prefix(tokens, 1, 1), lambda: drop_prefix(tokens, -1, 1)):
+    for wrong in (
+        lambda: drop_prefix(longer, 1, 3),
+        lambda: drop_prefix(tokens, 1, 1),
+        lambda: drop_prefix(tokens, -1, 1),
+    ):
         with pytest.raises(InputError, match=r'but there are [13]: what lies behind are patches'):
             wrong()
     with pytest.raises(InputError, match='received prefix tokens 2 to 2, but there are 1'):
@@ -247,7 +273,10 @@ def test_rows_that_are_not_normed_yet_are_restored_as_they_are(mode):
     """By hand: the last row of a patch before it left, and for delta what its present row has gained since."""
     backbone = build(sparsifier=dict(EVIT, layers=(2,), fuse='drop'), stash=True)
     seen, kept = watch(backbone), []
-    norm, backbone.encoder._finish = backbone.encoder._finish, lambda layer, t, parts: kept.append(t) or norm(layer, t, parts)
+    norm, backbone.encoder._finish = (
+        backbone.encoder._finish,
+        lambda layer, t, parts: kept.append(t) or norm(layer, t, parts),
+    )
     backbone.forward_tokens(images_for())
     found = restore(kept[0], mode).flatten(2).transpose(1, 2)
     (before,) = [tokens for _, _, tokens, plan in seen if plan is not None]
@@ -259,11 +288,17 @@ def test_rows_that_are_not_normed_yet_are_restored_as_they_are(mode):
 
 def test_dynamicvit_leaves_a_small_image_one_patch():
     host = timm_host(dynamic_img_size=True)
-    backbone = build(host, sparsifier=dict(type='mmsparse.DynamicViT', layers=(2, 4), keep_rates=(0.5, 0.1)), out_type='featmap')
+    backbone = build(
+        host, sparsifier=dict(type='mmsparse.DynamicViT', layers=(2, 4), keep_rates=(0.5, 0.1)), out_type='featmap'
+    )
     small = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     tokens = backbone.forward_tokens(small)
     assert tokens.patches == 1 and (tokens.source_bm >= 0).sum(1).tolist() == [1, 1]
-    bare = build(timm_host(dynamic_img_size=True, class_token=False, global_pool='avg'), sparsifier=config('DynamicViT'), out_type='pooled')
+    bare = build(
+        timm_host(dynamic_img_size=True, class_token=False, global_pool='avg'),
+        sparsifier=config('DynamicViT'),
+        out_type='pooled',
+    )
     bare.sparsifiers[0].rates = {2: 0.5, 4: 0.1}
     assert bare(small)[-1].isfinite().all()
 

@@ -1,4 +1,6 @@
-"""mmpretrain's and mmseg's Python calls, with our configs and a state, and with what `mmsparse.load` returns: all say what `predict` says."""
+"""mmpretrain's and mmseg's Python calls, with our configs and a state, and with what `mmsparse.load` returns: all say
+what `predict` says.
+"""
 
 import mmpretrain
 import numpy as np
@@ -58,21 +60,31 @@ def features_of(photo, model):
 
 CLASSIFY = {
     'get_model(config, state)': lambda w: mmpretrain.ImageClassificationInferencer(classifier(w))(w.picture)[0],
-    'ImageClassificationInferencer(config, state)': lambda w: mmpretrain.ImageClassificationInferencer(w.config, pretrained=w.state)(w.picture)[0],
+    'ImageClassificationInferencer(config, state)': lambda w: mmpretrain.ImageClassificationInferencer(
+        w.config, pretrained=w.state
+    )(w.picture)[0],
     'ImageClassificationInferencer(loaded)': lambda w: mmpretrain.ImageClassificationInferencer(w.model)(w.picture)[0],
     'inference_model(loaded)': lambda w: mmpretrain.inference_model(w.model, w.picture),
     'inference_model(loaded, array)': lambda w: mmpretrain.inference_model(w.model, bgr(w.picture)),
 }
 FEATURES = {
-    'FeatureExtractor(config, state)': lambda w: mmpretrain.FeatureExtractor(w.config, pretrained=w.state)(w.picture)[0],
+    'FeatureExtractor(config, state)': lambda w: mmpretrain.FeatureExtractor(w.config, pretrained=w.state)(w.picture)[
+        0
+    ],
     'FeatureExtractor(loaded)': lambda w: mmpretrain.FeatureExtractor(w.model)(w.picture)[0],
 }
 SEGMENT = {
-    'init_model(config, state) and inference_model': lambda w: labels(segment(init_model(w.config, w.state, device='cpu'), w.picture)),
+    'init_model(config, state) and inference_model': lambda w: labels(
+        segment(init_model(w.config, w.state, device='cpu'), w.picture)
+    ),
     'inference_model(loaded)': lambda w: labels(segment(w.model, w.picture)),
     'inference_model(loaded, [path, path])': lambda w: labels(segment(w.model, [w.picture] * 2)[1]),
-    'inference_model(init_model, array)': lambda w: labels(segment(init_model(w.config, w.state, device='cpu'), bgr(w.picture))),
-    'MMSegInferencer(config, state)': lambda w: MMSegInferencer(w.config, w.state, device='cpu')(w.picture)['predictions'],
+    'inference_model(init_model, array)': lambda w: labels(
+        segment(init_model(w.config, w.state, device='cpu'), bgr(w.picture))
+    ),
+    'MMSegInferencer(config, state)': lambda w: MMSegInferencer(w.config, w.state, device='cpu')(w.picture)[
+        'predictions'
+    ],
 }
 
 

@@ -32,7 +32,9 @@ def lora(rank=2, alpha=3, targets=('q', 'v')):
 def theirs(model, folder, *host):
     """The same network under peft, with the host's weights of `model`."""
     base = timm_model(*host)
-    base.load_state_dict({**model.backbone.host.state_dict(), 'head.weight': model.head.fc.weight, 'head.bias': model.head.fc.bias})
+    base.load_state_dict(
+        {**model.backbone.host.state_dict(), 'head.weight': model.head.fc.weight, 'head.bias': model.head.fc.bias}
+    )
     return peft.PeftModel.from_pretrained(base, folder, is_trainable=True).eval()
 
 
@@ -90,16 +92,23 @@ def test_there_and_back_is_the_same(targets, tmp_path):
 def test_what_peft_saved_runs_here(modules, rslora, tmp_path):
     """A pair on the fused module reaches q, k and v, which then share what they read."""
     options = dict(r=3, lora_alpha=5, alpha_pattern={'fc1': 7}, use_rslora=rslora)
-    other = peft.get_peft_model(timm_model(), peft.LoraConfig(target_modules=modules, modules_to_save=['head'], init_lora_weights=False, **options))
+    other = peft.get_peft_model(
+        timm_model(),
+        peft.LoraConfig(target_modules=modules, modules_to_save=['head'], init_lora_weights=False, **options),
+    )
     other.save_pretrained(tmp_path / 'peft')
-    targets = [target for module in modules for target in (['q', 'k', 'v'] if module == 'qkv' else [module.split('.')[-1]])]
+    targets = [
+        target for module in modules for target in (['q', 'k', 'v'] if module == 'qkv' else [module.split('.')[-1]])
+    ]
     config, _, model = write_config(tmp_path, HOSTS['timm_layer_scale'], lora(rank=4, targets=targets))
     weights = {key.replace('.base_layer', ''): value for key, value in other.base_model.model.state_dict().items()}
     host = {key: value for key, value in weights.items() if 'lora_' not in key and not key.startswith('head.')}
     save_file(host, tmp_path / 'host.safetensors')
     options = ('--cfg-options', f'model.backbone.host.checkpoint={tmp_path}/host.safetensors')
     assert tool('model_converters/peft_to_lora.py', config, tmp_path / 'peft', tmp_path / 'state', *options) == 0
-    here = adapted(read_config(config, {'model.backbone.host.checkpoint': f'{tmp_path}/host.safetensors'}), tmp_path / 'state')
+    here = adapted(
+        read_config(config, {'model.backbone.host.checkpoint': f'{tmp_path}/host.safetensors'}), tmp_path / 'state'
+    )
     assert_near(here(images()), other.eval()(images()))
 
 
@@ -107,27 +116,45 @@ def test_what_peft_saved_runs_here(modules, rslora, tmp_path):
 def test_a_start_that_moves_pefts_base_is_refused_until_peft_has_written_it_as_plain_lora(start, tmp_path, capsys):
     config, _, _ = write_config(tmp_path, HOSTS['timm_layer_scale'], lora(rank=8, targets=('q', 'k', 'v')))
     base = timm_model()
-    save_file({key: value for key, value in base.state_dict().items() if not key.startswith('head.')}, tmp_path / 'host.safetensors')
-    other = peft.get_peft_model(base, peft.LoraConfig(r=4, target_modules=['qkv'], modules_to_save=['head'], init_lora_weights=start))
+    save_file(
+        {key: value for key, value in base.state_dict().items() if not key.startswith('head.')},
+        tmp_path / 'host.safetensors',
+    )
+    other = peft.get_peft_model(
+        base, peft.LoraConfig(r=4, target_modules=['qkv'], modules_to_save=['head'], init_lora_weights=start)
+    )
     moves = start.startswith(('pissa', 'olora'))
     other.peft_config['default'].init_lora_weights = True  # as peft asks for what is to be subtracted later
     other.save_pretrained(tmp_path / 'before')
     other.peft_config['default'].init_lora_weights = start
     with torch.no_grad():
         for name, parameter in other.named_parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0)) if 'lora_' in name else 0.0)
+            parameter.add_(
+                0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
+                if 'lora_' in name
+                else 0.0
+            )
     other.save_pretrained(tmp_path / 'peft')
     options = ('--cfg-options', f'model.backbone.host.checkpoint={tmp_path}/host.safetensors')
     code = tool('model_converters/peft_to_lora.py', config, tmp_path / 'peft', tmp_path / 'state', *options)
     assert code == (2 if moves else 0)
     if moves:
-        assert f"received init_lora_weights='{start}', a start that also moves peft's base weights" in capsys.readouterr().err
+        assert (
+            f"received init_lora_weights='{start}', a start that also moves peft's base weights"
+            in capsys.readouterr().err
+        )
         other.save_pretrained(tmp_path / 'plain', path_initial_model_for_weight_conversion=str(tmp_path / 'before'))
         file = tmp_path / 'plain/adapter_model.safetensors'
-        head = {key: value for key, value in load_file(tmp_path / 'peft/adapter_model.safetensors').items() if '.head.' in key}
+        head = {
+            key: value
+            for key, value in load_file(tmp_path / 'peft/adapter_model.safetensors').items()
+            if '.head.' in key
+        }
         save_file({**load_file(file), **head}, file)
         assert tool('model_converters/peft_to_lora.py', config, tmp_path / 'plain', tmp_path / 'state', *options) == 0
-    here = adapted(read_config(config, {'model.backbone.host.checkpoint': f'{tmp_path}/host.safetensors'}), tmp_path / 'state')
+    here = adapted(
+        read_config(config, {'model.backbone.host.checkpoint': f'{tmp_path}/host.safetensors'}), tmp_path / 'state'
+    )
     assert_near(here(images()), other.eval()(images()))
 
 
@@ -158,18 +185,27 @@ def test_rotary_hosts_go_there_and_back_and_answer_alike(kind, targets, tmp_path
     with other.disable_adapter():
         assert (other(images()) - model(images())).abs().max() > 0.01
     assert tool('model_converters/peft_to_lora.py', config, tmp_path / 'peft', tmp_path / 'back') == 0
-    torch.testing.assert_close(adapted(read_config(config), tmp_path / 'back')(images()), model(images()), rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        adapted(read_config(config), tmp_path / 'back')(images()), model(images()), rtol=0, atol=1e-6
+    )
 
 
 def test_pairs_that_peft_trained_on_gate_and_value_apart_run_here(tmp_path):
     host = EVA['gated, two linears']
-    options = dict(r=2, lora_alpha=5, init_lora_weights=False, target_modules=['fc1_g', 'fc1_x'], modules_to_save=['head'])
+    options = dict(
+        r=2, lora_alpha=5, init_lora_weights=False, target_modules=['fc1_g', 'fc1_x'], modules_to_save=['head']
+    )
     other = peft.get_peft_model(timm_model(host), peft.LoraConfig(**options)).eval()
     other.save_pretrained(tmp_path / 'peft')
-    card, tensors = json.loads((tmp_path / 'peft/adapter_config.json').read_text()), load_file(tmp_path / 'peft/adapter_model.safetensors')
+    card, tensors = (
+        json.loads((tmp_path / 'peft/adapter_config.json').read_text()),
+        load_file(tmp_path / 'peft/adapter_model.safetensors'),
+    )
     _, _, model = write_config(tmp_path, host, lora(rank=4, targets=('fc1',)), out_type='pooled')
     weights = {key.replace('.base_layer', ''): value for key, value in other.base_model.model.state_dict().items()}
-    model.backbone.host.load_state_dict({key: value for key, value in weights.items() if 'lora_' not in key and not key.startswith('head.')})
+    model.backbone.host.load_state_dict(
+        {key: value for key, value in weights.items() if 'lora_' not in key and not key.startswith('head.')}
+    )
     from_peft(card, tensors, model, 'lora_peft')
     assert_near(model(images()), other(images()))
 
@@ -181,7 +217,10 @@ def test_what_peft_put_where_timm_does_not_run_it_has_no_effect_there_and_is_ref
     other = peft.get_peft_model(base, peft.LoraConfig(r=2, **options)).eval()
     assert torch.equal(other(images()), expected)
     other.save_pretrained(tmp_path / 'peft')
-    card, tensors = json.loads((tmp_path / 'peft/adapter_config.json').read_text()), load_file(tmp_path / 'peft/adapter_model.safetensors')
+    card, tensors = (
+        json.loads((tmp_path / 'peft/adapter_config.json').read_text()),
+        load_file(tmp_path / 'peft/adapter_model.safetensors'),
+    )
     _, _, model = write_config(tmp_path, EVA['gated, packed'], lora(targets=('q', 'k', 'v')), out_type='pooled')
     with pytest.raises(InputError, match='so a pair that peft puts on it has no effect'):
         from_peft(card, tensors, model, 'lora_peft')
@@ -191,7 +230,10 @@ def changed(folder, change):
     """Files of a LoRA on q and v, edited by `change(config, tensors)`, and the model that is to take them."""
     config, state, _ = write_config(folder, HOSTS['timm_layer_scale'], lora(rank=4))
     tool('model_converters/lora_to_peft.py', config, state, folder / 'peft')
-    card, tensors = json.loads((folder / 'peft/adapter_config.json').read_text()), load_file(folder / 'peft/adapter_model.safetensors')
+    card, tensors = (
+        json.loads((folder / 'peft/adapter_config.json').read_text()),
+        load_file(folder / 'peft/adapter_model.safetensors'),
+    )
     change(card, tensors)
     return card, tensors, build_classifier(read_config(config))
 
@@ -206,7 +248,10 @@ def changed(folder, change):
             lambda _, tensors: tensors.update({'base_model.model.blocks.9.attn.qkv.lora_A.weight': torch.ones(2)}),
             'blocks.9.attn.*no linear layer',
         ),
-        (lambda _, tensors: tensors.pop('base_model.model.blocks.0.attn.qkv.lora_B.weight'), 'belongs to no linear layer'),
+        (
+            lambda _, tensors: tensors.pop('base_model.model.blocks.0.attn.qkv.lora_B.weight'),
+            'belongs to no linear layer',
+        ),
         (
             lambda _, tensors: tensors['base_model.model.blocks.0.attn.qkv.lora_B.weight'].add_(1),
             r"no room for the file. Set model.backbone.adapter=dict\(type='mmsparse.LoRA', rank=8, alpha=6.0, targets=\('q', 'k', 'v'\)\)",
@@ -221,7 +266,11 @@ def test_what_does_not_fit_is_refused_in_words(change, message, tmp_path):
 
 @pytest.mark.parametrize(
     ('host', 'adapter'),
-    [('timm', dict(type='mmsparse.AdaptFormer', bottleneck=4)), ('timm', dict(lora(), type='mmsparse.DoRA')), ('mmpretrain', lora())],
+    [
+        ('timm', dict(type='mmsparse.AdaptFormer', bottleneck=4)),
+        ('timm', dict(lora(), type='mmsparse.DoRA')),
+        ('mmpretrain', lora()),
+    ],
 )
 def test_other_adapters_and_hosts_have_no_place_in_the_format(host, adapter, tmp_path):
     with pytest.raises(InputError, match='expected mmsparse.LoRA alone on a timm host'):
@@ -235,7 +284,9 @@ def test_other_adapters_and_hosts_have_no_place_in_the_format(host, adapter, tmp
 )
 def test_another_pooling_than_timms_is_refused(host, out_type, tmp_path):
     _, _, model = write_config(tmp_path, host, lora(), out_type=out_type)
-    with pytest.raises(InputError, match=f"received out_type='{out_type}', which is not what .* gives its head in timm"):
+    with pytest.raises(
+        InputError, match=f"received out_type='{out_type}', which is not what .* gives its head in timm"
+    ):
         to_peft(model)
 
 
@@ -252,7 +303,10 @@ def test_a_neck_is_refused(tmp_path):
         ([], 'should be a valid dictionary'),
         (dict(peft_type='LORA', r=2), 'it lacks lora_alpha'),
         (dict(peft_type='LORA', r=0, lora_alpha=2), "r: received '0', input should be greater than 0"),
-        (dict(peft_type='LORA', r=2, lora_alpha=float('nan')), "lora_alpha: received 'nan', input should be a finite number"),
+        (
+            dict(peft_type='LORA', r=2, lora_alpha=float('nan')),
+            "lora_alpha: received 'nan', input should be a finite number",
+        ),
     ],
     ids=str,
 )

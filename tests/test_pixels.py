@@ -1,4 +1,6 @@
-"""Pixels and activation of the weights: taken from what timm, open_clip and our card say, and compared; another activation is refused."""
+"""Pixels and activation of the weights: taken from what timm, open_clip and our card say, and compared; another
+activation is refused.
+"""
 
 import open_clip
 import pytest
@@ -50,7 +52,13 @@ def open_clip_host(name, checkpoint=None, pretrained='openai'):
         (open_clip_host('ViT-B-16-quickgelu'), CLIP),
         (open_clip_host('ViT-L-14', pretrained='laion2b_s32b_b82k'), UNIT),
         (open_clip_host('ViT-L-14', 'ViT-L-14-laion.pt'), None),  # one of them was trained on ±1
-        (open_clip_host('ViT-L-14', 'hub/models--laion--CLIP-ViT-L-14-laion2B-s32B-b82K/snapshots/1/open_clip_pytorch_model.bin'), UNIT),
+        (
+            open_clip_host(
+                'ViT-L-14',
+                'hub/models--laion--CLIP-ViT-L-14-laion2B-s32B-b82K/snapshots/1/open_clip_pytorch_model.bin',
+            ),
+            UNIT,
+        ),
         (open_clip_host('ViT-L-14-CLIPA', 'file.pt'), IMAGENET),
         (open_clip_host('ViT-B-16', False), None),
     ],
@@ -103,11 +111,19 @@ def test_a_name_of_timm_with_the_wrong_activation_is_refused_naming_its_twin(twi
 
 def test_the_names_that_timm_has_for_both_activations_are_known():
     assert len(TWINS) == 17
-    for name in ('vit_base_patch16_clip_224.laion2b', 'vit_base_patch16_clip_224.openai_ft_in1k', 'vit_base_patch16_224.dino'):
+    for name in (
+        'vit_base_patch16_clip_224.laion2b',
+        'vit_base_patch16_clip_224.openai_ft_in1k',
+        'vit_base_patch16_224.dino',
+    ):
         refuse_other_timm_activation(name, 'openai.pth')
 
 
-OPEN_CLIP = [(name, tag) for name, tag in open_clip.list_pretrained() if name.startswith('ViT-') and open_clip.get_model_config(name)]
+OPEN_CLIP = [
+    (name, tag)
+    for name, tag in open_clip.list_pretrained()
+    if name.startswith('ViT-') and open_clip.get_model_config(name)
+]
 
 
 def test_every_tag_of_open_clip_under_the_other_activation_names_a_model_that_has_it():
@@ -166,7 +182,9 @@ def test_openais_archive_is_refused_under_gelu_whatever_it_is_called(tmp_path):
 
 def test_mmpretrains_clip_needs_its_activation(tmp_path):
     host = build_view(mmpretrain_host(pre_norm=True)).host
-    state = {f'visual.{key}': value for key, value in host.state_dict().items()} | {'token_embedding.weight': torch.zeros(3, 4)}
+    state = {f'visual.{key}': value for key, value in host.state_dict().items()} | {
+        'token_embedding.weight': torch.zeros(3, 4)
+    }
     save_file(state, tmp_path / 'clip.safetensors')
     config = mmpretrain_host(pre_norm=True) | dict(checkpoint=str(tmp_path / 'clip.safetensors'))
     with pytest.raises(InputError, match='mmpretrain.QuickGELU'):

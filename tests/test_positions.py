@@ -1,4 +1,6 @@
-"""Tables of positions: grids are compared, when a file is read and when images come, for every library and every kind of file."""
+"""Tables of positions: grids are compared, when a file is read and when images come, for every library and every kind
+of file.
+"""
 
 import math
 
@@ -12,7 +14,11 @@ from mmsparse.registry import MODELS
 from weight_files import save
 
 KINDS = [
-    *((library, suffix) for library in ('timm', 'timm_registers_bare_positions', 'mmpretrain', 'open_clip') for suffix in ('.safetensors', '.pth')),
+    *(
+        (library, suffix)
+        for library in ('timm', 'timm_registers_bare_positions', 'mmpretrain', 'open_clip')
+        for suffix in ('.safetensors', '.pth')
+    ),
     ('timm', '.npz'),
     ('timm_no_class_token', '.pth'),
 ]
@@ -56,7 +62,9 @@ def resized(table, own, grid, library, suffix):
     ],
     ids=str,
 )
-def test_a_table_comes_to_the_grid_of_the_host_also_where_the_numbers_agree(tmp_path, library, suffix, own, grid, named):
+def test_a_table_comes_to_the_grid_of_the_host_also_where_the_numbers_agree(
+    tmp_path, library, suffix, own, grid, named
+):
     source = draw(host_of(sized(library, own)), seed=5)
     path = save(source, tmp_path / f'host{suffix}')
     found = table_of(host_of(sized(library, grid, checkpoint=path) | (dict(checkpoint_grid=own) if named else {})))
@@ -68,7 +76,9 @@ def test_a_rectangle_is_named_or_refused(tmp_path, library, suffix):
     source = draw(host_of(sized(library, (4, 6))), seed=5)
     path = save(source, tmp_path / f'host{suffix}')
     for grid in ((4, 6), (6, 4), (4, 4)):
-        with pytest.raises(InputError, match=r'positions for 24 patches.*make no square. Set host.checkpoint_grid=\(rows, columns\)'):
+        with pytest.raises(
+            InputError, match=r'positions for 24 patches.*make no square. Set host.checkpoint_grid=\(rows, columns\)'
+        ):
             host_of(sized(library, grid, checkpoint=path))
     with pytest.raises(InputError, match=r'positions for 24 patches.*host.checkpoint_grid=\(5, 5\) does not fit'):
         host_of(sized(library, (4, 6), checkpoint=path, checkpoint_grid=(5, 5)))

@@ -23,7 +23,9 @@ OURS = dict(type='mmsparse.AutocastOptimWrapper', optimizer=dict(type='SGD', lr=
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Make a machine whose products in bfloat16 are so many times as fast, with a GPU of a compute capability or none."""
+    """Make a machine whose products in bfloat16 are so many times as fast, with a GPU of a compute capability or
+    none.
+    """
 
     def make(gain: float, capability: tuple | None = None):
         monkeypatch.setattr(precision, '_gain', lambda: gain)
@@ -64,7 +66,9 @@ def test_a_cpu_without_bfloat16_gets_float32():
     """oneDNN told to use AVX2 alone behaves as on such a CPU; so do torch's own kernels."""
     script = 'from mmsparse.engine.precision import choose; print(choose())'
     env = {**os.environ, 'ONEDNN_MAX_CPU_ISA': 'AVX2', 'PYTHONPATH': str(ROOT)}
-    text = subprocess.run([sys.executable, '-c', script], env=env, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    text = subprocess.run(
+        [sys.executable, '-c', script], env=env, cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     assert text.splitlines()[-1].startswith('float32 (bfloat16 is ') and text.rstrip().endswith(' × slower here)')
 
 
@@ -114,9 +118,13 @@ def test_what_the_device_has_not_is_refused_before_data_is_loaded(tmp_path):
 
 
 def test_the_command_line_wins_over_the_config():
-    cfg = Config(dict(optim_wrapper=dict(type='AmpOptimWrapper', dtype='float16', loss_scale=512.0, optimizer=dict(type='SGD'))))
+    cfg = Config(
+        dict(optim_wrapper=dict(type='AmpOptimWrapper', dtype='float16', loss_scale=512.0, optimizer=dict(type='SGD')))
+    )
     set_precision(cfg, 'fp32')
-    expected = dict(type='mmsparse.AutocastOptimWrapper', dtype='float32', loss_scale=512.0, optimizer=dict(type='SGD'))
+    expected = dict(
+        type='mmsparse.AutocastOptimWrapper', dtype='float32', loss_scale=512.0, optimizer=dict(type='SGD')
+    )
     assert cfg.optim_wrapper.to_dict() == expected
     with pytest.raises(InputError, match='ApexOptimWrapper.*Change it in the config'):
         set_precision(Config(dict(optim_wrapper=dict(type='ApexOptimWrapper', optimizer={}))), 'bf16')

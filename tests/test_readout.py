@@ -1,4 +1,6 @@
-"""A readout stands for the last block: it gets the stream that enters it and the caller's context, and no part expects the block."""
+"""A readout stands for the last block: it gets the stream that enters it and the caller's context, and no part expects
+the block.
+"""
 
 import pytest
 import torch
@@ -56,14 +58,18 @@ def test_a_readout_leaves_aside_what_it_does_not_name_also_of_separate_q_k_v():
     host = timm_host(name='eva02_base_patch14_224')
     backbone = build(host, adapter=dict(type='mmsparse.FullTuning'), readout=dict(type='mmsparse.ByContext'))
     trains = {key.removeprefix('blocks.5.') for key in backbone.host_trains if key.startswith('blocks.5.')}
-    assert trains == {f'{part}.{name}' for part in ('norm1', 'attn.v_proj', 'attn.proj') for name in ('weight', 'bias')}
+    assert trains == {
+        f'{part}.{name}' for part in ('norm1', 'attn.v_proj', 'attn.proj') for name in ('weight', 'bias')
+    }
 
 
 @pytest.mark.parametrize('host', [name for name in HOSTS if 'qk_norm' not in name])
 def test_values_alone_are_those_of_the_block(host):
     backbone = build(host)
     block, h_bnc = backbone.view.blocks[2], torch.randn(2, 5, backbone.view.width)
-    torch.testing.assert_close(backbone.view.values(block, h_bnc), backbone.view.qkv(block, h_bnc, h_bnc)[2], atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        backbone.view.values(block, h_bnc), backbone.view.qkv(block, h_bnc, h_bnc)[2], atol=1e-6, rtol=0
+    )
 
 
 def test_a_readout_may_answer_on_a_grid_of_its_own():
@@ -73,7 +79,9 @@ def test_a_readout_may_answer_on_a_grid_of_its_own():
     tokens = backbone.forward_tokens(images, context=(closed, (2, 3)))
     host, block = backbone.host, backbone.host.transformer.resblocks[-1]
     entering = host.forward_intermediates(images, [DEPTH - 2], output_fmt='NLC')['image_intermediates'][0]
-    own_v = torch.nn.functional.linear(block.ln_1(entering), block.attn.in_proj_weight, block.attn.in_proj_bias).chunk(3, -1)[2]
+    own_v = torch.nn.functional.linear(block.ln_1(entering), block.attn.in_proj_weight, block.attn.in_proj_bias).chunk(
+        3, -1
+    )[2]
     expected = host.ln_post(block.attn.out_proj(own_v[:, :6]))
     assert_near(tokens.x_bnc, expected)
     assert restore(tokens).shape == (3, 48, 2, 3)
@@ -85,7 +93,11 @@ def test_parts_see_the_blocks_before_the_readout():
     backbone(images_for('open_clip'))[-1].sum().backward()
     assert all(parameter.grad is not None for parameter in backbone.adapters.parameters())
     with pytest.raises(InputError, match=rf'Layers count from 1 to {DEPTH - 1}'):
-        build('open_clip', sparsifier=dict(type='mmsparse.EViT', layers=(DEPTH,)), readout=dict(type='mmsparse.LastBlock'))
+        build(
+            'open_clip',
+            sparsifier=dict(type='mmsparse.EViT', layers=(DEPTH,)),
+            readout=dict(type='mmsparse.LastBlock'),
+        )
 
 
 @pytest.mark.parametrize('adapter', ['FullTuning', 'BitFit'])

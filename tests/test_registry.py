@@ -19,7 +19,12 @@ BACKBONE = dict(
 
 
 def a_config(**changes) -> Config:
-    cfg = Config(dict(default_scope='mmpretrain', model=dict(type='ImageClassifier', backbone=BACKBONE, head=dict(type='LinearClsHead'))))
+    cfg = Config(
+        dict(
+            default_scope='mmpretrain',
+            model=dict(type='ImageClassifier', backbone=BACKBONE, head=dict(type='LinearClsHead')),
+        )
+    )
     cfg.merge_from_dict(changes, allow_list_keys=True)
     return cfg
 
@@ -65,12 +70,18 @@ def test_gradients_are_clipped_by_norm_or_by_value():
     loader = dict(batch_size=1, dataset=dict(type='mmsparse.Digits', pipeline=[dict(type='PackInputs')]))
     for clip in (dict(max_norm=1.0, norm_type=2), dict(type='value', clip_value=1.0)):
         wrapper = dict(optimizer=dict(type='SGD', lr=1.0), clip_grad=clip)
-        check_config(a_config(train_cfg=dict(by_epoch=True, max_epochs=1), train_dataloader=loader, optim_wrapper=wrapper))
-    with pytest.raises(InputError, match=r"clip_grad: received {'type': 'valu'.* expected dict\(max_norm=1.0\), or dict\(type='value'"):
+        check_config(
+            a_config(train_cfg=dict(by_epoch=True, max_epochs=1), train_dataloader=loader, optim_wrapper=wrapper)
+        )
+    with pytest.raises(
+        InputError, match=r"clip_grad: received {'type': 'valu'.* expected dict\(max_norm=1.0\), or dict\(type='value'"
+    ):
         check_config(a_config(**{'optim_wrapper.clip_grad': dict(type='valu', clip_value=1.0)}))
 
 
-@pytest.mark.parametrize('place', ['env_cfg', 'train_cfg', 'param_scheduler', 'optim_wrapper.paramwise_cfg', 'default_hooks.logger'])
+@pytest.mark.parametrize(
+    'place', ['env_cfg', 'train_cfg', 'param_scheduler', 'optim_wrapper.paramwise_cfg', 'default_hooks.logger']
+)
 def test_a_number_is_refused_where_a_dictionary_belongs(place):
     with pytest.raises(InputError, match=f'{place}: received 3, expected .*dict'):
         check_config(a_config(**{place: 3}))
@@ -89,7 +100,10 @@ def test_an_argument_of_a_host_of_another_package_is_checked():
 
 
 def test_a_missing_argument_is_named_where_it_is_missing():
-    with pytest.raises(InputError, match=r'model\.backbone\.adapter\[0\]: mmsparse\.DenseAdapter needs bottleneck; received no argument'):
+    with pytest.raises(
+        InputError,
+        match=r'model\.backbone\.adapter\[0\]: mmsparse\.DenseAdapter needs bottleneck; received no argument',
+    ):
         check_config(a_config(**{'model.backbone.adapter': [dict(type='mmsparse.DenseAdapter')]}))
 
 
@@ -105,7 +119,16 @@ def test_a_typo_in_arguments_that_a_dataset_hands_on_is_found():
 
 
 def test_other_packages_are_known_by_scope_and_by_path():
-    check_config(Config(dict(default_scope='mmengine', a=dict(type='mmpretrain.Accuracy'), b=dict(type='torch.nn.GELU'), c=[dict(type='LinearLR')])))
+    check_config(
+        Config(
+            dict(
+                default_scope='mmengine',
+                a=dict(type='mmpretrain.Accuracy'),
+                b=dict(type='torch.nn.GELU'),
+                c=[dict(type='LinearLR')],
+            )
+        )
+    )
 
 
 @pytest.mark.parametrize('scope', ['mmpretrain', 'mmengine'])
@@ -143,5 +166,7 @@ def test_a_new_file_registers_itself(tmp_path, monkeypatch):
 
 
 def test_what_a_base_config_left_behind_is_told_with_the_way_to_drop_it():
-    with pytest.raises(InputError, match="received argument 'layers', expected one of.* put _delete_=True beside type"):
+    with pytest.raises(
+        InputError, match="received argument 'layers', expected one of.* put _delete_=True beside type"
+    ):
         check_config(a_config(**{'model.backbone.sparsifier.type': 'mmsparse.PYRA'}))

@@ -36,7 +36,10 @@ CASES = {
     'drop_then_merge': [evit('merge', (2, 4)), TOME | dict(r=[0, 0, 3, 0, 2, 0])],
     'merge_and_skip': [TOME, DYT],
     'sample_and_skip': [dict(type='mmsparse.ATS', layers=(2, 4), keep_rate=0.8), DYT],
-    'before_and_after': [dict(type='mmsparse.DynamicViT', layers=(3, 5), keep_rates=(0.7, 0.4)), TOME | dict(r=[1, 3, 0, 0, 0, 0])],
+    'before_and_after': [
+        dict(type='mmsparse.DynamicViT', layers=(3, 5), keep_rates=(0.7, 0.4)),
+        TOME | dict(r=[1, 3, 0, 0, 0, 0]),
+    ],
 }
 
 
@@ -79,7 +82,9 @@ def test_rows_drawn_at_random_come_back(mode):
     with torch.no_grad():
         tokens = backbone.forward_tokens(images)
     rows = {
-        layer: [[row for row in range(before.patches) if index_n[before.prefix + row] >= 0] for index_n in plan.index_bn]
+        layer: [
+            [row for row in range(before.patches) if index_n[before.prefix + row] >= 0] for index_n in plan.index_bn
+        ]
         for _, layer, before, plan in seen
         if plan is not None
     }
@@ -129,7 +134,9 @@ def test_the_neck_hands_on_the_grid(mode):
     images, expected = clear_case(backbone, 'timm', CASES['merge_then_drop'])
     with torch.no_grad():
         found = MODELS.build(dict(type='mmsparse.Restore', mode=mode))(backbone(images))
-        pooled = MODELS.build(dict(type='mmsparse.Restore', mode=mode, then=dict(type='mmpretrain.GlobalAveragePooling')))(backbone(images))
+        pooled = MODELS.build(
+            dict(type='mmsparse.Restore', mode=mode, then=dict(type='mmpretrain.GlobalAveragePooling'))
+        )(backbone(images))
     wanted = expected.restored(mode, (4, 4))
     assert_near(found[-1].double(), wanted)
     assert_near(pooled[-1].double(), wanted.mean((2, 3)))

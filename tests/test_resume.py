@@ -1,4 +1,6 @@
-"""A run that was stopped and resumed ends as the one that nobody disturbed: same weights, same metrics, with dropout, crop and flip on."""
+"""A run that was stopped and resumed ends as the one that nobody disturbed: same weights, same metrics, with dropout,
+crop and flip on.
+"""
 
 import json
 
@@ -36,7 +38,9 @@ def test_a_resumed_run_ends_like_an_undisturbed_one(tmp_path):
 
     (tmp_path / 'stop.py').write_text(STOP)
     stopping = tmp_path / 'stopping.py'
-    stopping.write_text("_base_ = ['small.py']\ncustom_imports = dict(imports=['stop'])\ncustom_hooks = [dict(type='CtrlC')]\n")
+    stopping.write_text(
+        "_base_ = ['small.py']\ncustom_imports = dict(imports=['stop'])\ncustom_hooks = [dict(type='CtrlC')]\n"
+    )
     stopped = command('tools/train.py', stopping, '--work-dir', parts, folder=tmp_path, status=130)
     assert f'--work-dir {parts} --resume' in stopped.stderr and 'Traceback' not in stopped.stderr
     resumed = command('tools/train.py', config, '--work-dir', parts, '--resume', folder=tmp_path)

@@ -1,4 +1,6 @@
-"""The rooms of the package stand in one order, and an import goes to an earlier room or stays in its own: docs/rooms.md."""
+"""The rooms of the package stand in one order, and an import goes to an earlier room or stays in its own:
+docs/rooms.md.
+"""
 
 import ast
 from graphlib import CycleError, TopologicalSorter
@@ -32,7 +34,12 @@ ROOMS = (
     'analysis',
     'cli',
 )
-DOORS = ('mmsparse', 'mmsparse.__main__', 'mmsparse.tokens', 'mmsparse.models')  # lead into rooms; nothing inside goes through them
+DOORS = (
+    'mmsparse',
+    'mmsparse.__main__',
+    'mmsparse.tokens',
+    'mmsparse.models',
+)  # lead into rooms; nothing inside goes through them
 
 
 def modules() -> dict[str, Path]:
@@ -47,7 +54,9 @@ def imports(path: Path, known: dict[str, Path]) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert not node.level or node.module and '.' not in node.module, f'{path}: a relative import beyond its folder'
+            assert not node.level or node.module and '.' not in node.module, (
+                f'{path}: a relative import beyond its folder'
+            )
             base = node.module if not node.level else '.'.join([*path.relative_to(ROOT).parent.parts, node.module])
             found |= {f'{base}.{alias.name}' if f'{base}.{alias.name}' in known else base for alias in node.names}
     return found & set(known)

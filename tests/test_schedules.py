@@ -42,7 +42,10 @@ PUBLISHED = {  # config, length, and the schedule as it was written for that len
         dict(type='PolyLR', begin=1500, end=40000, eta_min=0.0, power=0.9, by_epoch=False),
     ),
 }
-OURS = (dict(type='mmsparse.WarmupLR', share=0.1, by_epoch=False), dict(type='mmsparse.CosineLR', after=0.1, by_epoch=False))
+OURS = (
+    dict(type='mmsparse.WarmupLR', share=0.1, by_epoch=False),
+    dict(type='mmsparse.CosineLR', after=0.1, by_epoch=False),
+)
 WARMUP = dict(type='LinearLR', start_factor=1e-6, end=1, convert_to_iter_based=True)
 
 
@@ -53,7 +56,9 @@ class Trainer(SimpleNamespace):
 
 
 def a_run(length: int, batches: int, schedules, lr: float = 1e-3, by_epoch: bool = True, **optimizer) -> Trainer:
-    """A run of `length` epochs, or iterations in a loop without epochs, with schedules as MMEngine's runner builds them."""
+    """A run of `length` epochs, or iterations in a loop without epochs, with schedules as MMEngine's runner builds
+    them.
+    """
     loop = EpochBasedTrainLoop if by_epoch else IterBasedTrainLoop
     groups = [dict(params=[torch.zeros(1, requires_grad=True)], lr=lr * factor) for factor in (0.1, 1.0)]
     wrapper = OptimWrapper(torch.optim.AdamW(groups, lr=lr))
@@ -77,7 +82,11 @@ def trained(run: Trainer) -> np.ndarray:
     for iteration in range(1, run.max_iters + 1):
         found.append(group['lr'])
         run.optim_wrapper.optimizer.step()
-        last = iteration % (run.max_iters if isinstance(run.train_loop, IterBasedTrainLoop) else len(run.train_dataloader)) == 0
+        last = (
+            iteration
+            % (run.max_iters if isinstance(run.train_loop, IterBasedTrainLoop) else len(run.train_dataloader))
+            == 0
+        )
         for schedule in run.param_schedulers:
             if not schedule.by_epoch or last:
                 schedule.step()
@@ -93,7 +102,9 @@ def test_a_recipe_of_its_own_length_has_the_rates_that_it_was_published_with(nam
     for batches in (1, 3, 7, 45) if by_epoch else (1,):
         if batches == 1 and by_epoch and schedules[0]['end'] == 1:
             continue  # this is where the old form stayed at its start
-        expected, found = (trained(a_run(length, batches, some, by_epoch=by_epoch)) for some in (schedules, cfg.param_scheduler))
+        expected, found = (
+            trained(a_run(length, batches, some, by_epoch=by_epoch)) for some in (schedules, cfg.param_scheduler)
+        )
         assert (expected == found).all() and expected.max() > 0.9e-3
 
 
@@ -116,9 +127,15 @@ KINDS = {
     'steps': ((dict(type='MultiStepLR', milestones=[4, 8], gamma=0.1),), ''),
     'exponential_by_iteration': ((dict(type='ExponentialLR', gamma=0.9, by_epoch=False),), ''),
     'momentum_beside': ((*OURS, dict(type='CosineAnnealingMomentum', eta_min=0.5, by_epoch=True)), ''),
-    'longer_run': ((WARMUP, dict(type='CosineAnnealingLR', begin=1, T_max=5, convert_to_iter_based=True)), 'it rises again from iteration 2'),
+    'longer_run': (
+        (WARMUP, dict(type='CosineAnnealingLR', begin=1, T_max=5, convert_to_iter_based=True)),
+        'it rises again from iteration 2',
+    ),
     'ends_early': ((dict(type='CosineAnnealingLR', T_max=4, end=5),), 'it stays there from iteration 17 of 40 on'),
-    'ends_late': ((dict(type='CosineAnnealingLR', T_max=20),), 'the schedule is made for 80 iterations, the run has 40'),
+    'ends_late': (
+        (dict(type='CosineAnnealingLR', T_max=20),),
+        'the schedule is made for 80 iterations, the run has 40',
+    ),
     'warm_up_alone': ((dict(type='LinearLR', start_factor=0.1, end=30),), 'the run ends before the warm-up does'),
     'low': ((dict(type='ConstantLR', factor=1e-3, end=99),), 'the configured 1.00e-03 is never reached'),
 }
@@ -151,13 +168,26 @@ def test_a_validated_schedule_says_so():
 
 def test_foreseeing_a_run_changes_nothing():
     run = a_run(10, 4, OURS)
-    before = [schedule.state_dict() for schedule in run.param_schedulers], [group['lr'] for group in run.optim_wrapper.param_groups]
+    before = (
+        [schedule.state_dict() for schedule in run.param_schedulers],
+        [group['lr'] for group in run.optim_wrapper.param_groups],
+    )
     before = repr(before)
     rates(run)
-    assert repr(([schedule.state_dict() for schedule in run.param_schedulers], [group['lr'] for group in run.optim_wrapper.param_groups])) == before
+    assert (
+        repr(
+            (
+                [schedule.state_dict() for schedule in run.param_schedulers],
+                [group['lr'] for group in run.optim_wrapper.param_groups],
+            )
+        )
+        == before
+    )
 
 
-@pytest.mark.parametrize('wrong', [dict(share=1.0), dict(share=-0.1), dict(share='20%'), dict(share=0.1, by_epoch=True)])
+@pytest.mark.parametrize(
+    'wrong', [dict(share=1.0), dict(share=-0.1), dict(share='20%'), dict(share=0.1, by_epoch=True)]
+)
 def test_a_share_that_is_none_is_refused(wrong):
     with pytest.raises(InputError, match='WarmupLR: received'):
         a_run(3, 4, [dict(dict(type='mmsparse.WarmupLR', by_epoch=False), **wrong)])
@@ -169,13 +199,22 @@ def config(tmp_path_factory):
 
 
 def test_a_schedule_without_room_in_the_run_is_named(config):
-    with pytest.raises(InputError, match=r'param_scheduler: end should be larger than begin.*in a run of 1 epochs, 4 iterations.*WarmupLR'):
+    with pytest.raises(
+        InputError,
+        match=r'param_scheduler: end should be larger than begin.*in a run of 1 epochs, 4 iterations.*WarmupLR',
+    ):
         train(config, 'no_room', **{'train_cfg.max_epochs': 1})
 
 
 def test_auto_scale_lr_counts_accumulated_batches(config):
     cfg = Config.fromfile(config)
-    cfg.merge_from_dict(dict(work_dir=str(config.parent / 'scaled'), experiment_name='scaled', auto_scale_lr=dict(enable=True, base_batch_size=64)))
+    cfg.merge_from_dict(
+        dict(
+            work_dir=str(config.parent / 'scaled'),
+            experiment_name='scaled',
+            auto_scale_lr=dict(enable=True, base_batch_size=64),
+        )
+    )
     cfg.optim_wrapper.accumulative_counts = 4
     runner = SparseRunner.from_cfg(cfg)
     runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)

@@ -20,7 +20,11 @@ def test_every_host_equals_the_reference(host, score):
 
 @pytest.mark.parametrize(
     'score, fuse, normalize',
-    [('class', 'merge', False), ('received', 'merge', False), *((score, fuse, True) for score in SCORES for fuse in ('argmax', 'drop'))],
+    [
+        ('class', 'merge', False),
+        ('received', 'merge', False),
+        *((score, fuse, True) for score in SCORES for fuse in ('argmax', 'drop')),
+    ],
 )
 def test_every_strategy_equals_the_reference(score, fuse, normalize):
     check('timm_registers', evit(score, fuse=fuse, normalize=normalize))
@@ -39,7 +43,12 @@ def test_a_host_without_class_token_refuses_its_attention(host):
 
 @pytest.mark.parametrize(
     'wrong',
-    [dict(score='entropy'), dict(score='shift', layers=(1, 3)), dict(score='shift', normalize=False), dict(score='key_norm', normalize=False)],
+    [
+        dict(score='entropy'),
+        dict(score='shift', layers=(1, 3)),
+        dict(score='shift', normalize=False),
+        dict(score='key_norm', normalize=False),
+    ],
 )
 def test_a_score_that_nothing_gives_is_refused(wrong):
     with pytest.raises(InputError, match='score'):

@@ -30,40 +30,61 @@ ADAPTER = dict(type='mmsparse.DenseAdapter', bottleneck=4)
 
 @pytest.mark.parametrize('sparsifier', [None, EVIT], ids=['dense', 'evit'])
 def test_without_losses_of_parts_it_is_mmsegs_own(sparsifier):
-    ours, theirs = segmentor(sparsifier, adapter=ADAPTER), segmentor(sparsifier, 'mmseg.EncoderDecoder', adapter=ADAPTER)
+    ours, theirs = (
+        segmentor(sparsifier, adapter=ADAPTER),
+        segmentor(sparsifier, 'mmseg.EncoderDecoder', adapter=ADAPTER),
+    )
     theirs.load_state_dict(ours.state_dict())
     found, expected = ours(*batch(), mode='loss'), theirs(*batch(), mode='loss')
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in found)
 
 
-@pytest.mark.parametrize(('sparsifier', 'names'), [(DYT, ('dyt_distill', 'dyt_rate')), (DYNAMICVIT, ('dynamicvit_ratio', 'dynamicvit_tokens'))])
+@pytest.mark.parametrize(
+    ('sparsifier', 'names'),
+    [(DYT, ('dyt_distill', 'dyt_rate')), (DYNAMICVIT, ('dynamicvit_ratio', 'dynamicvit_tokens'))],
+)
 def test_the_losses_of_a_part_join_those_of_the_heads(sparsifier, names):
     model = segmentor(sparsifier, adapter=ADAPTER)
     model.decode_head.conv_seg.weight.data.normal_()
     losses = model(*batch(), mode='loss')
     assert {'decode.loss_ce', *(f'loss_{name}' for name in names)} <= losses.keys()
     sum(value for name, value in losses.items() if 'loss' in name).backward()
-    assert all(parameter.grad is not None and parameter.grad.any() for parameter in model.backbone.sparsifiers.parameters())
+    assert all(
+        parameter.grad is not None and parameter.grad.any() for parameter in model.backbone.sparsifiers.parameters()
+    )
     assert all(torch.isfinite(value).all() for value in losses.values())
 
 
 @pytest.mark.parametrize('sparsifier', [EVIT, DYT, DYNAMICVIT], ids=lambda cfg: cfg['type'])
 def test_batch_statistics_of_the_head_are_those_of_the_pass_that_is_trained(sparsifier):
-    head = dict(type='mmseg.FCNHead', in_channels=WIDTH, channels=8, num_convs=1, concat_input=False, num_classes=CLASSES, norm_cfg=dict(type='BN'))
+    head = dict(
+        type='mmseg.FCNHead',
+        in_channels=WIDTH,
+        channels=8,
+        num_convs=1,
+        concat_input=False,
+        num_classes=CLASSES,
+        norm_cfg=dict(type='BN'),
+    )
     model = segmentor(sparsifier, head=head)
     inputs, seen = [], model.decode_head.convs[0].bn
     seen.register_forward_hook(lambda module, args, out: inputs.append(args[0].detach()))
     losses = model(*batch(), mode='loss')
     assert seen.num_batches_tracked == 1 and seen.track_running_stats
     torch.testing.assert_close(seen.running_mean, 0.1 * inputs[0].mean((0, 2, 3)))
-    assert len(inputs) == (1 if sparsifier is EVIT else 2) and sum(losses[name] for name in losses if 'loss' in name).isfinite()
+    assert (
+        len(inputs) == (1 if sparsifier is EVIT else 2)
+        and sum(losses[name] for name in losses if 'loss' in name).isfinite()
+    )
 
 
 @pytest.mark.parametrize('shape', [(4, 3), (2, 3, 4, 5)])
 def test_the_divergence_of_two_predictions_equals_a_plain_loop(shape):
     generator = torch.Generator().manual_seed(0)
-    student, teacher = (torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    student, teacher = (
+        torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True) for _ in range(2)
+    )
     rows = [values.movedim(1, -1).reshape(-1, shape[1]).softmax(1).tolist() for values in (student, teacher)]
     expected = sum(t * np.log(t / s) for ours, theirs in zip(*rows) for s, t in zip(ours, theirs)) / len(rows[0])
     found = divergence(Run(None, student, None), Run(None, teacher, None))
@@ -72,7 +93,9 @@ def test_the_divergence_of_two_predictions_equals_a_plain_loop(shape):
     assert teacher.grad is None and student.grad.any()
 
 
-@pytest.mark.parametrize('sparsifier', [DYT, [dict(type='mmsparse.ATS', layers=(2,), keep_rate=0.7), DYT]], ids=['dyt', 'padded'])
+@pytest.mark.parametrize(
+    'sparsifier', [DYT, [dict(type='mmsparse.ATS', layers=(2,), keep_rate=0.7), DYT]], ids=['dyt', 'padded']
+)
 def test_a_prediction_tells_how_many_rows_entered_the_ffn_mean_over_its_windows(sparsifier):
     model = draw(segmentor(sparsifier, adapter=ADAPTER)).eval()
     model.test_cfg = ConfigDict(mode='slide', crop_size=(32, 32), stride=(32, 32))
@@ -97,7 +120,11 @@ def test_without_anything_to_report_predictions_are_mmsegs_own():
 
 def test_the_losses_of_parts_are_not_lost_under_mmsegs_own_segmentor():
     with pytest.raises(InputError, match=r"DyTDispatcher has losses of its own.*type='mmsparse\.SparseSegmentor'"):
-        cfg = dict(type='mmseg.EncoderDecoder', backbone=dict(type='mmsparse.SparseViT', sparsifier=DYT, host=HOSTS['timm']), decode_head={})
+        cfg = dict(
+            type='mmseg.EncoderDecoder',
+            backbone=dict(type='mmsparse.SparseViT', sparsifier=DYT, host=HOSTS['timm']),
+            decode_head={},
+        )
         check_config(Config(dict(default_scope='mmseg', model=cfg)))
 
 
@@ -107,7 +134,9 @@ def test_a_head_without_one_logit_per_pixel_is_refused():
         segmentor(DYT, head=head)
 
 
-UPER = dict(type='mmseg.UPerHead', in_channels=[16] * 2, in_index=[0, 1], channels=8, pool_scales=(1, 2), num_classes=CLASSES)
+UPER = dict(
+    type='mmseg.UPerHead', in_channels=[16] * 2, in_index=[0, 1], channels=8, pool_scales=(1, 2), num_classes=CLASSES
+)
 LEVELS = dict(type='mmseg.MultiLevelNeck', in_channels=[WIDTH] * 2, out_channels=16, scales=[2, 1])
 
 
@@ -115,7 +144,9 @@ LEVELS = dict(type='mmseg.MultiLevelNeck', in_channels=[WIDTH] * 2, out_channels
 def test_maps_of_several_layers_equal_tokens_restored_by_gather(sparsifier):
     common = dict(sparsifier=sparsifier, head=UPER, adapter=ADAPTER, out_indices=(2, 5))
     maps = segmentor(neck=LEVELS, **common).eval()
-    tokens = segmentor(neck=dict(type='mmsparse.Restore', mode='gather', then=LEVELS), out_type='tokens', **common).eval()
+    tokens = segmentor(
+        neck=dict(type='mmsparse.Restore', mode='gather', then=LEVELS), out_type='tokens', **common
+    ).eval()
     tokens.load_state_dict({re.sub('^neck', 'neck.then', key): value for key, value in maps.state_dict().items()})
     images, _ = batch()
     torch.testing.assert_close(tokens(images), maps(images), atol=1e-6, rtol=0)
@@ -141,7 +172,9 @@ def camvid(tmp_path_factory):
 
 def dataset_of(camvid, **options):
     pipeline = [dict(type='mmseg.LoadAnnotations')]
-    return DATASETS.build(dict(type='mmsparse.CamVid', split='val', data_root=str(camvid), pipeline=pipeline, **options))
+    return DATASETS.build(
+        dict(type='mmsparse.CamVid', split='val', data_root=str(camvid), pipeline=pipeline, **options)
+    )
 
 
 def labels_of(camvid, **options):
@@ -169,12 +202,17 @@ def test_data_that_is_not_there_is_named(camvid, tmp_path):
 
 
 def test_heavy_libraries_are_imported_only_when_they_are_asked_for():
-    code = "import sys, mmsparse.models, mmsparse.datasets; assert not {'mmseg', 'timm', 'open_clip'} & sys.modules.keys()"
+    code = (
+        "import sys, mmsparse.models, mmsparse.datasets; assert not {'mmseg', 'timm', 'open_clip'} & "
+        'sys.modules.keys()'
+    )
     subprocess.run([sys.executable, '-c', code], check=True, capture_output=True)
 
 
 def test_an_auxiliary_head_for_other_classes_is_refused(camvid):
-    head = dict(type='mmseg.FCNHead', in_channels=WIDTH, channels=8, num_convs=1, concat_input=False, num_classes=CLASSES)
+    head = dict(
+        type='mmseg.FCNHead', in_channels=WIDTH, channels=8, num_convs=1, concat_input=False, num_classes=CLASSES
+    )
     model = segmentor(extra=[head, dict(head, num_classes=CLASSES + 1)])
     loop = object.__new__(TestLoop)
     loop.dataloader = SimpleNamespace(dataset=dataset_of(camvid))
@@ -190,7 +228,9 @@ def test_a_label_that_is_no_class_is_refused_with_its_file(label, refused):
     runner = SimpleNamespace(model=torch.nn.ModuleDict(dict(module=torch.nn.ModuleDict(dict(module=segmentor())))))
     look = partial(ClassCountHook().before_train_iter, runner, 0, dict(data_samples=samples))
     if refused:
-        with pytest.raises(InputError, match=f'maps/a.png: received the label {label}, expected 0 to 10 for 11 classes'):
+        with pytest.raises(
+            InputError, match=f'maps/a.png: received the label {label}, expected 0 to 10 for 11 classes'
+        ):
             look()
     else:
         look()
@@ -201,7 +241,9 @@ def test_sides_that_patches_do_not_divide_are_padded_and_predictions_cut_back(fl
     pixels = dict(type='mmseg.SegDataPreProcessor', mean=[127.5] * 3, std=[64.0] * 3, pad_val=0)
     model = draw(segmentor(EVIT, host=timm_host(dynamic_img_size=True), data_preprocessor=pixels)).eval()
     image = torch.randint(0, 256, (3, 30, 41), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    sample = SegDataSample(metainfo=dict(ori_shape=(30, 41), img_shape=(30, 41), flip=flip, flip_direction='horizontal'))
+    sample = SegDataSample(
+        metainfo=dict(ori_shape=(30, 41), img_shape=(30, 41), flip=flip, flip_direction='horizontal')
+    )
     with torch.no_grad():
         found = model.test_step(dict(inputs=[image], data_samples=[sample]))[0].seg_logits.data
         padded = torch.nn.functional.pad((image.float() - 127.5) / 64, (0, 7, 0, 2))[None]

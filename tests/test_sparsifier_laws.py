@@ -17,7 +17,14 @@ from small_classifier import registered
 OPTIONS = dict(layers=(2, 4, 5), layer=3, keep_rate=0.6, keep_rates=(0.8, 0.5, 0.3), r=3, rate=0.5)
 SPARSIFIERS = registered()
 MORE = {
-    'EViT': [dict(fuse='argmax'), dict(fuse='drop'), dict(normalize=False), dict(score='received'), dict(score='key_norm'), dict(score='shift')],
+    'EViT': [
+        dict(fuse='argmax'),
+        dict(fuse='drop'),
+        dict(normalize=False),
+        dict(score='received'),
+        dict(score='key_norm'),
+        dict(score='shift'),
+    ],
     'ToMe': [dict(r=2, inflect=-1), dict(r=100)],
     'ATS': [dict(score='received')],
 }
@@ -27,12 +34,17 @@ HOST_NAMES = ['timm', 'timm_registers', 'timm_no_class_token']
 
 def config(name, position=0):
     known = inspect.signature(MODELS.get(name).__init__).parameters
-    return dict(type=f'mmsparse.{name}', **{key: value for key, value in OPTIONS.items() if key in known}) | ([{}] + MORE.get(name, []))[position]
+    return (
+        dict(type=f'mmsparse.{name}', **{key: value for key, value in OPTIONS.items() if key in known})
+        | ([{}] + MORE.get(name, []))[position]
+    )
 
 
 @cache
 def built(name, position, host):
-    """One backbone per case; None where the method needs a class token and the host has none (refused at build, in words)."""
+    """One backbone per case; None where the method needs a class token and the host has none (refused at build, in
+    words).
+    """
     try:
         backbone = build(host, sparsifier=config(name, position))
     except InputError as refused:
@@ -91,7 +103,13 @@ def options(draw, name, host):
 
 
 @pytest.mark.parametrize('name', SPARSIFIERS)
-@given(data=st.data(), host=st.sampled_from(HOST_NAMES), batch=st.integers(1, 4), seed=st.integers(0, 2**16), training=st.booleans())
+@given(
+    data=st.data(),
+    host=st.sampled_from(HOST_NAMES),
+    batch=st.integers(1, 4),
+    seed=st.integers(0, 2**16),
+    training=st.booleans(),
+)
 @settings(deadline=None, max_examples=25)
 def test_plans(name, data, host, batch, seed, training):
     backbone = build(host, sparsifier=data.draw(options(name, host)))
@@ -108,7 +126,11 @@ def test_plans(name, data, host, batch, seed, training):
             assert index_n[:prefix] == list(range(prefix)), 'prefix rows stay'
             assert not set(index_n[prefix:]) & set(range(prefix)), 'nothing is merged into the prefix'
             assert all(-1 <= row < plan.length for row in index_n)
-            valid = set(range(plan.length)) if plan.mask_bn is None else set((plan.mask_bn[item] > 0).nonzero().flatten().tolist())
+            valid = (
+                set(range(plan.length))
+                if plan.mask_bn is None
+                else set((plan.mask_bn[item] > 0).nonzero().flatten().tolist())
+            )
             assert set(range(prefix)) <= valid
             assert valid <= set(index_n), 'a valid row that nothing was sent to'
             rows[item] = [index_n[row] if row >= 0 else -1 for row in rows[item]]
@@ -174,7 +196,9 @@ def test_of_equal_scores_the_first_count_on_every_device(part, side):
     backbone = build(dict(HOSTS['timm'], img_size=8 * side), sparsifier=part)
     with torch.no_grad():
         for name, parameter in backbone.named_parameters():
-            if 'predictors' in name or 'qkv' in name:  # keys of zero: every row is as similar, and as much attended to, as any other
+            if (
+                'predictors' in name or 'qkv' in name
+            ):  # keys of zero: every row is as similar, and as much attended to, as any other
                 parameter.zero_()
         seen = watch(backbone)
         backbone.forward_tokens(torch.randn(2, 3, 8 * side, 8 * side, generator=torch.Generator().manual_seed(0)))

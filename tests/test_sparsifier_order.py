@@ -27,7 +27,10 @@ DYNAMICVIT, ATS, DROP = config('DynamicViT'), config('ATS'), config('RandomDrop'
         ([DROP, ATS], 'ATS ranks tokens by the attention of layer 2, but RandomDrop'),
         ([DYT, DYT], 'two DyTDispatcher act at layer 1.*Leave one out'),
         ([DYNAMICVIT, DYNAMICVIT | dict(layers=(4,), keep_rates=(0.2,))], 'two DynamicViT act at layer 4'),
-        ([DYNAMICVIT, TOME], 'ToMe moves tokens at layer 6, after DynamicViT has left invalid ones.*before layer 2 only'),
+        (
+            [DYNAMICVIT, TOME],
+            'ToMe moves tokens at layer 6, after DynamicViT has left invalid ones.*before layer 2 only',
+        ),
         ([EVIT, DYNAMICVIT], 'EViT moves tokens at layer 4, after DynamicViT'),
         ([ATS, DROP | dict(layers=(2,))], 'RandomDrop moves tokens at layer 2, after ATS'),
         ([ATS, DYNAMICVIT], 'DynamicViT moves tokens at layer 4, after ATS'),
@@ -53,7 +56,13 @@ def test_a_list_that_is_built_trains_and_predicts(one, two):
 def test_few_pairs_with_layers_of_their_own_are_refused():
     """A list is a promise: methods that act in different layers, reduction first, go together."""
     early = [dict(TOME, r=[1, 1, 0, 0, 0, 0]), EVIT | dict(layers=(2,)), DROP | dict(layers=(1,))]
-    late = [dict(TOME, r=[0, 0, 1, 0, 1, 0]), EVIT | dict(layers=(4,)), DROP | dict(layers=(3,)), ATS | dict(layers=(3, 5)), DYT]
+    late = [
+        dict(TOME, r=[0, 0, 1, 0, 1, 0]),
+        EVIT | dict(layers=(4,)),
+        DROP | dict(layers=(3,)),
+        ATS | dict(layers=(3, 5)),
+        DYT,
+    ]
     late += [DYNAMICVIT | dict(layers=(3, 5)), DYNAMICVIT | dict(layers=(3,), keep_rates=(0.6,))]
     for one, two in product(early, late):
         build(sparsifier=[one, two])
@@ -85,5 +94,8 @@ def test_the_rows_of_the_ffn_are_chosen_after_attention():
             super().__init__(view, (2,), 1.0)
 
     MODELS.register_module(name='EarlyChoice', module=Early, force=True)
-    with pytest.raises(InputError, match="Early chooses the tokens of the FFN .chooses_ffn., which is done after attention: set stage = 'after'"):
+    with pytest.raises(
+        InputError,
+        match="Early chooses the tokens of the FFN .chooses_ffn., which is done after attention: set stage = 'after'",
+    ):
         build(sparsifier=dict(type='mmsparse.EarlyChoice'))

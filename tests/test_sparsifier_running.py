@@ -60,7 +60,10 @@ def with_other_rows(model):
 
 @pytest.mark.parametrize(
     ('name', 'fault'),
-    [*((name, without_an_adapter) for name in NAMES), *((name, with_other_rows) for name in NAMES if name not in ('NoOp', 'DyTDispatcher'))],
+    [
+        *((name, without_an_adapter) for name in NAMES),
+        *((name, with_other_rows) for name in NAMES if name not in ('NoOp', 'DyTDispatcher')),
+    ],
 )
 def test_half_precision_of_a_wrong_network_is_not_about_the_same(name, fault):
     model = draw(classifier(config(name), adapter())).eval()
@@ -79,11 +82,16 @@ def test_a_training_step_reaches_everything_that_trains_and_nothing_else(name, a
     for number in range(3):
         step(model, optimiser, seed=number)
         for key, parameter in model.named_parameters():
-            # None at all would make distributed training wait for it; zero, for some, only while up-projections still are.
+            # None at all would make distributed training wait for it; zero, for some, only while up-projections still
+            # are.
             assert (parameter.grad is not None) == parameter.requires_grad, key
             assert not parameter.requires_grad or parameter.grad.isfinite().all(), key
-    silent = [key for key, parameter in model.named_parameters() if parameter.requires_grad and not parameter.grad.any()]
-    assert all('sparsifiers.0.layers.6' in key for key in silent) if name == 'PYRA' else not silent  # the class token sees no merge of the last layer
+    silent = [
+        key for key, parameter in model.named_parameters() if parameter.requires_grad and not parameter.grad.any()
+    ]
+    assert (
+        all('sparsifiers.0.layers.6' in key for key in silent) if name == 'PYRA' else not silent
+    )  # the class token sees no merge of the last layer
     assert all(torch.equal(value, before[key]) for key, value in model.backbone.host.state_dict().items())
 
 
@@ -91,7 +99,11 @@ FEW = dict(type='mmsparse.EViT', layers=(1,), keep_rate=0.1)
 UNUSED = {  # config of the sparsifiers, of the backbone, and the layers whose re-activations a step does use
     'nothing left to merge': (dict(type='mmsparse.PYRA', r=8), {}, '1234'),
     'hardly anything left by another': ([FEW, dict(type='mmsparse.PYRA', r=[0, 2, 2, 2, 2, 2])], {}, '23'),
-    'nothing left by another': ([FEW | dict(keep_rate=0.05, fuse='drop'), dict(type='mmsparse.PYRA', r=[0, 2, 2, 2, 2, 2])], {}, ''),
+    'nothing left by another': (
+        [FEW | dict(keep_rate=0.05, fuse='drop'), dict(type='mmsparse.PYRA', r=[0, 2, 2, 2, 2, 2])],
+        {},
+        '',
+    ),
     'the last layer, read': (dict(type='mmsparse.PYRA', r=2), dict(out_type='avg_featmap'), '123456'),
     'the last layer alone': (dict(type='mmsparse.PYRA', r=[0] * 5 + [2]), {}, ''),
     'the last layer alone, read': (dict(type='mmsparse.PYRA', r=[0] * 5 + [2]), dict(out_type='avg_featmap'), '6'),
@@ -106,7 +118,9 @@ def test_every_reactivation_has_a_gradient_and_those_that_ran_have_one_that_is_n
     step(model)
     assert all(value.grad is not None for value in model.parameters() if value.requires_grad)
     module = next(part for part in model.backbone.sparsifiers if type(part).__name__ == 'PYRA')
-    assert [key for key, own in module.layers.items() if any(value.grad.any() for value in own.parameters())] == list(used)
+    assert [key for key, own in module.layers.items() if any(value.grad.any() for value in own.parameters())] == list(
+        used
+    )
 
 
 @pytest.mark.parametrize('name', ['EViT', 'ToMe'])
@@ -120,7 +134,9 @@ def test_one_graph_without_breaks_gives_the_same(name):
 
 @pytest.mark.parametrize('name', NAMES)
 def test_two_dense_adapters_in_a_list_do_not_disturb_each_other(name):
-    """The second, still at zero, changes nothing; on its own weights it does, and none of both histories is left at the end."""
+    """The second, still at zero, changes nothing; on its own weights it does, and none of both histories is left at
+    the end.
+    """
     one = build('timm', [adapter()], config(name))
     two = build('timm', [adapter(), adapter()], config(name))
     two.host.load_state_dict(one.host.state_dict())
@@ -128,7 +144,9 @@ def test_two_dense_adapters_in_a_list_do_not_disturb_each_other(name):
     two.sparsifiers.load_state_dict(one.sparsifiers.state_dict())
     images = images_for('timm')
     with torch.no_grad():
-        assert not torch.allclose(one.forward_tokens(images).x_bnc[:, 0], two.forward_tokens(images).x_bnc[:, 0], atol=1e-3)
+        assert not torch.allclose(
+            one.forward_tokens(images).x_bnc[:, 0], two.forward_tokens(images).x_bnc[:, 0], atol=1e-3
+        )
         two.adapters[1].reset_parameters()
         tokens = two.forward_tokens(images)
         assert_near(tokens.x_bnc, one.forward_tokens(images).x_bnc)
@@ -139,30 +157,60 @@ def test_two_dense_adapters_in_a_list_do_not_disturb_each_other(name):
 @pytest.mark.parametrize(
     ('sparsifier', 'message'),
     [
-        (dict(type='mmsparse.ToMe', r=-1), 'ToMe: received r=-1, expected an integer of at least 0.*leave out the sparsifier'),
+        (
+            dict(type='mmsparse.ToMe', r=-1),
+            'ToMe: received r=-1, expected an integer of at least 0.*leave out the sparsifier',
+        ),
         (dict(type='mmsparse.ToMe', r=8.0), 'received r=8.0, expected an integer'),
         (dict(type='mmsparse.ToMe', r=None), 'received r=None, expected an integer'),
         (dict(type='mmsparse.ToMe', r=True), 'received r=True, expected an integer'),
         (dict(type='mmsparse.PYRA', r='8'), "PYRA: received r='8', expected an integer"),
         (dict(type='mmsparse.ToMe', r=8, inflect='-1'), r"inflect must lie in \[-1, 1\], received '-1'"),
         (dict(type='mmsparse.ToMe', r=8, inflect=True), 'received True'),
-        (dict(type='mmsparse.ToMe', r=[2, 2, -1, 0, 0, 0]), 'expected integers of at least 0. Use 0 where nothing shall merge'),
+        (
+            dict(type='mmsparse.ToMe', r=[2, 2, -1, 0, 0, 0]),
+            'expected integers of at least 0. Use 0 where nothing shall merge',
+        ),
         (dict(type='mmsparse.ToMe', r=[2, 2, 1.0, 0, 0, 0]), 'expected integers of at least 0'),
         (dict(type='mmsparse.ToMe', r=[2] * 6, inflect=1), 'received a list of counts and inflect=1'),
-        (dict(type='mmsparse.ToMe', r=[2, 2]), r'ToMe: received 2 counts, r=\[2, 2\], expected one for each of the 6 layers'),
-        (dict(type='mmsparse.ToMe', r=[8, -1]), r'received 2 counts, r=\[8, -1\], expected one.*such as r=8, inflect=-1'),
+        (
+            dict(type='mmsparse.ToMe', r=[2, 2]),
+            r'ToMe: received 2 counts, r=\[2, 2\], expected one for each of the 6 layers',
+        ),
+        (
+            dict(type='mmsparse.ToMe', r=[8, -1]),
+            r'received 2 counts, r=\[8, -1\], expected one.*such as r=8, inflect=-1',
+        ),
         (dict(type='mmsparse.PYRA', r=[2] * 7), 'PYRA: received 7 counts, .* expected one for each of the 6 layers'),
         (dict(type='mmsparse.ToMe', r=8, inflect=2), r'inflect must lie in \[-1, 1\], received 2'),
-        (dict(type='mmsparse.DynamicViT', layers=(2, 4), keep_rates=(0.5, 0.7)), r'received keep_rates=\(0.5, 0.7\), which rise.*Put the higher'),
-        (dict(type='mmsparse.DynamicViT', layers=(2, 4), keep_rates=(0.5,)), 'received 1 keep_rates for 2 layers, expected one for each'),
+        (
+            dict(type='mmsparse.DynamicViT', layers=(2, 4), keep_rates=(0.5, 0.7)),
+            r'received keep_rates=\(0.5, 0.7\), which rise.*Put the higher',
+        ),
+        (
+            dict(type='mmsparse.DynamicViT', layers=(2, 4), keep_rates=(0.5,)),
+            'received 1 keep_rates for 2 layers, expected one for each',
+        ),
         (dict(type='mmsparse.DynamicViT', layers=(2,), keep_rates=(0.01,)), 'leave none of 16 patches'),
         (dict(type='mmsparse.DynamicViT', layers=(2,), keep_rates=0.5), 'received keep_rates=0.5, expected a list'),
-        (dict(type='mmsparse.DynamicViT', layers=(), keep_rates=()), r'DynamicViT: received layers=\(\), expected a list of layers'),
-        (dict(config('DynamicViT'), ratio_weight=-2), 'DynamicViT: ratio_weight must be a number of at least 0, received -2'),
+        (
+            dict(type='mmsparse.DynamicViT', layers=(), keep_rates=()),
+            r'DynamicViT: received layers=\(\), expected a list of layers',
+        ),
+        (
+            dict(config('DynamicViT'), ratio_weight=-2),
+            'DynamicViT: ratio_weight must be a number of at least 0, received -2',
+        ),
         (dict(type='mmsparse.DynamicViT', layers=(2,), keep_rates=('0.5',)), "received '0.5'"),
-        (dict(type='mmsparse.DyTDispatcher', rate_weight=-1), 'DyTDispatcher: rate_weight must be a number of at least 0, received -1'),
+        (
+            dict(type='mmsparse.DyTDispatcher', rate_weight=-1),
+            'DyTDispatcher: rate_weight must be a number of at least 0, received -1',
+        ),
         (dict(type='mmsparse.DyTDispatcher', rate_weight=float('nan')), 'received nan'),
-        (dict(type='mmsparse.EViT', layers=()), r'EViT: received layers=\(\), expected a list of layers such as.*leave out the sparsifier'),
+        (
+            dict(type='mmsparse.EViT', layers=()),
+            r'EViT: received layers=\(\), expected a list of layers such as.*leave out the sparsifier',
+        ),
         (dict(type='mmsparse.EViT', layers=4), 'EViT: received layers=4, expected a list of layers'),
         (dict(type='mmsparse.ATS', layers='4'), "ATS: received layers='4', expected a list of layers"),
         (dict(type='mmsparse.EViT', layers=(2,), normalize='no'), "received normalize='no', expected True or False"),
@@ -171,8 +219,14 @@ def test_two_dense_adapters_in_a_list_do_not_disturb_each_other(name):
         (dict(type='mmsparse.EViT', keep_rate=True, layers=(2,)), 'received True'),
         (dict(type='mmsparse.DyTDispatcher', rate=0), r'rate must lie in \(0, 1\], received 0'),
         (dict(type='mmsparse.EViT', layers=(2, 2)), r'EViT: received layers=\(2, 2\), expected each layer once'),
-        (dict(type='mmsparse.ATS', layers=(4, 2)), r'ATS: received layers=\(4, 2\), expected each layer once, in rising order'),
-        (dict(type='mmsparse.RandomDrop', layers=(2, 9), keep_rate=0.5), r'\[9\] are not layers of this host. Layers count from 1 to 6'),
+        (
+            dict(type='mmsparse.ATS', layers=(4, 2)),
+            r'ATS: received layers=\(4, 2\), expected each layer once, in rising order',
+        ),
+        (
+            dict(type='mmsparse.RandomDrop', layers=(2, 9), keep_rate=0.5),
+            r'\[9\] are not layers of this host. Layers count from 1 to 6',
+        ),
         (dict(type='mmsparse.EViT', layers=(1, 3), score='shift'), "score='shift' exists from layer 2 on"),
         (dict(type='mmsparse.EViT', score='sum', layers=(2,)), "received score='sum', expected one of"),
     ],
@@ -184,7 +238,10 @@ def test_what_a_sparsifier_cannot_do_is_refused_when_it_is_built(sparsifier, mes
 
 @pytest.mark.parametrize(
     ('name', 'message'),
-    [('EViT', "score='class' needs a class token.*'key_norm'"), ('ATS', "score='class' needs a class token.*Use score='received'")],
+    [
+        ('EViT', "score='class' needs a class token.*'key_norm'"),
+        ('ATS', "score='class' needs a class token.*Use score='received'"),
+    ],
 )
 def test_a_score_that_the_host_cannot_give_is_refused_when_it_is_built(name, message):
     host = timm_host(class_token=False, global_pool='avg')
@@ -193,7 +250,9 @@ def test_a_score_that_the_host_cannot_give_is_refused_when_it_is_built(name, mes
 
 
 def test_more_pairs_than_half_of_the_patches_are_cut_to_half():
-    tokens = build('timm', sparsifier=dict(type='mmsparse.ToMe', r=[99, 0, 0, 0, 0, 3])).forward_tokens(images_for('timm'))
+    tokens = build('timm', sparsifier=dict(type='mmsparse.ToMe', r=[99, 0, 0, 0, 0, 3])).forward_tokens(
+        images_for('timm')
+    )
     assert tokens.x_bnc.shape[1] == 1 + 8 - 3
     assert len(tokens.source_bm[0].unique()) == 5 and DEPTH == 6
 
@@ -201,6 +260,8 @@ def test_more_pairs_than_half_of_the_patches_are_cut_to_half():
 @pytest.mark.parametrize('name', NAMES)
 def test_the_screen_of_sparsifiers_names_each_with_its_arguments(name):
     found = re.search(rf'^\| `{name}\(([^)]*)\)` \|', (TESTS.parent / 'docs/sparsifiers.md').read_text(), re.MULTILINE)
-    taken = [argument for argument in inspect.signature(MODELS.get(f'mmsparse.{name}')).parameters if argument != 'view']
+    taken = [
+        argument for argument in inspect.signature(MODELS.get(f'mmsparse.{name}')).parameters if argument != 'view'
+    ]
     named = found[1].split(', ') if found[1] else []
     assert named == taken[: len(named)] and bool(named) == bool(taken)

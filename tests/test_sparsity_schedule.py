@@ -1,4 +1,6 @@
-"""Keep rates that change while a model trains: functions of the position, so that ranks agree and a resumed run goes on as it would have."""
+"""Keep rates that change while a model trains: functions of the position, so that ranks agree and a resumed run goes
+on as it would have.
+"""
 
 import math
 import os
@@ -30,7 +32,9 @@ LENGTH = 4  # iterations of an epoch
 def a_runner(sparsifier, host=None, epochs=10, seed=3):
     backbone = MODELS.build(dict(type='mmsparse.SparseViT', host=host or timm_host(), sparsifier=sparsifier))
     wrapped = nn.ModuleDict({'module': backbone})  # as under a distributed wrapper
-    return SimpleNamespace(model=wrapped, train_dataloader=range(LENGTH), max_iters=epochs * LENGTH, iter=0, seed=seed, hooks=[])
+    return SimpleNamespace(
+        model=wrapped, train_dataloader=range(LENGTH), max_iters=epochs * LENGTH, iter=0, seed=seed, hooks=[]
+    )
 
 
 def rates(runner):
@@ -60,7 +64,11 @@ def test_the_warmup_is_evits_schedule(name):
 
 
 def test_the_warmup_brings_every_sparsifier_to_its_own_rate():
-    parts = [dict(type='mmsparse.EViT', layers=(2,), keep_rate=0.5), config('NoOp'), dict(type='mmsparse.RandomDrop', layers=(4,), keep_rate=0.8)]
+    parts = [
+        dict(type='mmsparse.EViT', layers=(2,), keep_rate=0.5),
+        config('NoOp'),
+        dict(type='mmsparse.RandomDrop', layers=(4,), keep_rate=0.8),
+    ]
     runner, hook = a_runner(parts), KeepRateWarmupHook(start=0, epochs=4)
     hook.before_train(runner)
     for part, expected in zip((0, 2), (0.75, 0.9)):
@@ -121,23 +129,35 @@ def test_random_sizes_resize_the_whole_batch(host, stacked):
     assert seen == {(side, side, rate) for side in (16, 24, 32) for rate in (0.5, 1.0)}
 
 
-@pytest.mark.parametrize('hook', [dict(type='KeepRateWarmupHook', start=0, epochs=1), dict(type='RandomKeepRateHook', keep_rates=(0.5,))])
-@pytest.mark.parametrize(('sparsifier', 'have'), [('ToMe', 'ToMe'), ('NoOp', 'NoOp'), ('DynamicViT', 'DynamicViT'), (None, 'no sparsifier')])
+@pytest.mark.parametrize(
+    'hook', [dict(type='KeepRateWarmupHook', start=0, epochs=1), dict(type='RandomKeepRateHook', keep_rates=(0.5,))]
+)
+@pytest.mark.parametrize(
+    ('sparsifier', 'have'), [('ToMe', 'ToMe'), ('NoOp', 'NoOp'), ('DynamicViT', 'DynamicViT'), (None, 'no sparsifier')]
+)
 def test_a_model_without_a_keep_rate_is_refused(hook, sparsifier, have):
     runner = a_runner(sparsifier and config(sparsifier))
-    with pytest.raises(InputError, match=f'{hook["type"]}: the model has {have}; expected a sparsifier with one keep_rate'):
+    with pytest.raises(
+        InputError, match=f'{hook["type"]}: the model has {have}; expected a sparsifier with one keep_rate'
+    ):
         HOOKS.build(hook | dict(type=f'mmsparse.{hook["type"]}')).before_train(runner)
 
 
 @pytest.mark.parametrize(
     ('hook', 'message'),
     [
-        (lambda: KeepRateWarmupHook(start=-1, epochs=2), 'received start=-1, epochs=2; expected numbers, start of at least 0'),
+        (
+            lambda: KeepRateWarmupHook(start=-1, epochs=2),
+            'received start=-1, epochs=2; expected numbers, start of at least 0',
+        ),
         (lambda: KeepRateWarmupHook(start='2', epochs=2), "received start='2', epochs=2; expected numbers"),
         (lambda: KeepRateWarmupHook(start=float('nan'), epochs=2), 'received start=nan, epochs=2; expected numbers'),
         (lambda: KeepRateWarmupHook(start=0, epochs=True), 'epochs=True; expected numbers'),
         (lambda: KeepRateWarmupHook(start=0, epochs=0), 'Leave the hook out'),
-        (lambda: KeepRateWarmupHook(start=6, epochs=5), 'leave no step at the configured keep rate in a training of 10 epochs'),
+        (
+            lambda: KeepRateWarmupHook(start=6, epochs=5),
+            'leave no step at the configured keep rate in a training of 10 epochs',
+        ),
         (lambda: KeepRateWarmupHook(start=5, epochs=5), 'leave no step at the configured keep rate'),
         (lambda: RandomKeepRateHook(keep_rates=()), 'expected lists of at least one value'),
         (lambda: RandomKeepRateHook(keep_rates=0.7), 'received keep_rates=0.7, sizes=None; expected lists'),
@@ -147,7 +167,10 @@ def test_a_model_without_a_keep_rate_is_refused(hook, sparsifier, have):
         (lambda: RandomKeepRateHook(keep_rates=(0.5,), sizes=(-8,)), 'integers above 0'),
         (lambda: RandomKeepRateHook(keep_rates=(0.5,), sizes=(24.0,)), 'integers above 0'),
         (lambda: RandomKeepRateHook(keep_rates=(0.5, 1.5)), r'must lie in \(0, 1\], received 1.5'),
-        (lambda: RandomKeepRateHook(keep_rates=(0.5,), sizes=(24,)), 'takes one size only. Set host.dynamic_img_size=True'),
+        (
+            lambda: RandomKeepRateHook(keep_rates=(0.5,), sizes=(24,)),
+            'takes one size only. Set host.dynamic_img_size=True',
+        ),
     ],
 )
 def test_bad_schedules_are_refused(hook, message):
@@ -155,7 +178,10 @@ def test_bad_schedules_are_refused(hook, message):
         hook().before_train(a_runner(config('EViT')))
 
 
-@pytest.mark.parametrize('hooks', [(KeepRateWarmupHook(0, 1), RandomKeepRateHook((0.5,))), (RandomKeepRateHook((0.5,)), RandomKeepRateHook((0.7,)))])
+@pytest.mark.parametrize(
+    'hooks',
+    [(KeepRateWarmupHook(0, 1), RandomKeepRateHook((0.5,))), (RandomKeepRateHook((0.5,)), RandomKeepRateHook((0.7,)))],
+)
 def test_two_schedules_are_refused(hooks):
     runner = a_runner(config('EViT'))
     runner.hooks = list(hooks)
@@ -177,7 +203,17 @@ def test_processes_with_seeds_of_their_own_draw_the_same(tmp_path):
     (tmp_path / 'two.py').write_text(TWO)
     path = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parent)])
     env = {**os.environ, 'PYTHONPATH': path, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
-    command = [sys.executable, '-W', 'ignore', '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', str(tmp_path / 'two.py')]
+    command = [
+        sys.executable,
+        '-W',
+        'ignore',
+        '-m',
+        'torch.distributed.run',
+        '--standalone',
+        '--nproc-per-node',
+        '2',
+        str(tmp_path / 'two.py'),
+    ]
     done = subprocess.run(command, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     one, two = ((tmp_path / f'rank_{rank}').read_text() for rank in (0, 1))
@@ -186,7 +222,9 @@ def test_processes_with_seeds_of_their_own_draw_the_same(tmp_path):
 
 def test_a_size_that_the_patches_do_not_divide_is_refused():
     with pytest.raises(InputError, match='which its patches of 8×8 do not divide'):
-        RandomKeepRateHook(keep_rates=(0.5,), sizes=(24, 20)).before_train(a_runner(config('EViT'), timm_host(dynamic_img_size=True)))
+        RandomKeepRateHook(keep_rates=(0.5,), sizes=(24, 20)).before_train(
+            a_runner(config('EViT'), timm_host(dynamic_img_size=True))
+        )
 
 
 TWO = """
@@ -242,7 +280,9 @@ def small(tmp_path_factory):
 def train(config_file, name, hook, **entries):
     """Three epochs of two steps; the rates under which each step's forward pass and each validation ran."""
     cfg = Config.fromfile(config_file)
-    cfg.merge_from_dict(dict(work_dir=str(config_file.parent / name), experiment_name=name, custom_hooks=[hook], **entries))
+    cfg.merge_from_dict(
+        dict(work_dir=str(config_file.parent / name), experiment_name=name, custom_hooks=[hook], **entries)
+    )
     runner, witness = SparseRunner.from_cfg(cfg), Witness()
     runner.register_hook(witness, 'VERY_HIGH')
     part = runner.model.backbone.sparsifiers[0]
@@ -292,8 +332,14 @@ def test_no_score_is_ranked_while_the_warmup_lasts(small):
 @pytest.mark.parametrize(
     ('entries', 'message'),
     [
-        (dict(model=dict(backbone=dict(sparsifier=dict(type='mmsparse.ToMe', r=1, _delete_=True)))), 'the model has ToMe'),
-        (dict(custom_hooks=[dict(type='mmsparse.RandomKeepRateHook', keep_rates=(0.5,), sizes=(24,))]), 'takes one size only'),
+        (
+            dict(model=dict(backbone=dict(sparsifier=dict(type='mmsparse.ToMe', r=1, _delete_=True)))),
+            'the model has ToMe',
+        ),
+        (
+            dict(custom_hooks=[dict(type='mmsparse.RandomKeepRateHook', keep_rates=(0.5,), sizes=(24,))]),
+            'takes one size only',
+        ),
         (dict(custom_hooks=[dict(type='mmsparse.KeepRateWarmupHook', start=0, epochs=1)] * 2), 'overwrite each other'),
     ],
 )

@@ -8,10 +8,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 TOOLS = sorted(
-    str(path.relative_to(ROOT)) for folder in ('.', 'analysis_tools', 'model_converters') for path in (ROOT / 'tools' / folder).glob('*.py')
+    str(path.relative_to(ROOT))
+    for folder in ('.', 'analysis_tools', 'model_converters')
+    for path in (ROOT / 'tools' / folder).glob('*.py')
 )
 NEEDS_CONFIG = [
-    tool for tool in TOOLS if not tool.endswith(('infer.py', 'demo.py', 'claim.py', 'combinations.py', 'paper_tables.py', 'timm_hosts.py'))
+    tool
+    for tool in TOOLS
+    if not tool.endswith(('infer.py', 'demo.py', 'claim.py', 'combinations.py', 'paper_tables.py', 'timm_hosts.py'))
 ]
 REPORT = """
 import runpy, sys
@@ -38,12 +42,18 @@ def test_help_is_answered_before_anything_slow_is_imported(tool):
 def test_a_config_that_is_not_there_is_named_before_anything_slow_is_imported(tool):
     option = ['--tokens'] if tool.endswith('plot_results.py') else []
     result = answer(
-        tool, *option, 'configs/sparse_tuning/tiny_digit.py', *(['a', 'b'] if 'converters' in tool else ['a'] if tool == 'tools/test.py' else [])
+        tool,
+        *option,
+        'configs/sparse_tuning/tiny_digit.py',
+        *(['a', 'b'] if 'converters' in tool else ['a'] if tool == 'tools/test.py' else []),
     )
     told, imported = result.stderr.splitlines()
     assert result.returncode == 2 and imported == 'imported:'
     name = Path(tool).name
-    assert told == f'{name}: error: configs/sparse_tuning/tiny_digit.py: no such config file. Did you mean configs/sparse_tuning/tiny_digits.py?'
+    assert (
+        told
+        == f'{name}: error: configs/sparse_tuning/tiny_digit.py: no such config file. Did you mean configs/sparse_tuning/tiny_digits.py?'
+    )
 
 
 BUILD = """
@@ -62,7 +72,9 @@ print(type(OPTIMIZERS.build(dict(type='Adafactor', params=[weight], lr=1e-3, rel
 
 
 def test_a_run_imports_no_library_that_its_config_does_not_name(tmp_path):
-    result = subprocess.run([sys.executable, '-c', BUILD, tmp_path], cwd=ROOT, capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, '-c', BUILD, tmp_path], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     first, *_, last = result.stdout.splitlines()
     assert first == 'imported:' and last == 'transformers.optimization' and 'OneDL' not in result.stdout
     assert 'mmcv-lite' not in result.stderr

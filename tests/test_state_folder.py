@@ -56,11 +56,16 @@ def test_tensors_and_arrays_come_back_with_type_shape_and_bits():
 
 @pytest.mark.parametrize('value', [{'a': [lambda: 0]}, {1, 2}, b'bytes', {'a': SimpleNamespace()}])
 def test_what_cannot_be_written_is_refused_with_its_place(value):
-    with pytest.raises(TypeError, match='a.0: received a function|value: received a (set|bytes)|a: received a SimpleNamespace'):
+    with pytest.raises(
+        TypeError, match='a.0: received a function|value: received a (set|bytes)|a: received a SimpleNamespace'
+    ):
         pack(value)
 
 
-@pytest.mark.parametrize('packed', [{'$pickle': 'x'}, {'$tensor': 'nowhere'}, {'$tuple': [1], 'more': 2}, {'$dict': [[[1], 2]]}, {'$float': 'x'}])
+@pytest.mark.parametrize(
+    'packed',
+    [{'$pickle': 'x'}, {'$tensor': 'nowhere'}, {'$tuple': [1], 'more': 2}, {'$dict': [[[1], 2]]}, {'$float': 'x'}],
+)
 def test_what_was_not_packed_is_refused(packed):
     with pytest.raises((ValueError, KeyError, TypeError)):
         unpack(packed, {})
@@ -79,7 +84,9 @@ class Killed(BaseException):
 
 @pytest.fixture
 def kill_at(monkeypatch):
-    """Give a function that arms a kill at the n-th change of the file system; writes and removals stop half-way then."""
+    """Give a function that arms a kill at the n-th change of the file system; writes and removals stop half-way
+    then.
+    """
     clock = SimpleNamespace(left=-1)
 
     def strike() -> bool:
@@ -111,7 +118,9 @@ SCORES = {1: 50.0, 2: 40.0, 3: 60.0}
 
 
 def simulate(runner, work_dir: Path, done: list) -> CheckpointHook:
-    """Let the hook save and score three epochs of a runner that does not train meanwhile; `done` notes each complete save."""
+    """Let the hook save and score three epochs of a runner that does not train meanwhile; `done` notes each complete
+    save.
+    """
     runner._work_dir = str(work_dir)
     runner.message_hub._runtime_info.clear()
     runner.message_hub._resumed_keys.clear()
@@ -142,7 +151,9 @@ def test_no_kill_at_any_change_of_the_file_system_loses_a_complete_state(trained
         finally:
             kill_at(-1)
         pointer = work_dir / 'last_checkpoint'
-        assert not pointer.exists() or pointer.read_text() in {str(work_dir / f'epoch_{epoch}') for epoch in SCORES}, number
+        assert not pointer.exists() or pointer.read_text() in {str(work_dir / f'epoch_{epoch}') for epoch in SCORES}, (
+            number
+        )
         folder.tidy(work_dir)
         found = newest(work_dir, warn=pytest.fail)
         assert (read_state(found).card.epoch if found else 0) >= (done[-1] if done else 0), number
@@ -151,7 +162,11 @@ def test_no_kill_at_any_change_of_the_file_system_loses_a_complete_state(trained
             best = read_resume(read_state(found))['message_hub']['runtime_info'].get('best_ckpt')
             assert best is None or read_state(best).verify() is None, number
     assert 40 < number < 1000
-    assert sorted(path.name for path in work_dir.iterdir()) == ['best_accuracy_top1_epoch_3', 'epoch_3', 'last_checkpoint']
+    assert sorted(path.name for path in work_dir.iterdir()) == [
+        'best_accuracy_top1_epoch_3',
+        'epoch_3',
+        'last_checkpoint',
+    ]
     assert (work_dir / 'last_checkpoint').read_text() == str(work_dir / 'epoch_3')
     best = read_state(work_dir / 'best_accuracy_top1_epoch_3')
     assert best.card.score == {'accuracy/top1': 60.0} and not (best.path.parent / 'resume.json').exists()
@@ -174,7 +189,11 @@ def test_only_states_are_removed_whatever_a_state_names(trained, tmp_path):
     again.before_train(trained.runner)
     again.after_val_epoch(trained.runner, {'accuracy/top1': 99.0})
     assert all((place / 'thesis.txt').exists() for place in (foreign, run / 'mine'))
-    assert (tmp_path / 'outside/adapter.json').exists() and (run / 'epoch_3').exists() and hook.last_ckpt == again.last_ckpt
+    assert (
+        (tmp_path / 'outside/adapter.json').exists()
+        and (run / 'epoch_3').exists()
+        and hook.last_ckpt == again.last_ckpt
+    )
 
 
 def test_a_run_killed_before_its_validation_makes_up_for_it(trained, tmp_path):
@@ -191,7 +210,11 @@ def test_a_run_killed_before_its_validation_makes_up_for_it(trained, tmp_path):
     (parts / 'epoch_3/resume.json').write_text(json.dumps(resume))
     again = train(config, 'parts', resume=True)
     expected = whole.message_hub.get_scalar('val/accuracy/top1').current()
-    assert again.message_hub.get_info('best_score') == again.message_hub.get_scalar('val/accuracy/top1').current() == expected
+    assert (
+        again.message_hub.get_info('best_score')
+        == again.message_hub.get_scalar('val/accuracy/top1').current()
+        == expected
+    )
     assert read_state(parts / 'best_accuracy_top1_epoch_3').card.score == {'accuracy/top1': expected}
     assert read_resume(read_state(parts / 'epoch_3'))['message_hub']['runtime_info']['best_score'] == expected
     settled = train(config, 'parts', resume=True, experiment_name='settled')

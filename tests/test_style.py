@@ -62,11 +62,15 @@ def test_a_file_is_readable_in_one_sitting():
 
 
 def runs_blocks(tree: ast.AST) -> list[int]:
-    """Lines where a value is handed from block to block: a loop over blocks that updates a name, or a call of the container itself."""
+    """Lines where a value is handed from block to block: a loop over blocks that updates a name, or a call of the
+    container itself.
+    """
     lines = []
     for node in ast.walk(tree):
         if isinstance(node, ast.For) and any(map(names_blocks, ast.walk(node.iter))):
-            updates = [inner for inner in ast.walk(node) if isinstance(inner, ast.Assign | ast.AugAssign) and carries(inner)]
+            updates = [
+                inner for inner in ast.walk(node) if isinstance(inner, ast.Assign | ast.AugAssign) and carries(inner)
+            ]
             lines += [node.lineno] if updates else []
         if isinstance(node, ast.Call) and names_blocks(node.func):
             lines.append(node.lineno)
@@ -74,7 +78,9 @@ def runs_blocks(tree: ast.AST) -> list[int]:
 
 
 def names_blocks(node: ast.AST) -> bool:
-    return isinstance(node, ast.Attribute) and (node.attr in ('blocks', 'resblocks') or ast.unparse(node).endswith('host.layers'))
+    return isinstance(node, ast.Attribute) and (
+        node.attr in ('blocks', 'resblocks') or ast.unparse(node).endswith('host.layers')
+    )
 
 
 def carries(node: ast.Assign | ast.AugAssign) -> bool:
@@ -85,7 +91,9 @@ def carries(node: ast.Assign | ast.AugAssign) -> bool:
 
 
 def test_there_is_exactly_one_block_loop():
-    assert {by_path(path) for path in PACKAGE if runs_blocks(ast.parse(path.read_text()))} == {'mmsparse/models/backbones/encoder.py'}
+    assert {by_path(path) for path in PACKAGE if runs_blocks(ast.parse(path.read_text()))} == {
+        'mmsparse/models/backbones/encoder.py'
+    }
 
 
 @pytest.mark.parametrize(
@@ -103,19 +111,31 @@ def test_a_second_block_loop_would_be_seen(second_loop):
 
 
 def test_no_test_imports_another():
-    """What tests share stands in a file of its own beside them; a test whose own process imports it again (in a text) may."""
+    """What tests share stands in a file of its own beside them; a test whose own process imports it again (in a text)
+    may.
+    """
     files = [path for folder in ('tests', 'projects') for path in ROOT.glob(f'{folder}/**/test_*.py')]
-    imported = {by_path(path): set(re.findall(r'^\s*(?:from|import) (test_\w+)', path.read_text(), re.M)) - {path.stem} for path in files}
+    imported = {
+        by_path(path): set(re.findall(r'^\s*(?:from|import) (test_\w+)', path.read_text(), re.M)) - {path.stem}
+        for path in files
+    }
     assert len(files) > 80 and {path: names for path, names in imported.items() if names} == {}
 
 
 def test_links_lead_somewhere():
     links = [(page, link) for page in PAGES for link in re.findall(r'\]\(([^)#\s]+)', page.read_text())]
-    assert [(by_path(page), link) for page, link in links if '://' not in link and not (page.parent / link).exists()] == []
+    assert [
+        (by_path(page), link) for page, link in links if '://' not in link and not (page.parent / link).exists()
+    ] == []
 
 
 def test_tests_that_a_page_names_are_there():
     named = {page.name: re.findall(r'`((?:tests|projects)/\S+?\.py)::(test_\w+)`', page.read_text()) for page in PAGES}
     assert named['laws.md']
-    gone = [f'{page}: {file}::{test}' for page, found in named.items() for file, test in found if f'\ndef {test}(' not in (ROOT / file).read_text()]
+    gone = [
+        f'{page}: {file}::{test}'
+        for page, found in named.items()
+        for file, test in found
+        if f'\ndef {test}(' not in (ROOT / file).read_text()
+    ]
     assert gone == []

@@ -17,7 +17,15 @@ SMALL = [f'{split}_dataloader.dataset.indices={count}' for split, count in dict(
 
 def run(monkeypatch, tool, *args, options=()):
     """Run a tool in this process, with the shipped config on few images and a host whose weights are drawn."""
-    words = [f'tools/{tool}.py', str(ROOT / CONFIG), *map(str, args), '--cfg-options', 'model.backbone.host.checkpoint=False', *SMALL, *options]
+    words = [
+        f'tools/{tool}.py',
+        str(ROOT / CONFIG),
+        *map(str, args),
+        '--cfg-options',
+        'model.backbone.host.checkpoint=False',
+        *SMALL,
+        *options,
+    ]
     monkeypatch.setattr(sys, 'argv', words)
     threads = torch.get_num_threads()
     try:
@@ -28,7 +36,11 @@ def run(monkeypatch, tool, *args, options=()):
 
 def documented() -> list[str]:
     """The options of the commands in the README."""
-    commands = re.findall(rf'^python tools/test.py {CONFIG} CHECKPOINT --cfg-options (\S+)$', (ROOT / 'configs/sparsify/README.md').read_text(), re.M)
+    commands = re.findall(
+        rf'^python tools/test.py {CONFIG} CHECKPOINT --cfg-options (\S+)$',
+        (ROOT / 'configs/sparsify/README.md').read_text(),
+        re.M,
+    )
     return [option for option in commands if option.startswith('model.backbone.sparsifier.keep_rate=')]
 
 
@@ -37,8 +49,16 @@ def test_one_checkpoint_is_read_at_every_documented_rate(tmp_path, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     kept = []
     monkeypatch.setattr(evit, 'kept', lambda patches, rate: kept.append((patches, rate)) or base.kept(patches, rate))
-    run(monkeypatch, 'train', '--work-dir', tmp_path / 'run', options=['train_cfg.max_epochs=2', 'train_cfg.val_interval=2', 'param_scheduler=None'])
-    assert len({rate for _, rate in kept}) > 1 and len({patches for patches, rate in kept if rate == 1.0}) > 1, 'rates and sizes are drawn'
+    run(
+        monkeypatch,
+        'train',
+        '--work-dir',
+        tmp_path / 'run',
+        options=['train_cfg.max_epochs=2', 'train_cfg.val_interval=2', 'param_scheduler=None'],
+    )
+    assert len({rate for _, rate in kept}) > 1 and len({patches for patches, rate in kept if rate == 1.0}) > 1, (
+        'rates and sizes are drawn'
+    )
 
     scores, rates = {}, [float(option.split('=')[1]) for option in documented()]
     assert rates == [0.5, 0.7, 0.9]

@@ -10,7 +10,9 @@ from mmsparse.visualization.tables import Table, print_tables, read_csv, writabl
 
 @pytest.fixture
 def table():
-    return Table(['method', 'GFLOPs', 'note'], [['dense', 17_582, None], ['sparse | fast', 11.75, 'of "three"']], title='Cost')
+    return Table(
+        ['method', 'GFLOPs', 'note'], [['dense', 17_582, None], ['sparse | fast', 11.75, 'of "three"']], title='Cost'
+    )
 
 
 def test_markdown_sets_numbers_right_and_keeps_its_columns(table):

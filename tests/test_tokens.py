@@ -11,7 +11,11 @@ from mmsparse.tokens import Plan, Tokens, merge, reduce, restore
 @st.composite
 def states(draw):
     """Fresh tokens and two successive plans: each keeps some rows, drops some, and fuses the rest or not."""
-    prefix, grid, batch = draw(st.integers(0, 3)), (draw(st.integers(2, 4)), draw(st.integers(1, 4))), draw(st.integers(1, 3))
+    prefix, grid, batch = (
+        draw(st.integers(0, 3)),
+        (draw(st.integers(2, 4)), draw(st.integers(1, 4))),
+        draw(st.integers(1, 3)),
+    )
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**16)))
     x_bnc = torch.randn(batch, prefix + grid[0] * grid[1], 5, generator=generator, dtype=torch.float64)
     t = Tokens.start(x_bnc, prefix, grid)
@@ -80,8 +84,12 @@ def test_batch_items_never_mix(case):
     history, plans = case
     before, plan = history[0], plans[0]
     for b in range(before.x_bnc.shape[0]):
-        alone = Plan(plan.index_bn[b : b + 1], plan.length, None if plan.weight_bn is None else plan.weight_bn[b : b + 1])
-        torch.testing.assert_close(merge(before.x_bnc[b : b + 1], alone)[0], merge(before.x_bnc, plan)[b], rtol=0, atol=0)
+        alone = Plan(
+            plan.index_bn[b : b + 1], plan.length, None if plan.weight_bn is None else plan.weight_bn[b : b + 1]
+        )
+        torch.testing.assert_close(
+            merge(before.x_bnc[b : b + 1], alone)[0], merge(before.x_bnc, plan)[b], rtol=0, atol=0
+        )
 
 
 @given(states())
@@ -99,7 +107,9 @@ def test_restore_gives_each_patch_its_row_and_zeros_where_it_was_dropped(case):
 
 def test_restoring_fresh_tokens_is_the_image_grid():
     x_bnc = torch.randn(2, 1 + 6, 4)
-    torch.testing.assert_close(restore(Tokens.start(x_bnc, 1, (2, 3))), x_bnc[:, 1:].transpose(1, 2).reshape(2, 4, 2, 3), rtol=0, atol=0)
+    torch.testing.assert_close(
+        restore(Tokens.start(x_bnc, 1, (2, 3))), x_bnc[:, 1:].transpose(1, 2).reshape(2, 4, 2, 3), rtol=0, atol=0
+    )
 
 
 def test_a_fused_row_keeps_its_precision_in_bfloat16():

@@ -1,4 +1,6 @@
-"""ToMe against a float64 loop over rows: which patches share a row, their mean, and attention that knows how many they are."""
+"""ToMe against a float64 loop over rows: which patches share a row, their mean, and attention that knows how many they
+are.
+"""
 
 import pytest
 import torch
@@ -18,7 +20,9 @@ def test_every_host_equals_the_reference(host):
     check(host, tome(MIXED))
 
 
-@pytest.mark.parametrize('options', [dict(r=1), dict(r=2), dict(r=2, inflect=-1), dict(r=2, inflect=1.0), dict(r=2, inflect=0.5)])
+@pytest.mark.parametrize(
+    'options', [dict(r=1), dict(r=2), dict(r=2, inflect=-1), dict(r=2, inflect=1.0), dict(r=2, inflect=0.5)]
+)
 def test_every_schedule_equals_the_reference(options):
     _, tokens, _ = check('timm', tome(**options))
     assert tokens.x_bnc.shape[1] < 17

@@ -1,4 +1,6 @@
-"""Folders, hub names and configs of transformers' hosts: read whole, or refused by name; nothing is opened for a card."""
+"""Folders, hub names and configs of transformers' hosts: read whole, or refused by name; nothing is opened for a
+card.
+"""
 
 import json
 import subprocess
@@ -77,7 +79,9 @@ def test_the_pixels_of_the_weights_are_compared_with_the_preprocessors(tmp_path)
 
 def test_a_folder_and_a_name_of_the_hub_are_hosts_for_the_command_line(tmp_path):
     saved(tmp_path / 'host', transformers.SiglipVisionModel, transformers.SiglipVisionConfig(**entries('siglip')))
-    (tmp_path / 'host/preprocessor_config.json').write_text(json.dumps(dict(image_mean=[0.5] * 3, image_std=[0.25] * 3)))
+    (tmp_path / 'host/preprocessor_config.json').write_text(
+        json.dumps(dict(image_mean=[0.5] * 3, image_std=[0.25] * 3))
+    )
     write_images(tmp_path / 'data', 8)
     cfg = Config.fromfile(ROOT / 'configs/sparse_tuning/custom.py')
     cfg.work_dir = str(tmp_path / 'run')
@@ -110,7 +114,9 @@ def test_a_name_is_found_in_the_hubs_cache(offline):
 
 
 def test_unreachable_weights_are_one_message_with_the_ways_to_provide_them(offline):
-    with pytest.raises(InputError, match=r"'someone/tiny' can be neither .*host\.checkpoint=FILE .*host\.checkpoint=False"):
+    with pytest.raises(
+        InputError, match=r"'someone/tiny' can be neither .*host\.checkpoint=FILE .*host\.checkpoint=False"
+    ):
         build_view(of_folder('someone/tiny'))
 
 
@@ -177,11 +183,23 @@ def test_a_folder_that_is_no_host_is_refused_by_name(change, message, tmp_path):
         (host_of('vit', name='someone/tiny'), 'expected one of them'),
         (host_of('vit', None), 'a config promises no weights'),
         (host_of('vit', 'model.safetensors'), "checkpoint='model.safetensors', expected a folder"),
-        (host_of('vit', config=dict(model_type='vits')), "model_type='vits', expected one of clip_vision_model, dinov2"),
-        (host_of('vit', config=dict(model_type='vit', hiden_size=3)), 'config.hiden_size, .* Did you mean hidden_size'),
+        (
+            host_of('vit', config=dict(model_type='vits')),
+            "model_type='vits', expected one of clip_vision_model, dinov2",
+        ),
+        (
+            host_of('vit', config=dict(model_type='vit', hiden_size=3)),
+            'config.hiden_size, .* Did you mean hidden_size',
+        ),
         (host_of('vit', config=dict(model_type='vit', hidden_size='3')), r"'hidden_size' .* Change host\.config"),
-        (host_of('vit', config=CONFIGS['dinov3'] | dict(num_attention_heads=3)), '3 heads do not divide its 32 channels'),
-        (host_of('vit', config=CONFIGS['vit'] | dict(image_size=(32, 64))), 'positions are for 32×64 pixels, and only those of squares'),
+        (
+            host_of('vit', config=CONFIGS['dinov3'] | dict(num_attention_heads=3)),
+            '3 heads do not divide its 32 channels',
+        ),
+        (
+            host_of('vit', config=CONFIGS['vit'] | dict(image_size=(32, 64))),
+            'positions are for 32×64 pixels, and only those of squares',
+        ),
         (dict(name=3), 'name=3 and config=None, expected one of them'),
         (host_of('vit', img_size='32'), "img_size='32', expected an edge in pixels"),
         (host_of('vit', img_size=36), 'image size of 36×36 pixels, which its patches of 8×8 do not divide'),
@@ -198,7 +216,9 @@ def test_a_state_is_kept_without_the_host_and_opens_no_folder_on_behalf_of_its_c
     trained = train(write_run(tmp_path), 'run', **{'model.backbone.host': host})
     state = Path(trained.work_dir) / 'epoch_3'
     assert not [key for key in load_file(state / 'adapter.safetensors') if 'host' in key]
-    with pytest.raises(InputError, match=r'host was loaded from .*; no file is opened on behalf of a card.*host_checkpoint=FILE'):
+    with pytest.raises(
+        InputError, match=r'host was loaded from .*; no file is opened on behalf of a card.*host_checkpoint=FILE'
+    ):
         mmsparse.load(state)
     (tmp_path / 'host').rename(tmp_path / 'moved')
     loaded = mmsparse.load(state, host_checkpoint=tmp_path / 'moved')
@@ -229,7 +249,9 @@ def test_a_card_reaches_no_folder_under_another_spelling_or_at_another_place(tmp
 
 def test_where_the_library_is_missing_or_old_one_sentence_says_so(monkeypatch):
     monkeypatch.setattr('transformers.__version__', '5.8.1')
-    with pytest.raises(InputError, match=r"transformers 5\.8\.1 is installed, .* pip install 'mmsparse\[transformers\]'"):
+    with pytest.raises(
+        InputError, match=r"transformers 5\.8\.1 is installed, .* pip install 'mmsparse\[transformers\]'"
+    ):
         build_view(host_of('vit'))
     code = f"""
 import sys

@@ -49,7 +49,12 @@ def test_tokens_and_pooling_equal_the_librarys_own_at_any_size(name, size):
 @pytest.mark.parametrize('name', CONFIGS)
 def test_methods_train_what_a_gradient_reaches_and_sparsifiers_are_neutral_at_a_keep_rate_of_one(name):
     for adapter in ('FullTuning', 'BitFit', 'LoRA', 'SSF', 'VPT', 'AdaptFormer', 'DenseAdapter'):
-        backbone = build(host_of(name), dict(type=f'mmsparse.{adapter}', **options(adapter)), dict(type='mmsparse.ToMe', r=2), 'pooled')
+        backbone = build(
+            host_of(name),
+            dict(type=f'mmsparse.{adapter}', **options(adapter)),
+            dict(type='mmsparse.ToMe', r=2),
+            'pooled',
+        )
         backbone.train()
         backbone(pictures())[-1].square().sum().backward()
         without = [key for key, value in backbone.named_parameters() if value.requires_grad and value.grad is None]
@@ -57,7 +62,9 @@ def test_methods_train_what_a_gradient_reaches_and_sparsifiers_are_neutral_at_a_
     dense = build(host_of(name), out_type='pooled')
     for rate in (1.0, 0.5):
         score = dict(score='class' if dense.view.class_token else 'received')
-        reduced = build(host_of(name), None, dict(type='mmsparse.EViT', layers=(2,), keep_rate=rate, **score), 'pooled')
+        reduced = build(
+            host_of(name), None, dict(type='mmsparse.EViT', layers=(2,), keep_rate=rate, **score), 'pooled'
+        )
         with torch.no_grad():
             same = (reduced(pictures())[-1] - dense(pictures())[-1]).abs().max() < 1e-5
         assert same == (rate == 1)

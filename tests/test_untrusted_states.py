@@ -1,4 +1,6 @@
-"""Nothing that a state or a peft file says is executed or imported, on any path: a text that would leave a trace stands in every field in turn."""
+"""Nothing that a state or a peft file says is executed or imported, on any path: a text that would leave a trace
+stands in every field in turn.
+"""
 
 import json
 import shutil
@@ -28,8 +30,17 @@ TEXTS = {
     'yaml': '!!python/object/apply:planted.touch []',
 }
 ADDED = {  # what MMEngine's own checkpoints have, or its config language knows
-    'adapter.json': [('config', 'custom_imports', 'imports'), ('config', '_base_'), ('config', 'model', '_delete_'), ('config', 'model', '_scope_')],
-    'resume.json': [('state', 'meta', 'config'), ('state', 'meta', 'cfg'), ('state', 'message_hub', 'runtime_info', 'cfg')],
+    'adapter.json': [
+        ('config', 'custom_imports', 'imports'),
+        ('config', '_base_'),
+        ('config', 'model', '_delete_'),
+        ('config', 'model', '_scope_'),
+    ],
+    'resume.json': [
+        ('state', 'meta', 'config'),
+        ('state', 'meta', 'cfg'),
+        ('state', 'message_hub', 'runtime_info', 'cfg'),
+    ],
 }
 
 
@@ -40,7 +51,9 @@ def world(tmp_path_factory):
     sys.path.insert(0, str(folder))
     config = write_run(folder)
     runner = train(config, 'run', **{'train_cfg.max_epochs': 1, 'param_scheduler': None})
-    yield SimpleNamespace(folder=folder, config=config, runner=runner, state=folder / 'run/epoch_1', ran=folder / 'ran')
+    yield SimpleNamespace(
+        folder=folder, config=config, runner=runner, state=folder / 'run/epoch_1', ran=folder / 'ran'
+    )
     sys.path.remove(str(folder))
 
 
@@ -63,7 +76,9 @@ def plant(file: Path, places, text: str) -> None:
 
 
 def planted_states(world):
-    """Yield states with the text in one field of the model, in one group of other fields, as a key, and in the headers of the tensors."""
+    """Yield states with the text in one field of the model, in one group of other fields, as a key, and in the headers
+    of the tensors.
+    """
     for name, added in ADDED.items():
         content = json.loads((world.state / name).read_text())
         groups = {}
@@ -72,7 +87,10 @@ def planted_states(world):
             groups.setdefault(place if alone else place[:3], []).append(place)
         assert len(groups) > 8
         for places in groups.values():
-            yield f'{name} {places[0]}', lambda state, text, name=name, places=places: plant(state / name, places, text)
+            yield (
+                f'{name} {places[0]}',
+                lambda state, text, name=name, places=places: plant(state / name, places, text),
+            )
     for name in ('adapter.safetensors', 'resume.safetensors'):
         yield name, lambda state, text, name=name: sign(state / name, text)
 
@@ -88,11 +106,15 @@ PATHS = {
     'load_from': lambda world, state: world.runner.load_checkpoint(str(state)),  # also tools/test.py
     'resume': lambda world, state: world.runner.resume(str(state)),
     'newest': lambda world, state: newest(state.parent),
-    'adapted': lambda world, state: adapted(Config.fromfile(world.config), state),  # merge_adapter.py and lora_to_peft.py
+    'adapted': lambda world, state: adapted(
+        Config.fromfile(world.config), state
+    ),  # merge_adapter.py and lora_to_peft.py
 }
 
 
-@pytest.mark.parametrize('path', [path if path == 'load' else pytest.param(path, marks=pytest.mark.slow) for path in PATHS])
+@pytest.mark.parametrize(
+    'path', [path if path == 'load' else pytest.param(path, marks=pytest.mark.slow) for path in PATHS]
+)
 def test_nothing_in_a_state_is_executed(world, path):
     went_through = 0
     for number, (where, change) in enumerate(planted_states(world)):
@@ -108,7 +130,9 @@ def test_nothing_in_a_state_is_executed(world, path):
                 pass
             shutil.rmtree(state.parent)
             assert not world.ran.exists() and 'planted' not in sys.modules, f'{where} was executed by {path}: {one}'
-    assert went_through > 5  # else the plants would all have been stopped at one gate, and what lies behind it not tried
+    assert (
+        went_through > 5
+    )  # else the plants would all have been stopped at one gate, and what lies behind it not tried
 
 
 @pytest.mark.slow
@@ -118,8 +142,15 @@ def test_the_command_goes_on_from_a_state_without_running_its_texts(world):
     plant(state / 'resume.json', ADDED['resume.json'], TEXTS['statement'])
     command = [ROOT / 'tools/train.py', world.config, '--work-dir', world.folder / 'again', '--resume', state]
     options = ['--cfg-options', 'train_cfg.max_epochs=1', 'param_scheduler=None']
-    env = {'PYTHONPATH': f'{ROOT}:{world.folder}', 'PATH': '/usr/bin:/bin', 'CUDA_VISIBLE_DEVICES': '', 'HOME': str(world.folder)}
-    done = subprocess.run([sys.executable, *map(str, command), *options], cwd=world.folder, env=env, capture_output=True, text=True)
+    env = {
+        'PYTHONPATH': f'{ROOT}:{world.folder}',
+        'PATH': '/usr/bin:/bin',
+        'CUDA_VISIBLE_DEVICES': '',
+        'HOME': str(world.folder),
+    }
+    done = subprocess.run(
+        [sys.executable, *map(str, command), *options], cwd=world.folder, env=env, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert not world.ran.exists()
 
@@ -129,7 +160,15 @@ def test_nothing_in_a_peft_file_is_executed_and_no_pattern_takes_for_ever(world)
     cfg.model.backbone.adapter = dict(type='mmsparse.LoRA', rank=2, alpha=4)
     model = build_classifier(cfg)
     content, tensors = to_peft(model)
-    content = json.loads(json.dumps({**content, 'alpha_pattern': {'attn.qkv': 4}, 'auto_mapping': {'base_model_class': 'x', 'parent_library': 'y'}}))
+    content = json.loads(
+        json.dumps(
+            {
+                **content,
+                'alpha_pattern': {'attn.qkv': 4},
+                'auto_mapping': {'base_model_class': 'x', 'parent_library': 'y'},
+            }
+        )
+    )
     from_peft(content, tensors, model, 'peft')
     for place in [*fields(content), ('alpha_pattern', 'attn.qkv'), ('r',)]:
         for text in TEXTS.values():

@@ -1,4 +1,6 @@
-"""The view and the loop are neutral: without adapter and sparsifier the host's own forward comes out, on every host."""
+"""The view and the loop are neutral: without adapter and sparsifier the host's own forward comes out, on every
+host.
+"""
 
 import pickle
 from dataclasses import replace
@@ -38,7 +40,11 @@ def test_drawn_parameters_move_the_output_of_every_block(host):
 
 @pytest.mark.parametrize('host', ['timm', 'timm_qk_norm', 'mmpretrain_layer_scale'])
 def test_neutral_loop_with_dropout_and_drop_path_equals_the_host_in_training(host):
-    options = dict(proj_drop_rate=0.3, attn_drop_rate=0.3, drop_path_rate=0.5) if 'timm' in host else dict(drop_rate=0.3, drop_path_rate=0.5)
+    options = (
+        dict(proj_drop_rate=0.3, attn_drop_rate=0.3, drop_path_rate=0.5)
+        if 'timm' in host
+        else dict(drop_rate=0.3, drop_path_rate=0.5)
+    )
     backbone, images = build(HOSTS[host] | options), images_for(host)
     nn.Module.train(backbone.host, True)
     torch.manual_seed(3)
@@ -51,18 +57,27 @@ def test_every_intermediate_block_equals_the_hosts():
     backbone = MODELS.build(dict(type='mmsparse.SparseViT', host=timm_host(), out_type='featmap', out_indices=(1, -2)))
     images = images_for('timm')
     expected = backbone.host.forward_intermediates(images, indices=[1, 4], intermediates_only=True)
-    backbone.view.blocks[-1].norm1.register_forward_hook(lambda *args: pytest.fail('a block behind the last wanted one ran'))
+    backbone.view.blocks[-1].norm1.register_forward_hook(
+        lambda *args: pytest.fail('a block behind the last wanted one ran')
+    )
     for ours, theirs in zip(backbone(images), expected, strict=True):
         assert_near(ours, theirs)
 
 
-@pytest.mark.parametrize('part', [dict(adapter=dict(type='mmsparse.VPT')), dict(sparsifier=dict(type='mmsparse.PYRA'))], ids=str)
+@pytest.mark.parametrize(
+    'part', [dict(adapter=dict(type='mmsparse.VPT')), dict(sparsifier=dict(type='mmsparse.PYRA'))], ids=str
+)
 def test_what_trains_behind_the_last_wanted_block_is_refused(part):
-    with pytest.raises(InputError, match=r'received out_indices=\(2,\); the blocks behind .*would get no gradient. Let the last index be -1'):
+    with pytest.raises(
+        InputError,
+        match=r'received out_indices=\(2,\); the blocks behind .*would get no gradient. Let the last index be -1',
+    ):
         MODELS.build(dict(type='mmsparse.SparseViT', host=timm_host(), out_indices=(2,), **part))
 
 
-@pytest.mark.parametrize('host', [timm_host(width=50), mmpretrain_host() | dict(arch='bb')], ids=['timm', 'mmpretrain'])
+@pytest.mark.parametrize(
+    'host', [timm_host(width=50), mmpretrain_host() | dict(arch='bb')], ids=['timm', 'mmpretrain']
+)
 def test_a_size_that_the_library_cannot_build_is_refused_in_one_message(host):
     with pytest.raises(InputError, match='cannot be built'):
         MODELS.build(dict(type='mmsparse.SparseViT', host=host, out_type='raw'))
@@ -82,7 +97,9 @@ def test_a_pooling_that_is_not_known_is_refused_when_it_is_built():
 
 @pytest.mark.parametrize('value', ['mmsparse.ToMe', dict(type='mmsparse.LoRA')], ids=str)
 def test_what_is_no_config_of_a_sparsifier_is_refused(value):
-    with pytest.raises(InputError, match=r"received sparsifier=.*expected the config of one, such as dict\(type='mmsparse.EViT'\)"):
+    with pytest.raises(
+        InputError, match=r"received sparsifier=.*expected the config of one, such as dict\(type='mmsparse.EViT'\)"
+    ):
         MODELS.build(dict(type='mmsparse.SparseViT', host=timm_host(), sparsifier=value))
 
 
@@ -106,7 +123,9 @@ def test_a_mean_over_nothing_is_zero():
     assert found.tolist() == [[1] * 3, [0] * 3]
 
 
-@pytest.mark.parametrize('options', [{}, dict(class_token=False, global_pool='avg'), dict(global_pool='avg', reg_tokens=2)])
+@pytest.mark.parametrize(
+    'options', [{}, dict(class_token=False, global_pool='avg'), dict(global_pool='avg', reg_tokens=2)]
+)
 def test_pooled_output_equals_the_timm_hosts_own(options):
     backbone = build(timm_host(**options), out_type='pooled')
     images = images_for('timm')
@@ -143,7 +162,9 @@ def test_unknown_parts_are_refused_by_name(options, named):
 
 def test_unknown_models_are_refused_with_the_list_of_known_ones():
     beit = timm.create_model('beit_base_patch16_224', img_size=32, patch_size=8, embed_dim=48, depth=1, num_heads=3)
-    with pytest.raises(InputError, match=r'timm\.models\.beit\.Beit.*timm\.models\.vision_transformer\.VisionTransformer'):
+    with pytest.raises(
+        InputError, match=r'timm\.models\.beit\.Beit.*timm\.models\.vision_transformer\.VisionTransformer'
+    ):
         resolve(beit)
 
 

@@ -21,7 +21,9 @@ ADAPTERS = {
 def test_losses_and_gradients_stay_on_fewer_bytes(sparsifier, adapter):
     kept, again = (classifier(config(sparsifier), ADAPTERS[adapter], with_cp=with_cp) for with_cp in (False, True))
     expected, found = step(kept), step(again)
-    assert {name: value.item() for name, value in found.items()} == {name: value.item() for name, value in expected.items()}
+    assert {name: value.item() for name, value in found.items()} == {
+        name: value.item() for name, value in expected.items()
+    }
     theirs = dict(kept.named_parameters())
     for name, own in again.named_parameters():
         assert (own.grad is None) == (theirs[name].grad is None), name
@@ -48,7 +50,9 @@ def test_what_is_kept_is_what_enters_a_block():
     images, samples = batch()
     view = model.backbone.view
     rows = len(images) * (1 + view.patches) * view.width * images.element_size()
-    needed = saved_bytes(model, lambda: model(images, samples, mode='loss')) - images.nbytes  # the patch projection keeps its input
+    needed = (
+        saved_bytes(model, lambda: model(images, samples, mode='loss')) - images.nbytes
+    )  # the patch projection keeps its input
     assert view.depth * rows <= needed < (view.depth + 1) * rows  # the head and the final norm read one row
 
 

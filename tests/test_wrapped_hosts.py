@@ -1,4 +1,6 @@
-"""What a user puts around the host's modules acts: other libraries' adapters, quantised linears, parametrizations, hooks."""
+"""What a user puts around the host's modules acts: other libraries' adapters, quantised linears, parametrizations,
+hooks.
+"""
 
 import copy
 
@@ -27,7 +29,12 @@ def add_lora(linear, seed=0):
 
 def by_name(host):
     """The module of the fused q, k and v of every block, with the module that holds it and its name there."""
-    return [(module, name, part) for module in host.modules() for name, part in module.named_children() if name == 'qkv' and part is not None]
+    return [
+        (module, name, part)
+        for module in host.modules()
+        for name, part in module.named_children()
+        if name == 'qkv' and part is not None
+    ]
 
 
 def both(backbone, images):
@@ -41,7 +48,9 @@ def both(backbone, images):
 def test_an_adapter_around_q_k_and_v_equals_its_weights_merged_into_them(host):
     backbone, merged = build(host, out_type='cls_token'), build(host, out_type='cls_token')
     before = both(backbone, images_for())[0]
-    for number, ((owner, name, linear), (_, _, into)) in enumerate(zip(by_name(backbone.host), by_name(merged.host), strict=True)):
+    for number, ((owner, name, linear), (_, _, into)) in enumerate(
+        zip(by_name(backbone.host), by_name(merged.host), strict=True)
+    ):
         wrapped = add_lora(linear, number)
         setattr(owner, name, wrapped)
         with torch.no_grad():
@@ -49,13 +58,19 @@ def test_an_adapter_around_q_k_and_v_equals_its_weights_merged_into_them(host):
     short, full = both(backbone, images_for())
     assert (full - before).abs().max() > 0.05
     for found in (short, full, backbone.view.values(backbone.view.blocks[0], torch.ones(1, 2, 48))):
-        expected = both(merged, images_for())[1] if found.ndim == 2 else merged.view.values(merged.view.blocks[0], torch.ones(1, 2, 48))
+        expected = (
+            both(merged, images_for())[1]
+            if found.ndim == 2
+            else merged.view.values(merged.view.blocks[0], torch.ones(1, 2, 48))
+        )
         assert_near(found, expected, 2e-5)
 
 
 def test_mmpretrains_lora_around_the_backbone_trains_all_of_its_pairs():
     cfg = dict(type='mmsparse.SparseViT', host=HOSTS['timm'])
-    model = MODELS.build(dict(type='mmpretrain.LoRAModel', module=cfg, rank=2, targets=[dict(type='.*qkv'), dict(type='.*proj')]))
+    model = MODELS.build(
+        dict(type='mmpretrain.LoRAModel', module=cfg, rank=2, targets=[dict(type='.*qkv'), dict(type='.*proj')])
+    )
     draw(model)
     model(images_for())[-1].square().sum().backward()
     pairs = {name: own.grad for name, own in model.named_parameters() if '.lora_' in name}
@@ -134,7 +149,10 @@ def hook(backbone):
         (wrap_by_peft, r'q of layer 1 is a peft\.tuners.*whose weight is no plain parameter'),
         (parametrize_qkv, r'q of layer 1 is a .*ParametrizedLinear, whose weight'),
         (hook, 'a Linear of the host has hooks or a forward of its own'),
-        (lambda backbone: torch.ao.quantization.quantize_dynamic(backbone.host, {nn.Linear}, inplace=True), r'q of layer 1 is a torch\.ao.*no plain'),
+        (
+            lambda backbone: torch.ao.quantization.quantize_dynamic(backbone.host, {nn.Linear}, inplace=True),
+            r'q of layer 1 is a torch\.ao.*no plain',
+        ),
     ],
     ids=['peft', 'parametrized', 'hooked', 'quantised'],
 )
@@ -144,7 +162,9 @@ def test_what_has_been_put_around_an_operator_is_not_merged_past(change, message
     before = backbone(images_for())[-1]
     with pytest.raises(InputError, match=message):
         backbone.fold()
-    assert len(backbone.adapters) == 1 and torch.equal(backbone(images_for())[-1], before)  # not one layer has been merged
+    assert len(backbone.adapters) == 1 and torch.equal(
+        backbone(images_for())[-1], before
+    )  # not one layer has been merged
 
 
 def test_parametrized_weights_are_those_that_run():
@@ -161,7 +181,9 @@ def test_parametrized_weights_are_those_that_run():
 def test_a_wrapper_around_a_whole_attention_is_refused_where_it_would_not_run():
     backbone = build(open_clip_host(), out_type='cls_token')
     peft.inject_adapter_in_model(peft.LoraConfig(r=2, target_modules=['attn']), backbone.host)
-    with pytest.raises(InputError, match=r'received a peft\.tuners\.lora\.layer\.MultiheadAttention around the attention of a block'):
+    with pytest.raises(
+        InputError, match=r'received a peft\.tuners\.lora\.layer\.MultiheadAttention around the attention of a block'
+    ):
         backbone(images_for('open_clip'))
 
 

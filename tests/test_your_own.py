@@ -1,4 +1,6 @@
-"""The configs of docs/your_own.md, as they stand there: read, checked and built, on folders of images that the test writes."""
+"""The configs of docs/your_own.md, as they stand there: read, checked and built, on folders of images that the test
+writes.
+"""
 
 import itertools
 import re

@@ -25,7 +25,10 @@ def jax_arrays(host):
             arrays[f'{theirs}LayerNorm_{number}/scale'] = state[f'{ours}{norm}.weight']
             arrays[f'{theirs}LayerNorm_{number}/bias'] = state[f'{ours}{norm}.bias']
         for part, weight, bias in zip(
-            ('query', 'key', 'value'), np.split(state[ours + 'attn.qkv.weight'], 3), np.split(state[ours + 'attn.qkv.bias'], 3), strict=True
+            ('query', 'key', 'value'),
+            np.split(state[ours + 'attn.qkv.weight'], 3),
+            np.split(state[ours + 'attn.qkv.bias'], 3),
+            strict=True,
         ):
             arrays[f'{attention}{part}/kernel'] = weight.T.reshape(width, heads, -1)
             arrays[f'{attention}{part}/bias'] = bias.reshape(heads, -1)
@@ -74,4 +77,10 @@ def archive(state, path, **more):
 
 
 def openai_clip(path, host):
-    archive(under('visual.', host) | {'logit_scale': torch.ones([])}, path, input_resolution=32, context_length=77, vocab_size=49408)
+    archive(
+        under('visual.', host) | {'logit_scale': torch.ones([])},
+        path,
+        input_resolution=32,
+        context_length=77,
+        vocab_size=49408,
+    )

@@ -1,10 +1,11 @@
-"""What sparse-tuning is worth, on real data, on this machine, in minutes: the paper's Table V in small, and one row more.
+"""What sparse-tuning is worth, on real data, on this machine, in minutes: the paper's Table V in small, and one row
+more.
 
     python tools/demo.py                  # scikit-learn's handwritten digits
     python tools/demo.py --data photos    # cats, deer and frogs, which the shipped host has never seen
 
-Each row trains through the project's runner on the same frozen host, with the same data and seeds, by its config in configs/sparsify. Only adapter
-and sparsifier differ, and where there is no adapter, the head's learning rate.
+Each row trains through the project's runner on the same frozen host, with the same data and seeds, by its config in
+configs/sparsify. Only adapter and sparsifier differ, and where there is no adapter, the head's learning rate.
 """
 
 import argparse
@@ -22,8 +23,14 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--data', choices=list(SMALL), default='digits')
     parser.add_argument('--seeds', type=int, default=1, help='runs per row, with seeds 0, 1, ... (default: 1)')
-    parser.add_argument('--random-host', action='store_true', help='add the row of Sparse-Tuning on a host with random weights')
-    parser.add_argument('--ledger', type=Path, help='keep finished runs in this file and take them from it, as tools/analysis_tools/compare.py does')
+    parser.add_argument(
+        '--random-host', action='store_true', help='add the row of Sparse-Tuning on a host with random weights'
+    )
+    parser.add_argument(
+        '--ledger',
+        type=Path,
+        help='keep finished runs in this file and take them from it, as tools/analysis_tools/compare.py does',
+    )
     add_precision(parser, 'as the configs say: auto')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'))
     args = parser.parse_args()
@@ -61,7 +68,12 @@ def variants() -> dict[str, Config]:
     only_x.model.backbone.adapter.inputs = ('x',)
     random_host.model.backbone.host.checkpoint = False
     rows.pop('Sparse-Tuning')
-    return {**rows, 'AdaptFormer-style, reduction': only_x, 'Sparse-Tuning': ours, 'Sparse-Tuning, random host': random_host}
+    return {
+        **rows,
+        'AdaptFormer-style, reduction': only_x,
+        'Sparse-Tuning': ours,
+        'Sparse-Tuning, random host': random_host,
+    }
 
 
 def raw_pixels(cfg: Config) -> dict[str, float]:
@@ -70,7 +82,12 @@ def raw_pixels(cfg: Config) -> dict[str, float]:
     for loader in (cfg.train_dataloader, cfg.val_dataloader):
         dataset = DATASETS.build({**loader.dataset, 'pipeline': []})
         items = [dataset[i] for i in range(len(dataset))]
-        parts.append((torch.stack([torch.from_numpy(item['img'].copy()) for item in items]).flatten(1).numpy() / 255, [i['gt_label'] for i in items]))
+        parts.append(
+            (
+                torch.stack([torch.from_numpy(item['img'].copy()) for item in items]).flatten(1).numpy() / 255,
+                [i['gt_label'] for i in items],
+            )
+        )
     (x, y), (x_test, y_test) = parts
     model = LogisticRegression(max_iter=500).fit(x, y)
     return {'accuracy': 100 * model.score(x_test, y_test), 'trainable': model.coef_.size + model.intercept_.size}
@@ -91,7 +108,15 @@ def show(results: dict[str, list[dict]], title: str, out: Path) -> None:
                 *(f'{values[key]:.3g}' if key in values else '' for key in COLUMNS[2:]),
             ]
             table.add_row(name, *cells)
-            writer.writerow([name, *(round(values[key], 4) if key in values else '' for key in COLUMNS), min(scores), max(scores), len(scores)])
+            writer.writerow(
+                [
+                    name,
+                    *(round(values[key], 4) if key in values else '' for key in COLUMNS),
+                    min(scores),
+                    max(scores),
+                    len(scores),
+                ]
+            )
     Console(width=None if Console().is_terminal else 120).print(table)
     print(f'Also in {out}.')
 
@@ -111,13 +136,19 @@ def main() -> None:
         for name, cfg in rows.items():
             print(f'{name} ...', flush=True)
             trials = {seed: trial_config(cfg, base, seed, work_dir, args.precision) for seed in range(args.seeds)}
-            results[name] = [ledger.get(one, config=name, data=args.data, seed=seed) if ledger else trial(one) for seed, one in trials.items()]
+            results[name] = [
+                ledger.get(one, config=name, data=args.data, seed=seed) if ledger else trial(one)
+                for seed, one in trials.items()
+            ]
         classes = len(DATASETS.build(dict(base.val_dataloader.dataset)).metainfo['classes'])
-        precision = ', '.join(sorted({one['precision'] for runs in results.values() for one in runs if 'precision' in one}))
+        precision = ', '.join(
+            sorted({one['precision'] for runs in results.values() for one in runs if 'precision' in one})
+        )
         minutes = (time.monotonic() - start) / 60
         show(
             results,
-            f'{args.data}: top-1 in %, chance {100 / classes:.0f}; {minutes:.1f} min, {torch.get_num_threads()} threads, {precision}',
+            f'{args.data}: top-1 in %, chance {100 / classes:.0f}; {minutes:.1f} min, {torch.get_num_threads()} '
+            f'threads, {precision}',
             work_dir / 'table.csv',
         )
 

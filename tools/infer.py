@@ -3,9 +3,9 @@
     python tools/infer.py work_dirs/tiny_digits/epoch_10 photo.jpg
     python tools/infer.py work_dirs/tiny_digits/epoch_10 photos/ --show-tokens --out answers
 
-Images are read and prepared as the state's test data were. --show-tokens draws kept, fused (blue) and dropped (dark) patches of every
-stage. A segmentor writes a picture with legend and a map of labels per image, and the shares of the classes. Exit status: 0, or 1 where
-some images could not be read.
+Images are read and prepared as the state's test data were. --show-tokens draws kept, fused (blue) and dropped (dark)
+patches of every stage. A segmentor writes a picture with legend and a map of labels per image, and the shares of the
+classes. Exit status: 0, or 1 where some images could not be read.
 """
 
 import argparse
@@ -23,7 +23,10 @@ def parse_args():
     parser.add_argument('--topk', type=int, default=5, help='at most so many classes per image (default: 5)')
     parser.add_argument('--show-tokens', action='store_true', help='write a picture of the tokens of each image')
     parser.add_argument(
-        '--out', type=Path, help='folder for answers.json or shares.json and the pictures (default where there are pictures: work_dirs/infer)'
+        '--out',
+        type=Path,
+        help='folder for answers.json or shares.json and the pictures (default where there are pictures: '
+        'work_dirs/infer)',
     )
     parser.add_argument('--device', default='cpu')
     parser.add_argument('--host-checkpoint', help='file of the host weights, where the card names a file')
@@ -55,7 +58,9 @@ def answer_all(files: list[Path], model, args, out: Path | None) -> int:
     found, broken, predict = {}, 0, model.predict
     stream = zip(files, predict.stream(files, topk=args.topk), strict=True)
     try:
-        for number, (file, answer) in enumerate(track(stream, 'reading images', len(files), transient=True) if len(files) > 1 else stream):
+        for number, (file, answer) in enumerate(
+            track(stream, 'reading images', len(files), transient=True) if len(files) > 1 else stream
+        ):
             if answer.error and len(files) == 1:
                 raise InputError(answer.error)
             if answer.error:
@@ -70,8 +75,14 @@ def answer_all(files: list[Path], model, args, out: Path | None) -> int:
                     predict.tokens(file).save(out / f'{picture}_tokens.png')
             else:
                 found[str(file)] = {name: area / answer.label_hw.size for name, area in answer.areas.items()}
-                best = [item for item in sorted(found[str(file)].items(), key=lambda item: -item[1])[: args.topk] if item[1]]
-                draw_labels(np.asarray(predict.picture(file)), answer.label_hw, answer.names).save(out / f'{picture}.png')
+                best = [
+                    item
+                    for item in sorted(found[str(file)].items(), key=lambda item: -item[1])[: args.topk]
+                    if item[1]
+                ]
+                draw_labels(np.asarray(predict.picture(file)), answer.label_hw, answer.names).save(
+                    out / f'{picture}.png'
+                )
                 Image.fromarray(answer.label_hw.astype(np.uint16)).save(out / f'{picture}_labels.png')
             print(f'{file}: ' + ', '.join(f'{name} {part:.1%}' for name, part in best))
     finally:  # also after Ctrl-C
@@ -94,7 +105,10 @@ def main() -> None:
         files = images(args.images)
         model = load(args.adapter, args.device, args.host_checkpoint)
         if args.show_tokens and not model.predict.classifies:
-            raise InputError(f'--show-tokens: tokens are drawn for classifiers, {args.adapter} is a {type(model).__name__}. Leave it out.')
+            raise InputError(
+                f'--show-tokens: tokens are drawn for classifiers, {args.adapter} is a {type(model).__name__}. Leave '
+                'it out.'
+            )
         if not out and (args.show_tokens or not model.predict.classifies):
             out = writable_folder(Path('work_dirs/infer'), '--out')
         broken = answer_all(files, model, args, out)

@@ -14,16 +14,34 @@ from mmsparse.errors import InputError
 
 def parse_args():
     options = parser('Train a model.')
-    options.add_argument('--data', metavar='FOLDER', help='your own pictures, a folder of them per class (for configs with own_folder)')
+    options.add_argument(
+        '--data', metavar='FOLDER', help='your own pictures, a folder of them per class (for configs with own_folder)'
+    )
     options.add_argument(
         '--host',
-        help='pretrained host for --data: a name of timm, open_clip or the hub of transformers, or a file (default: that of the config)',
+        help='pretrained host for --data: a name of timm, open_clip or the hub of transformers, or a file '
+        '(default: that of the config)',
     )
-    options.add_argument('--resume', nargs='?', const='auto', help='go on from a checkpoint; without a path: from the last one in the work dir')
-    add_precision(options, 'as the config says; the shipped ones say auto', 'half precision, fast or not: bfloat16, on a GPU without it float16')
+    options.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='go on from a checkpoint; without a path: from the last one in the work dir',
+    )
+    add_precision(
+        options,
+        'as the config says; the shipped ones say auto',
+        'half precision, fast or not: bfloat16, on a GPU without it float16',
+    )
     options.add_argument('--no-validate', action='store_true', help='do not evaluate while training')
-    options.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size (auto_scale_lr.base_batch_size)')
-    options.add_argument('--no-persistent-workers', action='store_true', help='start the loading workers anew each epoch')
+    options.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate with the batch size (auto_scale_lr.base_batch_size)',
+    )
+    options.add_argument(
+        '--no-persistent-workers', action='store_true', help='start the loading workers anew each epoch'
+    )
     return parse(options)
 
 
@@ -47,7 +65,8 @@ def build_config(args) -> Config:
     if args.auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise InputError(
-                f'--auto-scale-lr: {args.config} does not say for which batch size its learning rate is. Add auto_scale_lr=dict(base_batch_size=N).'
+                f'--auto-scale-lr: {args.config} does not say for which batch size its learning rate is. Add '
+                'auto_scale_lr=dict(base_batch_size=N).'
             )
         cfg.auto_scale_lr.enable = True
     if args.resume:

@@ -12,6 +12,7 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 model = dict(
-    backbone=dict(adapter=dict(type='mmsparse.VPT', num_prompts=8, deep=False)), head=dict(num_classes={{_base_.data_preprocessor.num_classes}})
+    backbone=dict(adapter=dict(type='mmsparse.VPT', num_prompts=8, deep=False)),
+    head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),
 )
 optim_wrapper = dict(optimizer=dict(lr=0.03))

@@ -11,5 +11,7 @@ _base_ = [
     '../_base_/schedules/adamw_100e.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(backbone=dict(adapter=dict(type='mmsparse.SSF')), head=dict(num_classes={{_base_.data_preprocessor.num_classes}}))
+model = dict(
+    backbone=dict(adapter=dict(type='mmsparse.SSF')), head=dict(num_classes={{_base_.data_preprocessor.num_classes}})
+)
 optim_wrapper = dict(paramwise_cfg=dict(flat_decay_mult=0.0))

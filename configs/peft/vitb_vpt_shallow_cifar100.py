@@ -11,5 +11,6 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 model = dict(
-    backbone=dict(adapter=dict(type='mmsparse.VPT', num_prompts=50, deep=False)), head=dict(num_classes={{_base_.data_preprocessor.num_classes}})
+    backbone=dict(adapter=dict(type='mmsparse.VPT', num_prompts=50, deep=False)),
+    head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),
 )

@@ -11,5 +11,8 @@ _base_ = [
     '../_base_/schedules/adamw_100e.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(backbone=dict(adapter=dict(type='mmsparse.FullTuning'), with_cp=True), head=dict(num_classes={{_base_.data_preprocessor.num_classes}}))
+model = dict(
+    backbone=dict(adapter=dict(type='mmsparse.FullTuning'), with_cp=True),
+    head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),
+)
 optim_wrapper = dict(optimizer=dict(lr=0.0001))

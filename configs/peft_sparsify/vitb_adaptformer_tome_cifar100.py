@@ -12,6 +12,8 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 model = dict(
-    backbone=dict(adapter=dict(type='mmsparse.AdaptFormer', bottleneck=64), sparsifier=dict(type='mmsparse.ToMe', r=8)),
+    backbone=dict(
+        adapter=dict(type='mmsparse.AdaptFormer', bottleneck=64), sparsifier=dict(type='mmsparse.ToMe', r=8)
+    ),
     head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),
 )

@@ -13,5 +13,12 @@ _base_ = [
 model = dict(
     backbone=dict(out_type='featmap', out_indices=(2, 5, 8, 11)),
     neck=dict(type='MultiLevelNeck', in_channels=[128] * 4, out_channels=64, scales=[1, 0.5, 0.25, 0.125]),
-    decode_head=dict(type='UPerHead', in_channels=[64] * 4, in_index=[0, 1, 2, 3], channels=64, num_classes=11, norm_cfg=dict(type='BN')),
+    decode_head=dict(
+        type='UPerHead',
+        in_channels=[64] * 4,
+        in_index=[0, 1, 2, 3],
+        channels=64,
+        num_classes=11,
+        norm_cfg=dict(type='BN'),
+    ),
 )

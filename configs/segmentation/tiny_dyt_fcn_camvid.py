@@ -11,4 +11,7 @@ _base_ = [
     '../_base_/segmentation_runtime.py',
 ]
 model = dict(type='mmsparse.SparseSegmentor', backbone=dict(sparsifier=dict(type='mmsparse.DyTDispatcher', rate=0.5)))
-val_evaluator = test_evaluator = [dict(type='IoUMetric', iou_metrics=['mIoU']), dict(type='mmsparse.ReportMean', name='ffn_rate')]
+val_evaluator = test_evaluator = [
+    dict(type='IoUMetric', iou_metrics=['mIoU']),
+    dict(type='mmsparse.ReportMean', name='ffn_rate'),
+]

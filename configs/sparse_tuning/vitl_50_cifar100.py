@@ -10,4 +10,6 @@ _base_ = [
     '../_base_/schedules/adamw_100e.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(backbone=dict(sparsifier=dict(keep_rate=0.5)), head=dict(num_classes={{_base_.data_preprocessor.num_classes}}))
+model = dict(
+    backbone=dict(sparsifier=dict(keep_rate=0.5)), head=dict(num_classes={{_base_.data_preprocessor.num_classes}})
+)

@@ -12,7 +12,8 @@ _base_ = [
 ]
 model = dict(
     backbone=dict(
-        adapter=dict(type='mmsparse.DenseAdapter', bottleneck=32), sparsifier=dict(type='mmsparse.RandomDrop', layers=(4, 7, 10), keep_rate=0.7)
+        adapter=dict(type='mmsparse.DenseAdapter', bottleneck=32),
+        sparsifier=dict(type='mmsparse.RandomDrop', layers=(4, 7, 10), keep_rate=0.7),
     ),
     head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),
 )

@@ -11,5 +11,7 @@ _base_ = [
     '../_base_/schedules/adamw_short.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(backbone=dict(host=dict(dynamic_img_size=True)), head=dict(num_classes={{_base_.data_preprocessor.num_classes}}))
+model = dict(
+    backbone=dict(host=dict(dynamic_img_size=True)), head=dict(num_classes={{_base_.data_preprocessor.num_classes}})
+)
 custom_hooks = [dict(type='mmsparse.RandomKeepRateHook', keep_rates=(0.5, 0.7, 0.9, 1.0), sizes=(24, 28, 32))]

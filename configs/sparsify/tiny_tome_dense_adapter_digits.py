@@ -11,6 +11,8 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 model = dict(
-    backbone=dict(adapter=dict(type='mmsparse.DenseAdapter', bottleneck=32), sparsifier=dict(type='mmsparse.ToMe', r=4)),
+    backbone=dict(
+        adapter=dict(type='mmsparse.DenseAdapter', bottleneck=32), sparsifier=dict(type='mmsparse.ToMe', r=4)
+    ),
     head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),
 )

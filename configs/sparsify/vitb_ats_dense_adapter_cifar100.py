@@ -11,6 +11,9 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 model = dict(
-    backbone=dict(adapter=dict(type='mmsparse.DenseAdapter', bottleneck=32), sparsifier=dict(type='mmsparse.ATS', layers=(4, 7, 10), keep_rate=0.7)),
+    backbone=dict(
+        adapter=dict(type='mmsparse.DenseAdapter', bottleneck=32),
+        sparsifier=dict(type='mmsparse.ATS', layers=(4, 7, 10), keep_rate=0.7),
+    ),
     head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),
 )

@@ -12,7 +12,10 @@ _base_ = [
 ]
 model = dict(
     type='mmsparse.SparseClassifier',
-    backbone=dict(adapter=dict(type='mmsparse.DenseAdapter', bottleneck=32), sparsifier=dict(type='mmsparse.DyTDispatcher', rate=0.5)),
+    backbone=dict(
+        adapter=dict(type='mmsparse.DenseAdapter', bottleneck=32),
+        sparsifier=dict(type='mmsparse.DyTDispatcher', rate=0.5),
+    ),
     head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),
 )
 val_evaluator = test_evaluator = [dict(type='Accuracy', topk=(1,)), dict(type='mmsparse.ReportMean', name='ffn_rate')]

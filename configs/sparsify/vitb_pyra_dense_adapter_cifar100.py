@@ -11,6 +11,9 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 model = dict(
-    backbone=dict(adapter=dict(type='mmsparse.DenseAdapter', bottleneck=32), sparsifier=dict(type='mmsparse.PYRA', r=[16] * 11 + [10])),
+    backbone=dict(
+        adapter=dict(type='mmsparse.DenseAdapter', bottleneck=32),
+        sparsifier=dict(type='mmsparse.PYRA', r=[16] * 11 + [10]),
+    ),
     head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),
 )

@@ -6,5 +6,7 @@ Run: python tools/train.py configs/sparsify/vitb_siglip_evit_received_dense_adap
 
 _base_ = ['vitb_evit_dense_adapter_cifar100.py']
 model = dict(
-    backbone=dict(host=dict(name='vit_base_patch16_siglip_224.webli'), sparsifier=dict(score='received'), out_type='pooled'),
+    backbone=dict(
+        host=dict(name='vit_base_patch16_siglip_224.webli'), sparsifier=dict(score='received'), out_type='pooled'
+    ),
 )

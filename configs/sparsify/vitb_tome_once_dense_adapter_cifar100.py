@@ -11,6 +11,9 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 model = dict(
-    backbone=dict(adapter=dict(type='mmsparse.DenseAdapter', bottleneck=32), sparsifier=dict(type='mmsparse.ToMe', r=[0] * 5 + [98] + [0] * 6)),
+    backbone=dict(
+        adapter=dict(type='mmsparse.DenseAdapter', bottleneck=32),
+        sparsifier=dict(type='mmsparse.ToMe', r=[0] * 5 + [98] + [0] * 6),
+    ),
     head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),
 )

@@ -198,4 +198,7 @@ def read_rows(path: Path) -> list[Row]:
     kinds = {field.name: field.type.split(' |')[0] for field in fields(Row)}
     parse = dict(int=int, float=float, str=str)
     with path.open(newline='') as file:
-        return [Row(**{name: parse[kinds[name]](text) if text else None for name, text in line.items()}) for line in csv.DictReader(file)]
+        return [
+            Row(**{name: parse[kinds[name]](text) if text else None for name, text in line.items()})
+            for line in csv.DictReader(file)
+        ]

@@ -58,7 +58,9 @@ class Contender:
     def loss(self, run: nn.Module, images: Tensor) -> Tensor:
         """Return the sum of all losses of a training step; every label is class 0. Arguments as in `predict`."""
         if isinstance(self.module, BaseClassifier):
-            return self.module.parse_losses(run(images, [DataSample().set_gt_label(0) for _ in images], mode='loss'))[0]
+            return self.module.parse_losses(run(images, [DataSample().set_gt_label(0) for _ in images], mode='loss'))[
+                0
+            ]
         logits_bk = run(images)
         return F.cross_entropy(logits_bk, logits_bk.new_zeros(len(images)).long())
 
@@ -88,11 +90,15 @@ def build_contenders(specs: Sequence[str], configs: dict[str, Config]) -> list[C
         elif ':' in spec:
             contenders.append(Contender(spec, _from_function(spec)))
         else:
-            contenders.append(Contender(spec, _from_timm(spec, {key: value for key, value in options.items() if value})))
+            contenders.append(
+                Contender(spec, _from_timm(spec, {key: value for key, value in options.items() if value}))
+            )
     sizes = {found.name: found.image_size for found in contenders if found.image_size}
     if len(set(sizes.values())) > 1:
         told = ', '.join(f'{name} {height}×{width}' for name, (height, width) in sizes.items())
-        raise InputError(f'benchmark: the contenders take images of different sizes: {told}. Choose networks for one size.')
+        raise InputError(
+            f'benchmark: the contenders take images of different sizes: {told}. Choose networks for one size.'
+        )
     return contenders
 
 
@@ -105,7 +111,10 @@ def _from_config(name: str, cfg: Config) -> nn.Module:
     with seeded(), DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmpretrain'):
         model = MODELS.build(cfg.model) if 'model' in cfg else None
     if not isinstance(model, BaseClassifier):
-        raise InputError(f'{name}: received a config of {type(model).__name__}, expected an image classifier of mmpretrain in `model`.')
+        raise InputError(
+            f'{name}: received a config of {type(model).__name__}, expected an image classifier of mmpretrain in '
+            '`model`.'
+        )
     return model
 
 
@@ -113,7 +122,10 @@ def _dense(configs: dict[str, Config], classes: int | None) -> nn.Module:
     """The host by its own library's forward pass, with a head: full tuning, and what reduction has to beat."""
     model = next((cfg.model for cfg in configs.values() if isinstance(cfg.model.backbone.get('host'), dict)), None)
     if model is None:
-        raise InputError('dense: received no config with a host beside it. Name a config of a SparseViT, or a network of timm by its name.')
+        raise InputError(
+            'dense: received no config with a host beside it. Name a config of a SparseViT, or a network of timm by '
+            'its name.'
+        )
     host = {key: value for key, value in model.backbone.host.items() if key not in ('checkpoint', 'init_cfg')}
     if host['type'] == 'mmsparse.TimmViT':
         options = {key: value for key, value in host.items() if key not in ('type', 'name')}
@@ -128,7 +140,9 @@ def _dense(configs: dict[str, Config], classes: int | None) -> nn.Module:
             return nn.Sequential(_Answer(view), nn.Linear(view.width, classes))
     host['out_type'] = model.backbone.get('out_type', 'cls_token')
     with seeded():
-        return MODELS.build(dict(type='mmpretrain.ImageClassifier', backbone=host, head=dict(model.head, _scope_='mmpretrain')))
+        return MODELS.build(
+            dict(type='mmpretrain.ImageClassifier', backbone=host, head=dict(model.head, _scope_='mmpretrain'))
+        )
 
 
 class _Answer(nn.Module):
@@ -145,15 +159,17 @@ def _from_function(spec: str) -> nn.Module:
     try:
         made = getattr(import_module(where), function)
     except (ImportError, AttributeError) as error:
-        raise InputError(f'{spec}: cannot be imported ({error}). Expected MODULE:FUNCTION, the module in this folder or installed.') from error
+        raise InputError(
+            f'{spec}: cannot be imported ({error}). Expected MODULE:FUNCTION, the module in this folder or installed.'
+        ) from error
     finally:
         sys.path.pop(0)
     with seeded():
         module = made()
     if not isinstance(module, nn.Module):
         raise InputError(
-            f'{spec}: the function returned {type(module).__name__}. Expected a torch.nn.Module that turns B×3×H×W images into B×classes logits; '
-            'the function takes no arguments.'
+            f'{spec}: the function returned {type(module).__name__}. Expected a torch.nn.Module that turns B×3×H×W '
+            'images into B×classes logits; the function takes no arguments.'
         )
     return module
 
@@ -168,4 +184,6 @@ def _from_timm(name: str, options: dict) -> nn.Module:
         with seeded():
             return timm.create_model(name, **options)
     except TypeError as error:  # not every network of timm is told its size
-        raise InputError(f'{name}: timm cannot build it with {options} ({error}). Choose a Vision Transformer.') from error
+        raise InputError(
+            f'{name}: timm cannot build it with {options} ({error}). Choose a Vision Transformer.'
+        ) from error

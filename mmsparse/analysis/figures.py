@@ -32,7 +32,15 @@ def draw_results(results: Sequence[Result], cost: str, path: Path) -> list[Path]
         for method, own in runs.items():
             scores, middle = [run.accuracy for run in own], mean(run.accuracy for run in own)
             reach = [[middle - min(scores)], [max(scores) - middle]]
-            axes.errorbar(mean(getattr(run, cost) for run in own), middle, yerr=reach, marker='o', linestyle='none', capsize=3, label=method)
+            axes.errorbar(
+                mean(getattr(run, cost) for run in own),
+                middle,
+                yerr=reach,
+                marker='o',
+                linestyle='none',
+                capsize=3,
+                label=method,
+            )
         axes.set(xlabel=AXES[cost], ylabel='top-1, %', xscale='symlog' if cost == 'trainable_kib' else 'linear')
         axes.legend(fontsize='small')
     return files
@@ -55,11 +63,19 @@ def draw_tokens(rows: Mapping[str, Sequence[int]], path: Path) -> list[Path]:
 
 def draw_speed(rows: Sequence[Row], path: Path) -> list[Path]:
     """Draw each contender's speed over the first one's: median of the rounds, bar from the lowest to the highest."""
-    names = [f'{row.contender}\n{row.phase}, batch {row.batch}, {row.device} {row.precision} {row.mode}' for row in rows]
+    names = [
+        f'{row.contender}\n{row.phase}, batch {row.batch}, {row.device} {row.precision} {row.mode}' for row in rows
+    ]
     colours = {name: f'C{index}' for index, name in enumerate(dict.fromkeys(row.contender for row in rows))}
     with _axes(path, height=1 + 0.45 * len(rows)) as (axes, files):
         reach = [[row.ratio - row.ratio_min for row in rows], [row.ratio_max - row.ratio for row in rows]]
-        axes.barh(range(len(rows)), [row.ratio for row in rows], xerr=reach, capsize=3, color=[colours[row.contender] for row in rows])
+        axes.barh(
+            range(len(rows)),
+            [row.ratio for row in rows],
+            xerr=reach,
+            capsize=3,
+            color=[colours[row.contender] for row in rows],
+        )
         axes.set_yticks(range(len(rows)), names, fontsize='x-small')
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.axvline(1, color='black', linewidth=0.8)

@@ -28,7 +28,11 @@ def hold_rate(model: nn.Module, images: Tensor) -> float | None:
     if not parts:
         return None
     backbone = backbones(model)[0]
-    hooks = [linear.register_forward_hook(partial(_shift, part.rate)) for part in parts for linear in part.dispatchers.values()]
+    hooks = [
+        linear.register_forward_hook(partial(_shift, part.rate))
+        for part in parts
+        for linear in part.dispatchers.values()
+    ]
     with torch.no_grad():
         try:
             backbone.encode(images)

@@ -63,17 +63,24 @@ def count_config(
         for host in _hosts(cfg.model):
             host['img_size'] = list(size)
         model = build_from_config(cfg, 'meta')
-    deciders = sorted({type(part).__name__ for backbone in backbones(model) for part in backbone.sparsifiers if part.by_image})
+    deciders = sorted(
+        {type(part).__name__ for backbone in backbones(model) for part in backbone.sparsifiers if part.by_image}
+    )
     if not deciders:
         if images or adapter:
             raise InputError(
-                f'{"--images" if images else "--adapter"}: the cost of this model depends neither on images nor on weights. Leave it out.'
+                f'{"--images" if images else "--adapter"}: the cost of this model depends neither on images nor on '
+                'weights. Leave it out.'
             )
         remarks = ['Host weights: random, none were loaded; the counts do not depend on them.']
         return Counted(account(model, [torch.zeros(batch, 3, *size, device='meta')]), size, remarks)
     model, remark = _with_weights(cfg, adapter, ' and '.join(deciders))
     pictures = photographs(images)
-    remarks = [remark, f'Averaged over {len(pictures) // batch * batch} images: {images or "photographs that travel with the package"}.']
+    remarks = [
+        remark,
+        f'Averaged over {len(pictures) // batch * batch} images: '
+        f'{images or "photographs that travel with the package"}.',
+    ]
     return Counted(account(model, batches(pictures, size, batch, model)), size, remarks)
 
 
@@ -114,17 +121,26 @@ def _with_weights(cfg: Config, adapter: str | Path | None, deciders: str) -> tup
             f'{deciders} decides by image, with other weights otherwise.'
         )
     sources = ', '.join(str(backbone.view.source) for backbone in backbones(model))
-    return model, f'Host weights: {sources}; nothing is trained. {deciders} decides by image; --adapter counts a trained state.'
+    return (
+        model,
+        f'Host weights: {sources}; nothing is trained. {deciders} decides by image; --adapter counts a trained state.',
+    )
 
 
 def _size(model: nn.Module, shape: Sequence[int] | None) -> tuple[int, int]:
     found = backbones(model)
     if shape is None:
         if not found:
-            raise InputError(f'{type(model).__name__} holds no mmsparse.SparseViT, so its input size is not known. Give --shape HEIGHT WIDTH.')
+            raise InputError(
+                f'{type(model).__name__} holds no mmsparse.SparseViT, so its input size is not known. Give --shape '
+                'HEIGHT WIDTH.'
+            )
         return _built_for(found[0])
     if len(shape) > 2 or min(shape) < 1:
-        raise InputError(f'--shape: received {" ".join(map(str, shape))}, expected one side or height and width, in pixels, such as 224 224.')
+        raise InputError(
+            f'--shape: received {" ".join(map(str, shape))}, expected one side or height and width, in pixels, such '
+            'as 224 224.'
+        )
     size = (shape[0], shape[-1])
     for backbone in found:
         backbone.view.divide(*size)

@@ -10,13 +10,19 @@ from torch import Tensor, nn
 
 def nbytes(tensors: Iterable[Tensor]) -> int:
     """Return the bytes behind tensors; those that share a storage count once."""
-    return sum({storage.data_ptr(): storage.nbytes() for storage in (tensor.untyped_storage() for tensor in tensors)}.values())
+    return sum(
+        {storage.data_ptr(): storage.nbytes() for storage in (tensor.untyped_storage() for tensor in tensors)}.values()
+    )
 
 
 def held(model: nn.Module, optimiser: torch.optim.Optimizer | None = None) -> list[Tensor]:
     """Return what lives between two calls: parameters, buffers, the optimiser's state."""
     states = optimiser.state.values() if optimiser else ()
-    return [*model.parameters(), *model.buffers(), *(value for state in states for value in state.values() if isinstance(value, Tensor))]
+    return [
+        *model.parameters(),
+        *model.buffers(),
+        *(value for state in states for value in state.values() if isinstance(value, Tensor)),
+    ]
 
 
 def saved_bytes(model: nn.Module, forward: Callable[[], object]) -> int:
@@ -56,7 +62,9 @@ def transient_peak(call: Callable[[], object], device: torch.device) -> int:
         call()
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device) - before
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True, acc_events=True) as profile:
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True, acc_events=True
+    ) as profile:
         call()
     # The public list drops the order of allocations; the pinned torch keeps it here.
     events = [event for event in profile.profiler.kineto_results.events() if event.name() == '[memory]']

@@ -39,11 +39,16 @@ def batches(pictures: list[np.ndarray], size: tuple[int, int], batch: int, model
         InputError: fewer pictures than one batch.
     """
     if len(pictures) < batch:
-        raise InputError(f'--batch {batch}: received {len(pictures)} images, fewer than one batch. Give a folder of more, or a smaller batch.')
+        raise InputError(
+            f'--batch {batch}: received {len(pictures)} images, fewer than one batch. Give a folder of more, or a '
+            'smaller batch.'
+        )
     height, width = size
     preprocessor = getattr(model, 'data_preprocessor', None)
     mean, std = (getattr(preprocessor, name, None) for name in ('mean', 'std'))
-    resized = np.stack([cv2.resize(picture[..., ::-1], (width, height), interpolation=cv2.INTER_AREA) for picture in pictures])
+    resized = np.stack(
+        [cv2.resize(picture[..., ::-1], (width, height), interpolation=cv2.INTER_AREA) for picture in pictures]
+    )
     x_b3hw = torch.from_numpy(resized).permute(0, 3, 1, 2).float()
     if mean is not None:  # statistics are written in the order of the channels that the host gets, red first
         x_b3hw = (x_b3hw - mean.view(-1, 1, 1).cpu()) / std.view(-1, 1, 1).cpu()

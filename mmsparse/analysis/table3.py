@@ -45,7 +45,10 @@ class Shares:
 def paper_costs() -> list[Shares]:
     """Return the paper's rows; its Table I has 1.19 M for the LoRA of 2.16 M here."""
     full = PAPER['Full fine-tuning']
-    return [Shares(method, own[0], *(value / whole for value, whole in zip(own[1:], full[1:]))) for method, own in PAPER.items()]
+    return [
+        Shares(method, own[0], *(value / whole for value, whole in zip(own[1:], full[1:])))
+        for method, own in PAPER.items()
+    ]
 
 
 def our_costs(contenders: Sequence[Contender], train: Sequence[Row], test: Sequence[Row]) -> list[Shares]:
@@ -64,7 +67,12 @@ def our_costs(contenders: Sequence[Contender], train: Sequence[Row], test: Seque
     return [
         Shares(
             contender.name,
-            sum(value.numel() for name, value in contender.module.named_parameters() if value.requires_grad and not name.startswith('head.')) / 1e6,
+            sum(
+                value.numel()
+                for name, value in contender.module.named_parameters()
+                if value.requires_grad and not name.startswith('head.')
+            )
+            / 1e6,
             tuning.peak_bytes / train[0].peak_bytes,
             inference.peak_bytes / test[0].peak_bytes,
             1 / tuning.ratio,
@@ -80,8 +88,8 @@ def check_full(contender: Contender) -> None:
     frozen = sum(not parameter.requires_grad for parameter in contender.module.parameters())
     if frozen:
         raise InputError(
-            f'--table3: {frozen} parameters of the first contender, {contender.name}, do not train; expected full tuning. '
-            'Name `dense` first, or a network of timm: all of it trains.'
+            f'--table3: {frozen} parameters of the first contender, {contender.name}, do not train; expected full '
+            'tuning. Name `dense` first, or a network of timm: all of it trains.'
         )
 
 

@@ -50,7 +50,10 @@ def interleave(
         InputError: fewer than 5 rounds, or no warm-up.
     """
     if rounds < LEAST_ROUNDS or warmup < 1:
-        raise InputError(f'benchmark: received rounds={rounds}, warmup={warmup}; expected at least {LEAST_ROUNDS} rounds and 1 call of warm-up.')
+        raise InputError(
+            f'benchmark: received rounds={rounds}, warmup={warmup}; expected at least {LEAST_ROUNDS} rounds and 1 '
+            'call of warm-up.'
+        )
 
     def seconds(call: Callable[[], object], times: int) -> float:
         finish()

@@ -30,14 +30,38 @@ from mmsparse.models.backbones import SparseViT
 from mmsparse.registry import RUNNERS
 from mmsparse.state.card import plain
 
-DATA = ('data_preprocessor', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator')
-SILENT = ('timer', 'logger', 'checkpoint', 'visualization', 'class_count', 'finite_loss', 'card', 'progress')  # hooks that look on
+DATA = (
+    'data_preprocessor',
+    'train_dataloader',
+    'val_dataloader',
+    'test_dataloader',
+    'val_evaluator',
+    'test_evaluator',
+)
+SILENT = (
+    'timer',
+    'logger',
+    'checkpoint',
+    'visualization',
+    'class_count',
+    'finite_loss',
+    'card',
+    'progress',
+)  # hooks that look on
 USUAL = {  # the others, as every config has them
     'param_scheduler': dict(type='ParamSchedulerHook'),
     'sampler_seed': dict(type='DistSamplerSeedHook'),
     'epoch_seed': dict(type='mmsparse.EpochSeedHook'),
 }
-LOCAL = ('work_dir', 'experiment_name', 'log_level', 'default_hooks', 'visualizer', 'vis_backends', 'filename')  # do not change the outcome
+LOCAL = (
+    'work_dir',
+    'experiment_name',
+    'log_level',
+    'default_hooks',
+    'visualizer',
+    'vis_backends',
+    'filename',
+)  # do not change the outcome
 
 
 @cache
@@ -80,7 +104,11 @@ def key_of(cfg: Config) -> str:
     every = plain(cfg.to_dict())
     every['optim_wrapper']['dtype'] = precision_of(every['optim_wrapper'])
     settings = {key: value for key, value in every.items() if key not in LOCAL}
-    hooks = {name: hook for name, hook in every.get('default_hooks', {}).items() if name not in SILENT and hook != USUAL.get(name)}
+    hooks = {
+        name: hook
+        for name, hook in every.get('default_hooks', {}).items()
+        if name not in SILENT and hook != USUAL.get(name)
+    }
     settings |= {'default_hooks': hooks} if hooks else {}
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -128,7 +156,10 @@ def _saved(runner: Runner) -> float:
 @torch.no_grad()
 def _in_turns(backbone: SparseViT, images: Tensor) -> dict[str, list[float]]:
     """Return the seconds of a backbone, and of its host without adapters and sparsifiers."""
-    calls = {'own': lambda: backbone(images), 'host': lambda: backbone.outputs(backbone.encode(images, sparsify=False, adapt=False))}
+    calls = {
+        'own': lambda: backbone(images),
+        'host': lambda: backbone.outputs(backbone.encode(images, sparsify=False, adapt=False)),
+    }
     return interleave(calls, warmup=1)
 
 
@@ -161,7 +192,9 @@ class Ledger:
                 if entry['key'] == key:
                     return entry['result']
             except (ValueError, KeyError, TypeError) as error:
-                raise InputError(f'{self.path}, line {number}: not a result ({error}). Delete the line, and its trial runs again.') from error
+                raise InputError(
+                    f'{self.path}, line {number}: not a result ({error}). Delete the line, and its trial runs again.'
+                ) from error
         return None
 
     def get(self, cfg: Config, **notes) -> dict:
@@ -169,7 +202,13 @@ class Ledger:
         if (known := self.find(cfg)) is not None:
             return known
         result = trial(cfg)
-        entry = dict(key=key_of(cfg), **notes, threads=torch.get_num_threads(), finished=time.strftime('%Y-%m-%d %H:%M:%S'), result=result)
+        entry = dict(
+            key=key_of(cfg),
+            **notes,
+            threads=torch.get_num_threads(),
+            finished=time.strftime('%Y-%m-%d %H:%M:%S'),
+            result=result,
+        )
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open('a') as file:
             file.write(json.dumps(entry) + '\n')

@@ -24,10 +24,15 @@ def build_classifier(cfg: Config) -> nn.Module:
     """
     check_config(cfg)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
-        model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')))
+        model = MODELS.build(
+            dict(cfg.model, data_preprocessor=cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor'))
+        )
     model.eval()
     if not isinstance(getattr(model, 'backbone', None), SparseViT):
-        raise InputError(f'{cfg.filename}: received a {type(model).__name__} without mmsparse.SparseViT as its backbone, so it has no adapter.')
+        raise InputError(
+            f'{cfg.filename}: received a {type(model).__name__} without mmsparse.SparseViT as its backbone, so it has '
+            'no adapter.'
+        )
     return model
 
 

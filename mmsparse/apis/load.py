@@ -41,9 +41,14 @@ def load(path: str | Path, device: str | torch.device = 'cpu', host_checkpoint: 
     file = str(state.path.with_name(CARD))
     state.verify()
     config = model_config(state.card, file, host_checkpoint)
-    remedy = f'It was written with {state.card.versions}; use these versions, or tools/test.py with a config of your own.'
+    remedy = (
+        f'It was written with {state.card.versions}; use these versions, or tools/test.py with a config of your own.'
+    )
     # A card may hold any argument, and each class has its own words for a wrong one.
-    with DefaultScope.overwrite_default_scope(scope_of(state.card, file)), in_words(f'{file}: the model on this card cannot be built', remedy):
+    with (
+        DefaultScope.overwrite_default_scope(scope_of(state.card, file)),
+        in_words(f'{file}: the model on this card cannot be built', remedy),
+    ):
         model = MODELS.build(ConfigDict(config))  # mmseg's models read their test_cfg by attributes
     model.load_state_dict(full_state_dict(model, state))
     model.to(device)

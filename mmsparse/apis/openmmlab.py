@@ -28,5 +28,9 @@ def equip(model: nn.Module, file: str) -> None:
     except InputError:  # no pipeline that may be built: `predict` says so when it is called
         return
     model._config = model.cfg = Config(
-        dict(default_scope=scope_of(model.card, file), test_pipeline=pipeline, test_dataloader=dict(dataset=dict(pipeline=pipeline)))
+        dict(
+            default_scope=scope_of(model.card, file),
+            test_pipeline=pipeline,
+            test_dataloader=dict(dataset=dict(pipeline=pipeline)),
+        )
     )

@@ -30,7 +30,10 @@ class Reader:
     """
 
     def __init__(self, pipeline: list[dict], scope: str, file: str):
-        with in_words(f'{file}: the test pipeline on this card cannot be built'), DefaultScope.overwrite_default_scope(scope):
+        with (
+            in_words(f'{file}: the test pipeline on this card cannot be built'),
+            DefaultScope.overwrite_default_scope(scope),
+        ):
             built = [TRANSFORMS.build(step) for step in pipeline]
         self.load = next(step for step in built if isinstance(step, LoadImage | LoadImageFromFile))
         self.steps = Compose([step for step in built if step is not self.load])
@@ -42,7 +45,9 @@ class Reader:
             InputError: it cannot be read or prepared; the text names it.
         """
         results = self._load(source)
-        with in_words(f'{_name(source)}: the test pipeline fails on it'):  # a crop larger than this one picture, for instance
+        with in_words(
+            f'{_name(source)}: the test pipeline fails on it'
+        ):  # a crop larger than this one picture, for instance
             return self.steps(results)
 
     def picture(self, source: str | Path | Image.Image | np.ndarray) -> np.ndarray:
@@ -56,12 +61,17 @@ class Reader:
         return np.ascontiguousarray(loaded if getattr(self.load, 'to_rgb', False) else loaded[..., ::-1])
 
     def _load(self, source: str | Path | Image.Image | np.ndarray) -> dict:
-        with in_words(f'{_name(source)}: cannot be read as an image by {type(self.load).__name__}', 'Replace or leave it out.'):
+        with in_words(
+            f'{_name(source)}: cannot be read as an image by {type(self.load).__name__}', 'Replace or leave it out.'
+        ):
             source = _as_image(source) if isinstance(source, np.ndarray) else source
             if isinstance(source, Image.Image):
                 return self._stored(source)
             if not isinstance(source, str | Path):
-                raise TypeError(f'received {type(source).__name__}, expected a path, a PIL image, or an array H×W×3 of uint8 in RGB')
+                raise TypeError(
+                    f'received {type(source).__name__}, expected a path, a PIL image, or an array H×W×3 of uint8 in '
+                    'RGB'
+                )
             if not Path(source).is_file():  # a pipe would be waited for
                 raise FileNotFoundError('no such file' if not Path(source).exists() else 'no regular file')
             if not isinstance(self.load, LoadImage):
@@ -85,7 +95,10 @@ class Reader:
 
 def _as_image(array: np.ndarray) -> Image.Image:
     if array.dtype != np.uint8 or not (array.ndim == 2 or array.ndim == 3 and array.shape[2] in (3, 4)):
-        raise InputError(f'received an array of {array.dtype} and shape {array.shape}, expected H×W×3 (RGB), H×W×4 (RGBA) or H×W of uint8.')
+        raise InputError(
+            f'received an array of {array.dtype} and shape {array.shape}, expected H×W×3 (RGB), H×W×4 (RGBA) or H×W '
+            'of uint8.'
+        )
     return Image.fromarray(np.ascontiguousarray(array))
 
 

@@ -73,7 +73,9 @@ class Segmentation:
 
     @property
     def areas(self) -> dict[str, int]:
-        counts = [] if self.label_hw is None else np.bincount(self.label_hw.ravel(), minlength=len(self.names)).tolist()
+        counts = (
+            [] if self.label_hw is None else np.bincount(self.label_hw.ravel(), minlength=len(self.names)).tolist()
+        )
         return dict(zip(self.names, counts))
 
 
@@ -90,7 +92,9 @@ class Predictor:
         classes = getattr(getattr(model, 'head' if self.classifies else 'decode_head', None), 'num_classes', 0)
         self.names = tuple(model.card.classes or map(str, range(classes or 0)))
 
-    def __call__(self, inputs: Any, data_samples: list | None = None, *, batch_size: int | None = None, topk: int = 5, **kwargs) -> Any:
+    def __call__(
+        self, inputs: Any, data_samples: list | None = None, *, batch_size: int | None = None, topk: int = 5, **kwargs
+    ) -> Any:
         """Classify or segment images, read and prepared as the state's test data are; tools/test.py answers alike.
 
         Args:
@@ -144,12 +148,17 @@ class Predictor:
         from mmsparse.visualization import draw_stages, token_stages
 
         if not self.classifies:
-            raise InputError(f'{self.file}: tokens are drawn for classifiers only, this is a {type(self.model).__name__}. Leave it out.')
+            raise InputError(
+                f'{self.file}: tokens are drawn for classifiers only, this is a {type(self.model).__name__}. Leave it '
+                'out.'
+            )
         inputs = self.reader(source)['inputs']
         bgr = self.model.card.normalisation.get('to_rgb') or not getattr(self.reader.load, 'to_rgb', False)
         seen_chw = (inputs.flip(0) if bgr else inputs).clamp(0, 255).byte()
         image = self.model.data_preprocessor(dict(inputs=[inputs]))['inputs'][0]
-        return draw_stages(Image.fromarray(seen_chw.permute(1, 2, 0).numpy(force=True)), token_stages(self.model.backbone, image))
+        return draw_stages(
+            Image.fromarray(seen_chw.permute(1, 2, 0).numpy(force=True)), token_stages(self.model.backbone, image)
+        )
 
     @cached_property
     def reader(self) -> Reader:
@@ -169,7 +178,10 @@ class Predictor:
         for group in groups.values():
             try:
                 samples = self._run(list(group.values()))
-                answers |= {index: self._answer(sources[index], **self._said(sample, topk)) for index, sample in zip(group, samples, strict=True)}
+                answers |= {
+                    index: self._answer(sources[index], **self._said(sample, topk))
+                    for index, sample in zip(group, samples, strict=True)
+                }
             except InputError as error:  # a size that the host cannot take
                 answers |= {index: self._answer(sources[index], error=str(error)) for index in group}
         return [answers[index] for index in range(len(sources))]
@@ -187,7 +199,11 @@ class Predictor:
         if self.classifies:
             top = sample.pred_score.topk(min(topk, len(sample.pred_score)))
             labels = zip(top.indices.tolist(), top.values.tolist())
-            return dict(top=tuple(Choice(label, self.names[label] if self.names else str(label), score) for label, score in labels))
+            return dict(
+                top=tuple(
+                    Choice(label, self.names[label] if self.names else str(label), score) for label, score in labels
+                )
+            )
         label_hw = sample.pred_sem_seg.data[0].numpy(force=True)
         return dict(label_hw=label_hw.astype(np.uint8) if len(self.names) <= 256 else label_hw)
 

@@ -46,7 +46,9 @@ def load_config(args: argparse.Namespace, loaders: tuple[str, ...]) -> Config:
         randomness.seed = args.seed
     if args.deterministic:
         randomness.deterministic = True
-        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # without it deterministic matrix products are refused on a GPU
+        os.environ.setdefault(
+            'CUBLAS_WORKSPACE_CONFIG', ':4096:8'
+        )  # without it deterministic matrix products are refused on a GPU
     for name in loaders:
         _complete(cfg.get(name), args, cfg.get('default_scope'))
     return cfg
@@ -77,7 +79,8 @@ def existing(path: str) -> str:
         return path
     if Path(path).suffix == '.py':
         raise InputError(
-            f'{path}: a config, expected a checkpoint: the folder of a state such as work_dirs/tiny_digits/epoch_10, or a file of weights.'
+            f'{path}: a config, expected a checkpoint: the folder of a state such as work_dirs/tiny_digits/epoch_10, '
+            'or a file of weights.'
         )
     if not Path(path).exists():
         others = sorted(str(card.parent) for card in Path(path).parent.glob(f'*/{CARD}'))
@@ -94,7 +97,9 @@ def build_runner(cfg: Config) -> Runner:
         InputError: a misspelt config; the launcher did not start this process, or needs a GPU that is not there.
     """
     # MMEngine lets a config drop only those hooks by None that it would have added itself.
-    for name in [name for name, hook in cfg.get('default_hooks', {}).items() if hook is None and name not in MMENGINE_HOOKS]:
+    for name in [
+        name for name, hook in cfg.get('default_hooks', {}).items() if hook is None and name not in MMENGINE_HOOKS
+    ]:
         cfg.default_hooks.pop(name)
     check_config(cfg)
     writable_folder(cfg.work_dir, '--work-dir')
@@ -102,15 +107,19 @@ def build_runner(cfg: Config) -> Runner:
     if missing:
         raise InputError(
             f'--launcher {cfg.launcher}: {", ".join(missing)} not set, so this process was not started by it. '
-            'Use tools/dist_train.sh, tools/dist_test.sh or the slurm scripts, or leave out --launcher for one process.'
+            'Use tools/dist_train.sh, tools/dist_test.sh or the slurm scripts, or leave out --launcher for one '
+            'process.'
         )
     if cfg.launcher != 'none' and not torch.cuda.is_available():
         if cfg.launcher != 'pytorch':
             raise InputError(
-                f'--launcher {cfg.launcher}: no GPU found. Several processes on a CPU go through torchrun: tools/dist_train.sh, tools/dist_test.sh.'
+                f'--launcher {cfg.launcher}: no GPU found. Several processes on a CPU go through torchrun: '
+                'tools/dist_train.sh, tools/dist_test.sh.'
             )
         # MMEngine would choose a GPU first and hand its number to DistributedDataParallel.
         distributed.init_process_group('gloo')
         given = cfg.get('model_wrapper_cfg') or dict(find_unused_parameters=cfg.get('find_unused_parameters', False))
-        cfg.model_wrapper_cfg = dict(dict(type='MMDistributedDataParallel', broadcast_buffers=False), **given, device_ids=None)
+        cfg.model_wrapper_cfg = dict(
+            dict(type='MMDistributedDataParallel', broadcast_buffers=False), **given, device_ids=None
+        )
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

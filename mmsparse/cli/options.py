@@ -33,9 +33,13 @@ class Changes(argparse.Action):
         written = dict(pair.split('=', 1) for pair in values if re.match(r'[^=]+=[\[(\s]*(dict\(|\{)', pair))
         try:
             dicts = {key: literal(ast.parse(text.strip(), mode='eval').body) for key, text in written.items()}
-            DictAction(self.option_strings, self.dest)(parser, namespace, [pair for pair in values if pair.split('=')[0] not in dicts], option_string)
+            DictAction(self.option_strings, self.dest)(
+                parser, namespace, [pair for pair in values if pair.split('=')[0] not in dicts], option_string
+            )
         except (ValueError, SyntaxError, RecursionError) as error:  # MMEngine's words are a traceback
-            parser.error(f'{option_string} expects KEY=VALUE pairs, such as a.b=1 c="[1,2]" d="dict(type=\'X\')": {error}')
+            parser.error(
+                f'{option_string} expects KEY=VALUE pairs, such as a.b=1 c="[1,2]" d="dict(type=\'X\')": {error}'
+            )
         getattr(namespace, self.dest).update(dicts)
 
 
@@ -45,7 +49,12 @@ def literal(node: ast.expr):
     Raises:
         ValueError: anything else stands in it.
     """
-    if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'dict' and not node.args and all(key.arg for key in node.keywords):
+    if (
+        isinstance(node, ast.Call)
+        and getattr(node.func, 'id', '') == 'dict'
+        and not node.args
+        and all(key.arg for key in node.keywords)
+    ):
         return {key.arg: literal(key.value) for key in node.keywords}
     if isinstance(node, ast.Dict) and all(node.keys):
         return {ast.literal_eval(key): literal(value) for key, value in zip(node.keys, node.values, strict=True)}
@@ -58,8 +67,17 @@ def parser(description: str) -> argparse.ArgumentParser:
     """Return the options that tools/train.py and tools/test.py have, named as in mmpretrain."""
     options = argparse.ArgumentParser(description=description)
     options.add_argument('config', help='path of the config file')
-    options.add_argument('--work-dir', help='where logs and checkpoints go (default: work_dir of the config, else work_dirs/NAME_OF_CONFIG)')
-    options.add_argument('--cfg-options', nargs='+', action=Changes, metavar='KEY=VALUE', help='change entries of the config: a.b=1 c="[1,2]"')
+    options.add_argument(
+        '--work-dir',
+        help='where logs and checkpoints go (default: work_dir of the config, else work_dirs/NAME_OF_CONFIG)',
+    )
+    options.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=Changes,
+        metavar='KEY=VALUE',
+        help='change entries of the config: a.b=1 c="[1,2]"',
+    )
     options.add_argument('--launcher', choices=list(NEEDED), default='none', help='who started the processes')
     options.add_argument('--seed', type=int, help='seed of the run, instead of randomness.seed')
     options.add_argument('--deterministic', action='store_true', help='let torch refuse operators whose results vary')
@@ -78,7 +96,10 @@ def add_precision(options: argparse.ArgumentParser, usual: str, amp: str = '', *
         more: for argparse.
     """
     one = options.add_mutually_exclusive_group()
-    text = f'number format; auto: bfloat16 where it is measured to be faster than float32, else float32 (default: {usual})'
+    text = (
+        'number format; auto: bfloat16 where it is measured to be faster than float32, else float32 (default: '
+        f'{usual})'
+    )
     one.add_argument('--precision', choices=list(FORMATS), help=text, **more)
     if amp:
         one.add_argument('--amp', action='store_const', const='half', dest='precision', help=amp)

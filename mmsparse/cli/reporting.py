@@ -58,11 +58,15 @@ def _said() -> Iterator[None]:
         # safetensors hands the words on without a number; torch's stores have errors of their own.
         if getattr(error, 'errno', None) in (errno.ENOSPC, errno.EDQUOT) or 'No space left on device' in told:
             raise InputError(
-                f'{told}: the disk is full. Make room, or name another --work-dir or --out; --resume goes on from the last state.'
+                f'{told}: the disk is full. Make room, or name another --work-dir or --out; --resume goes on from the '
+                'last state.'
             ) from error
         if 'EADDRINUSE' in told or 'address already in use' in told.lower():
             port = os.environ.get('MASTER_PORT', 'the port')
-            raise InputError(f'MASTER_PORT {port}: another process has it. Set PORT to a free one for tools/dist_*.sh, or leave it out.') from error
+            raise InputError(
+                f'MASTER_PORT {port}: another process has it. Set PORT to a free one for tools/dist_*.sh, or leave it '
+                'out.'
+            ) from error
         if part := _refused_part(error):
             raise part from error
         raise
@@ -81,10 +85,15 @@ def _refused_part(error: Exception) -> InputError | None:
             package = getattr(part, '__module__', '').split('.')[0]
             name = getattr(part, '__name__', str(part))
             given = ', '.join(
-                f'{key}={value!r}' for key, value in frame.f_locals['args'].items() if isinstance(value, str | int | float | tuple | list)
+                f'{key}={value!r}'
+                for key, value in frame.f_locals['args'].items()
+                if isinstance(value, str | int | float | tuple | list)
             )
             reason = ' '.join(str(error).split()) or type(error).__name__
-            told = f'{name}: received {given[:200] or "no plain values"}, which it refuses: {reason}. Correct this part of the config.'
+            told = (
+                f'{name}: received {given[:200] or "no plain values"}, which it refuses: {reason}. Correct this part '
+                'of the config.'
+            )
             told = told if package in LIBRARIES else None
     return InputError(told) if told else None
 

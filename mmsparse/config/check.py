@@ -49,7 +49,9 @@ def _faults(node, where: str, scope: str, slot: Slot, parent: Mapping) -> Iterat
                 inner = below(slot, key)
             else:  # named by their users, not by a class: default_hooks, an optimiser for each of several models
                 inner = slot.inner or slot._replace(built='')
-            yield from _faults(value, f'{where}[{key!r}]' if slot.inner and inner.keys else f'{where}.{key}', scope, inner, node)
+            yield from _faults(
+                value, f'{where}[{key!r}]' if slot.inner and inner.keys else f'{where}.{key}', scope, inner, node
+            )
         if target is not None:  # only now that what is misspelt below has been named
             refuse_lost_losses(target, node, scope, where)
     elif isinstance(node, str | int | float) and not isinstance(node, bool) and (slot.built or slot.keys):
@@ -73,7 +75,9 @@ def _target(node: Mapping, where: str, scope: str, slot: Slot):
         return None if several else get_object_from_string(slot.default)
     if slot.registries == LOOP.registries:
         if not isinstance(by_epoch := node.get('by_epoch'), bool):
-            raise InputError(f'{where}: received by_epoch={by_epoch!r}, expected True with max_epochs, or False with max_iters.')
+            raise InputError(
+                f'{where}: received by_epoch={by_epoch!r}, expected True with max_epochs, or False with max_iters.'
+            )
         return get_object_from_string(f'mmengine.runner.{"Epoch" if by_epoch else "Iter"}BasedTrainLoop')
     if slot.complete and not slot.inner:
         raise InputError(f'{where}: received {dict(node)} without a type, expected {slot.built or TYPED}.')
@@ -83,7 +87,9 @@ def _target(node: Mapping, where: str, scope: str, slot: Slot):
 def _key_faults(node: Mapping, where: str, keys: tuple[str, ...]) -> Iterator[str]:
     for key in node if keys else ():
         near = get_close_matches(key, keys, n=1, cutoff=0.8)
-        if key not in keys and (near or not where.startswith('optim_wrapper')):  # optimisers read marks of their own, such as lars_exclude
+        if key not in keys and (
+            near or not where.startswith('optim_wrapper')
+        ):  # optimisers read marks of their own, such as lars_exclude
             hint = f' Did you mean {near[0]!r}?' if near else ''
             yield f'{where}: nothing reads {key!r}, expected some of: {", ".join(keys)}.{hint}'
 

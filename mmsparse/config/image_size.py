@@ -1,4 +1,6 @@
-"""The size of the images, which stands in a config's host and in several steps of its pipelines, set everywhere at once."""
+"""The size of the images, which stands in a config's host and in several steps of its pipelines, set everywhere at
+once.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,12 @@ WINDOWS = ('window', 'stride', 'crop_size', 'size')  # of a segmentor, its data 
 
 
 def set_image_size(cfg: Config, size: int) -> None:
-    """Let images of another size reach the network: all that is resized, cropped and padded keeps its proportion to it.
+    """Let images of another size reach the network: all that is resized, cropped and padded keeps its proportion to
+    it.
 
     Args:
-        cfg: changed in place. What reaches its network now is `model.window`, else `model.data_preprocessor.size` (segmentors, whose hosts take
-            images of any size), else the host's `img_size`.
+        cfg: changed in place. What reaches its network now is `model.window`, else `model.data_preprocessor.size`
+            (segmentors, whose hosts take images of any size), else the host's `img_size`.
         size: edge of the square image in pixels. Whether patches divide it is the host's to say.
 
     Raises:
@@ -31,8 +34,18 @@ def set_image_size(cfg: Config, size: int) -> None:
     windows = model.get('window') or (preprocessor.get('size') or [None])[0]
     now = windows or host.get('img_size')
     if type(now) is not int:
-        raise InputError(f'{KEY}: received {size}, but this config names no size to be changed. Write model.backbone.host.img_size={size} into it.')
-    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader', 'train_pipeline', 'test_pipeline', 'tta_pipeline'):
+        raise InputError(
+            f'{KEY}: received {size}, but this config names no size to be changed. Write '
+            f'model.backbone.host.img_size={size} into it.'
+        )
+    for name in (
+        'train_dataloader',
+        'val_dataloader',
+        'test_dataloader',
+        'train_pipeline',
+        'test_pipeline',
+        'tta_pipeline',
+    ):
         _scale(cfg.get(name), STEPS, size / now)
     if windows:
         for part in (model, preprocessor, model.get('test_cfg') or {}):

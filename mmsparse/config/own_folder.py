@@ -55,8 +55,8 @@ def fill_in(cfg: Config, args: Namespace) -> None:
     if given is None:
         if data or host:
             raise InputError(
-                f'{"--data" if data else "--host"}: {cfg.filename} names data and host itself. Use a config with {KEY}, such as '
-                'configs/sparse_tuning/custom.py, or change it with --cfg-options.'
+                f'{"--data" if data else "--host"}: {cfg.filename} names data and host itself. Use a config with '
+                f'{KEY}, such as configs/sparse_tuning/custom.py, or change it with --cfg-options.'
             )
         return
     named = given.pop('data', None)
@@ -74,7 +74,9 @@ def fill_in(cfg: Config, args: Namespace) -> None:
     begun = resume and (Path(cfg.work_dir) if resume == 'auto' else Path(resume).parent)
     found = read_folder(data, **given)
     cfg.model.head.num_classes = cfg.data_preprocessor.num_classes = len(found.classes)
-    lists = {part: _write_list(Path(cfg.work_dir), part, found.classes, rows, begun) for part, rows in found.parts.items()}
+    lists = {
+        part: _write_list(Path(cfg.work_dir), part, found.classes, rows, begun) for part, rows in found.parts.items()
+    }
     for loader, part in (('train', 'train'), ('val', 'val'), ('test', 'test' if 'test' in lists else 'val')):
         dataset = cfg[f'{loader}_dataloader'].dataset
         dataset.data_root, dataset.ann_file = str(Path(data).resolve()), str(lists[part].resolve())
@@ -82,8 +84,9 @@ def fill_in(cfg: Config, args: Namespace) -> None:
     _fit_schedule(cfg, options, len(found.parts['train']), view.width)
     if not about.sure:
         found.notes['pixels'] = (
-            f'mean and std as timm has them for {cfg.model.backbone.host.name}; the file of weights does not say which it was trained with. '
-            'Others: --cfg-options data_preprocessor.mean="[…]" data_preprocessor.std="[…]"'
+            f'mean and std as timm has them for {cfg.model.backbone.host.name}; the file of weights does not say '
+            'which it was trained with. Others: --cfg-options data_preprocessor.mean="[…]" '
+            'data_preprocessor.std="[…]"'
         )
     if cfg.default_hooks.get('card'):
         cfg.default_hooks.card.notes = found.notes
@@ -98,7 +101,10 @@ def _fit_host(cfg: Config) -> tuple[Input, View]:
         if backbone.out_type == 'cls_token' and not view.class_token:
             backbone.out_type = 'pooled'
             for part in sparsifier if isinstance(sparsifier := backbone.get('sparsifier'), list) else [sparsifier]:
-                if part and part.type in ('mmsparse.EViT', 'mmsparse.ATS'):  # their default reads the class token's attention
+                if part and part.type in (
+                    'mmsparse.EViT',
+                    'mmsparse.ATS',
+                ):  # their default reads the class token's attention
                     part.setdefault('score', 'received')
         with torch.device('meta'):
             output = SparseViT(host=backbone.host, out_type=backbone.out_type)(torch.zeros(1, 3, *view.image_size))[-1]
@@ -106,8 +112,9 @@ def _fit_host(cfg: Config) -> tuple[Input, View]:
     about = input_of(backbone.host, view)
     if about.pixels is None and not {'mean', 'std'} <= preprocessor.keys():
         raise InputError(
-            f'{view.name}: nothing says by which mean and std its images are normalised. Add data_preprocessor.mean and .std, in values of 0 to 255, '
-            'for instance with --cfg-options data_preprocessor.mean="[…]" data_preprocessor.std="[…]".'
+            f'{view.name}: nothing says by which mean and std its images are normalised. Add data_preprocessor.mean '
+            'and .std, in values of 0 to 255, for instance with --cfg-options data_preprocessor.mean="[…]" '
+            'data_preprocessor.std="[…]".'
         )
     for key, value in about.pixels._asdict().items() if about.pixels else ():
         preprocessor.setdefault(key, list(value))
@@ -152,8 +159,8 @@ def _write_list(folder: Path, part: str, classes: list[str], rows: Labelled, beg
         old = {(row['img_path'], row['gt_label']) for row in json.loads(before.read_text())['data_list']}
         now = set(rows)
         raise InputError(
-            f'{before}: a run goes on with the pictures that it began with; in this list {len(now - old)} are new and {len(old - now)} are gone. '
-            'Put the folder back as it was, or start a new run without --resume.'
+            f'{before}: a run goes on with the pictures that it began with; in this list {len(now - old)} are new and '
+            f'{len(old - now)} are gone. Put the folder back as it was, or start a new run without --resume.'
         )
     folder.mkdir(parents=True, exist_ok=True)
     writing = file.with_suffix(f'.{os.getpid()}')  # every process of a distributed run writes the same

@@ -20,8 +20,9 @@ def read_config(path: str | Path, changes: dict | None = None) -> Config:
 
     Args:
         path: the file.
-        changes: what ``--cfg-options`` gave, values by dotted path. An adapter or a sparsifier of another type takes the place of the one
-            (or the list) that the file has, arguments included; ``img_size`` is the size of the images everywhere.
+        changes: what ``--cfg-options`` gave, values by dotted path. An adapter or a sparsifier of another type takes
+            the place of the one (or the list) that the file has, arguments included; ``img_size`` is the size of the
+            images everywhere.
 
     Raises:
         InputError: no such file, or it cannot be read; the text gives file and line.
@@ -41,11 +42,15 @@ def read_config(path: str | Path, changes: dict | None = None) -> Config:
     except Exception as error:  # a config is a program: anything can come out of it
         last = traceback.extract_tb(error.__traceback__)[-1]
         place = f'{last.filename}, line {last.lineno}' if last.name == '<module>' else path
-        raise InputError(f'{place}: this config cannot be used. {type(error).__name__}: {error}. Correct the file or --cfg-options.') from error
+        raise InputError(
+            f'{place}: this config cannot be used. {type(error).__name__}: {error}. Correct the file or --cfg-options.'
+        ) from error
 
 
 def _clear_other_types(cfg: Config, changes: Mapping) -> None:
-    """Empty the places where the changes put an adapter or a sparsifier of another type: what MMEngine would merge it with is not its own."""
+    """Empty the places where the changes put an adapter or a sparsifier of another type: what MMEngine would merge it
+    with is not its own.
+    """
     for path, value in changes.items():
         *place, last = path.split('.')
         if last != 'type':

@@ -45,7 +45,10 @@ LEVELS = ('CRITICAL', 'FATAL', 'ERROR', 'WARN', 'WARNING', 'INFO', 'DEBUG', 'NOT
 KINDS = {  # what a value may be: (a test, words for what fails it)
     'count': (lambda value: is_whole(value) and value >= 1, 'received {!r}, expected an integer of at least 1'),
     'whole': (lambda value: is_whole(value) and value >= 0, 'received {!r}, expected an integer of at least 0'),
-    'every': (lambda value: is_whole(value) and (value >= 1 or value == -1), 'received {!r}, expected an integer of at least 1, or -1 for never'),
+    'every': (
+        lambda value: is_whole(value) and (value >= 1 or value == -1),
+        'received {!r}, expected an integer of at least 1, or -1 for never',
+    ),
     'amount': (lambda value: is_number(value) and value >= 0, 'received {!r}, expected a number of at least 0'),
     'limit': (
         lambda value: is_number(value) and value > 0,
@@ -55,7 +58,10 @@ KINDS = {  # what a value may be: (a test, words for what fails it)
         lambda value: not isinstance(value, list | tuple) or all(is_number(each) and each > 0 for each in value),
         'received {!r}, expected numbers above 0: pixels are divided by them',
     ),
-    'level': (lambda value: not isinstance(value, str) or value in LEVELS, f'received {{!r}}, expected one of: {", ".join(LEVELS)}'),
+    'level': (
+        lambda value: not isinstance(value, str) or value in LEVELS,
+        f'received {{!r}}, expected one of: {", ".join(LEVELS)}',
+    ),
     'folder': (lambda value: isinstance(value, str | PathLike), 'received {!r}, expected the path of a folder'),
     'flag': (lambda value: isinstance(value, bool), 'received {!r}, expected True or False'),
     'resume': (
@@ -64,10 +70,18 @@ KINDS = {  # what a value may be: (a test, words for what fails it)
     ),
     'list': (lambda value: not isinstance(value, Mapping), 'received {!r}, expected a list of hooks: [dict(type=…)]'),
 }
-PLAIN = dict(work_dir='folder', log_level='level', resume='resume', new_head='flag', custom_hooks='list')  # of the config itself
+PLAIN = dict(
+    work_dir='folder', log_level='level', resume='resume', new_head='flag', custom_hooks='list'
+)  # of the config itself
 SPANS = dict(T_max='count', step_size='count', total_iters='count', begin='whole', end='count', eta_min='amount')
 TYPED = 'dict(type=…)'
-MODEL = Slot(('MODELS', 'MODEL_WRAPPERS'), read=('checkpoint', 'pretrained'), added=('view',), values=dict(std='divisors'), built=TYPED)
+MODEL = Slot(
+    ('MODELS', 'MODEL_WRAPPERS'),
+    read=('checkpoint', 'pretrained'),
+    added=('view',),
+    values=dict(std='divisors'),
+    built=TYPED,
+)
 LOADER = Slot(
     default='torch.utils.data.DataLoader',
     read=('num_batch_per_epoch', 'disable_subprocess_warning'),
@@ -90,7 +104,14 @@ HOOK = Slot(
 )
 METRIC = Slot(('METRICS', 'EVALUATOR', 'EVALUATORS'))
 TRANSFORM = Slot(('TRANSFORMS',), complete=True)
-SCHEDULE = Slot(('PARAM_SCHEDULERS',), read=('convert_to_iter_based',), added=('optimizer',), complete=True, values=SPANS, built=TYPED)
+SCHEDULE = Slot(
+    ('PARAM_SCHEDULERS',),
+    read=('convert_to_iter_based',),
+    added=('optimizer',),
+    complete=True,
+    values=SPANS,
+    built=TYPED,
+)
 TOP = {  # by key of the config
     'model': MODEL,
     'tta_model': MODEL,
@@ -115,9 +136,13 @@ TOP = {  # by key of the config
     'train_cfg': LOOP,
     'val_cfg': LOOP._replace(default='mmengine.runner.ValLoop'),
     'test_cfg': LOOP._replace(default='mmengine.runner.TestLoop'),
-    'log_processor': Slot(('LOG_PROCESSORS',), default='mmengine.runner.LogProcessor', values=dict(window_size='count')),
+    'log_processor': Slot(
+        ('LOG_PROCESSORS',), default='mmengine.runner.LogProcessor', values=dict(window_size='count')
+    ),
     'visualizer': Slot(('VISUALIZERS',), default='mmengine.visualization.Visualizer'),
-    'randomness': Slot(default='mmengine.runner.Runner.set_randomness', added=('self',), complete=True, values=dict(seed='whole')),
+    'randomness': Slot(
+        default='mmengine.runner.Runner.set_randomness', added=('self',), complete=True, values=dict(seed='whole')
+    ),
     'env_cfg': Slot(keys=('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit')),
     'auto_scale_lr': Slot(keys=('enable', 'base_batch_size')),
 }
@@ -131,15 +156,33 @@ BELOW = {  # by key anywhere below, but in a model; any other key stands for mor
     'collate_fn': Slot(('FUNCTIONS',), added=('data_batch',)),
     'worker_init_fn': Slot(('FUNCTIONS',), added=('worker_id',)),
     'optimizer': Slot(
-        ('OPTIMIZERS',), added=('params',), complete=True, values=dict(lr='amount', weight_decay='amount', momentum='amount'), built=TYPED
+        ('OPTIMIZERS',),
+        added=('params',),
+        complete=True,
+        values=dict(lr='amount', weight_decay='amount', momentum='amount'),
+        built=TYPED,
     ),
     'metrics': METRIC,
     'vis_backends': Slot(('VISBACKENDS',)),
     'mp_cfg': Slot(keys=('mp_start_method', 'opencv_num_threads')),
     'paramwise_cfg': Slot(
         keys=(
-            *('bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult', 'flat_decay_mult', 'dwconv_decay_mult', 'dcn_offset_lr_mult'),
-            *('bypass_duplicate', 'custom_keys', 'layer_decay_rate', 'decay_rate', 'decay_type', 'num_layers'),  # the latter of mmpretrain and mmseg
+            *(
+                'bias_lr_mult',
+                'bias_decay_mult',
+                'norm_decay_mult',
+                'flat_decay_mult',
+                'dwconv_decay_mult',
+                'dcn_offset_lr_mult',
+            ),
+            *(
+                'bypass_duplicate',
+                'custom_keys',
+                'layer_decay_rate',
+                'decay_rate',
+                'decay_type',
+                'num_layers',
+            ),  # the latter of mmpretrain and mmseg
         )
     ),
     'custom_keys': Slot(inner=Slot(keys=('lr_mult', 'decay_mult'))),
@@ -153,7 +196,15 @@ BELOW = {  # by key anywhere below, but in a model; any other key stands for mor
     ),
 }
 INIT = Slot(('WEIGHT_INITIALIZERS',))
-PARTS = ('backbone', 'head', 'decode_head', 'host', 'adapter', 'sparsifier', 'loss')  # of models: a word there would be taken for something else
+PARTS = (
+    'backbone',
+    'head',
+    'decode_head',
+    'host',
+    'adapter',
+    'sparsifier',
+    'loss',
+)  # of models: a word there would be taken for something else
 
 
 def below(slot: Slot, key: str) -> Slot:
@@ -161,4 +212,8 @@ def below(slot: Slot, key: str) -> Slot:
     if slot.registries != MODEL.registries:
         return BELOW.get(key) or Slot(slot.registries, checked=False)
     # Layers (norm_cfg, act_cfg) are built by functions with keys of their own.
-    return INIT if key == 'init_cfg' else MODEL._replace(checked=slot.checked and not key.endswith('_cfg'), built=TYPED if key in PARTS else '')
+    return (
+        INIT
+        if key == 'init_cfg'
+        else MODEL._replace(checked=slot.checked and not key.endswith('_cfg'), built=TYPED if key in PARTS else '')
+    )

@@ -38,8 +38,8 @@ def merge_adapters(model: nn.Module, cfg: Mapping) -> tuple[dict[str, Tensor], d
     """Fold the adapters of a classifier into its host, for good, and return the host library's checkpoint.
 
     Its keys are for timm those of the host, with the trained head as ``head.*``; for mmpretrain an ImageClassifier's;
-    for open_clip and transformers the visual tower's alone, which has no place for a head. A sparsifier is no weight of the host: the
-    library computes all tokens.
+    for open_clip and transformers the visual tower's alone, which has no place for a head. A sparsifier is no weight
+    of the host: the library computes all tokens.
 
     Args:
         model: the classifier, its adapter loaded.
@@ -55,11 +55,14 @@ def merge_adapters(model: nn.Module, cfg: Mapping) -> tuple[dict[str, Tensor], d
     backbone = model.backbone
     refuse(_obstacles(model))
     images = torch.randn(2, 3, *backbone.view.image_size, generator=torch.Generator().manual_seed(0))
-    library = _LIBRARIES[_package(model)](model, cfg, images)  # refuses while the model is still whole; its tensors are the host's own
+    library = _LIBRARIES[_package(model)](
+        model, cfg, images
+    )  # refuses while the model is still whole; its tensors are the host's own
     backbone.fold()
     if not _answers_alike(library, images):
         raise InputError(
-            f'{type(library.model).__name__} would not answer as this model does: its pooling before the head is another than '
+            f'{type(library.model).__name__} would not answer as this model does: its pooling before the head is '
+            'another than '
             f"out_type={backbone.out_type!r}. Train with out_type='pooled', the host's own."
         )
     return {name: value.contiguous() for name, value in library.tensors.items()}, library.options
@@ -74,7 +77,10 @@ def linear_head(model: nn.Module) -> nn.Linear:
     refuse(_neck(model))
     fc = getattr(model.head, 'fc', None)
     if not isinstance(fc, nn.Linear):
-        raise InputError(f'received the head {type(model.head).__name__}, but a timm model ends in one linear layer. Use LinearClsHead.')
+        raise InputError(
+            f'received the head {type(model.head).__name__}, but a timm model ends in one linear layer. Use '
+            'LinearClsHead.'
+        )
     return fc
 
 
@@ -83,16 +89,23 @@ def _obstacles(model: nn.Module) -> Iterator[str]:
     adapters, view = model.backbone.adapters, model.backbone.view
     if apart := {type(adapter).__name__: adapter.apart for adapter in adapters if not adapter.folds}:
         yield (
-            f'{", ".join(sorted(apart))} cannot merge into {view.name}: {"; ".join(f"{name} {why}" for name, why in sorted(apart.items()))}. '
-            'Keep the adapter as it is: mmsparse.load and tools/test.py run it. LoRA merges into every host.'
+            f'{", ".join(sorted(apart))} cannot merge into {view.name}: '
+            f'{"; ".join(f"{name} {why}" for name, why in sorted(apart.items()))}. Keep the adapter as it is: '
+            'mmsparse.load and tools/test.py run it. LoRA merges into every host.'
         )
     left = adapters[len(mergeable(adapters, view)) :]
     readers = [type(adapter).__name__ for adapter in left[1:] if adapter.reads_weights]
     left = [type(adapter).__name__ for adapter in left]
     if readers:
-        yield f'{left[0]} would change the weights that {readers[0]}, listed behind it, computes with. List {readers[0]} first, and once.'
+        yield (
+            f'{left[0]} would change the weights that {readers[0]}, listed behind it, computes with. List '
+            f'{readers[0]} first, and once.'
+        )
     elif left:
-        yield f'{left[0]} merges into more than what its sites have, and {", ".join(left[1:])}, listed behind it, acts in between. List it last.'
+        yield (
+            f'{left[0]} merges into more than what its sites have, and {", ".join(left[1:])}, listed behind it, acts '
+            'in between. List it last.'
+        )
     yield from _neck(model)
     if (package := _package(model)) not in _LIBRARIES:
         yield f'{view.name} comes from the package {package}. Known libraries to merge for: {", ".join(_LIBRARIES)}.'
@@ -126,7 +139,10 @@ def _timm(model: nn.Module, cfg: Mapping, images: Tensor) -> Library:
 
     fc = linear_head(model)
     host = {key: value for key, value in cfg['backbone']['host'].items() if key not in ('type', 'name', 'checkpoint')}
-    tensors = {**model.backbone.host.state_dict(), **{f'head.{name}': value for name, value in fc.state_dict().items()}}
+    tensors = {
+        **model.backbone.host.state_dict(),
+        **{f'head.{name}': value for name, value in fc.state_dict().items()},
+    }
     # Where timm pools another way by default its last norm may stand elsewhere: then no argument makes it read the
     # class token.
     pools = model.backbone.out_type == 'cls_token' and model.backbone.host.global_pool != 'token'
@@ -143,7 +159,9 @@ def _mmpretrain(model: nn.Module, cfg: Mapping, images: Tensor) -> Library:
     out_type = model.backbone.out_type
     options = {} if out_type in ('pooled', model.backbone.host.out_type) else dict(out_type=out_type)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        library = MODELS.build(dict(type='mmpretrain.ImageClassifier', backbone={**host, **options}, head=dict(cfg['head'])))
+        library = MODELS.build(
+            dict(type='mmpretrain.ImageClassifier', backbone={**host, **options}, head=dict(cfg['head']))
+        )
     parts = {'backbone': model.backbone.host, 'head': model.head}
     tensors = {f'{path}.{name}': value for path, part in parts.items() for name, value in part.state_dict().items()}
     return Library(tensors, library, lambda: _logits(model, images), options)
@@ -158,7 +176,9 @@ def _open_clip(model: nn.Module, cfg: Mapping, images: Tensor) -> Library:
 def _transformers(model: nn.Module, cfg: Mapping, images: Tensor) -> Library:
     view = copy(model.backbone.view)
     view.host = deepcopy(view.host)
-    return Library(model.backbone.host.state_dict(), view.host, lambda: _pooled(model.backbone, images), ask=view.answer)
+    return Library(
+        model.backbone.host.state_dict(), view.host, lambda: _pooled(model.backbone, images), ask=view.answer
+    )
 
 
 def _pooled(backbone: nn.Module, images: Tensor) -> Tensor:

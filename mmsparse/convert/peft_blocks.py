@@ -44,7 +44,9 @@ def linears(view: View) -> dict[str, tuple[Share, ...]]:
     for name in ('qkv', *TARGETS):
         stem = view.parts.get(name, '')
         if name == 'fc1' and isinstance(view.operator(1, name), SideBySide):
-            found |= {stem.removesuffix('fc1') + part: (Share(name, place, 2),) for place, part in enumerate(GATE_AND_VALUE)}
+            found |= {
+                stem.removesuffix('fc1') + part: (Share(name, place, 2),) for place, part in enumerate(GATE_AND_VALUE)
+            }
         elif stem:
             found[stem] = tuple(map(Share, QKV)) if name == 'qkv' else (Share(name),)
     return found
@@ -58,7 +60,10 @@ def shape(view: View, layer: int, held: tuple[Share, ...]) -> tuple[int, int]:
 
 def joined(pairs: nn.ModuleDict, held: tuple[Share, ...]) -> tuple[Tensor, Tensor]:
     """Return one down and one up for all pairs on a module: downs stacked, ups along a diagonal, as drawn above."""
-    ups = [pairs[share.target]['up'].weight.chunk(share.of)[share.place] if share.target in pairs else None for share in held]
+    ups = [
+        pairs[share.target]['up'].weight.chunk(share.of)[share.place] if share.target in pairs else None
+        for share in held
+    ]
     gap = next(up for up in ups if up is not None)[:, :0]  # rows of what has no pair: as many, of rank 0
     down = torch.cat([pairs[share.target]['down'].weight for share in held if share.target in pairs])
     return down, torch.block_diag(*(gap if up is None else up for up in ups))
@@ -88,6 +93,7 @@ def refuse_passed_by(module: str, view: View) -> None:
     """
     if module == 'attn.qkv' and getattr(view.blocks[0].attn, 'q_bias', None) is not None:
         raise InputError(
-            f'{view.name}: timm reads the weight of attn.qkv here without running the module, so a pair that peft puts on it has no effect. Leave '
-            'q, k and v out of the targets, or write plain weights with tools/model_converters/merge_adapter.py.'
+            f'{view.name}: timm reads the weight of attn.qkv here without running the module, so a pair that peft '
+            'puts on it has no effect. Leave q, k and v out of the targets, or write plain weights with '
+            'tools/model_converters/merge_adapter.py.'
         )

@@ -1,4 +1,6 @@
-"""LoRA in the format of the `peft` library, for timm hosts, both ways; `peft_blocks` says how its modules are built."""
+"""LoRA in the format of the `peft` library, for timm hosts, both ways; `peft_blocks` says how its modules are
+built.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ from mmsparse.state.schema import validated
 from mmsparse.structures import Tokens
 
 PREFIX = 'base_model.model.'
-OTHER_FORMS = dict(use_dora=False, bias='none', fan_in_fan_out=False, lora_bias=False)  # what changes the sum beyond a scaled product
+OTHER_FORMS = dict(
+    use_dora=False, bias='none', fan_in_fan_out=False, lora_bias=False
+)  # what changes the sum beyond a scaled product
 # Every other start (PiSSA, OLoRA, CorDA, LoftQ, LoRA-GA, …) subtracts its product from peft's base weights; the host
 # here has them whole.
 STARTS_BESIDE_THE_BASE = (None, True, False, 'gaussian', 'eva', 'orthogonal', 'mica')
@@ -55,7 +59,9 @@ def to_peft(model: nn.Module) -> tuple[dict, dict[str, Tensor]]:
         InputError: another host, adapter or head.
     """
     (lora, fc), view = _lora_and_head(model), model.backbone.view
-    modules = {module: held for module, held in linears(view).items() if any(share.target in lora.targets for share in held)}
+    modules = {
+        module: held for module, held in linears(view).items() if any(share.target in lora.targets for share in held)
+    }
     for module in modules:
         refuse_passed_by(module, view)
     tensors = {f'{PREFIX}head.{name}': value for name, value in fc.state_dict().items()}
@@ -102,12 +108,16 @@ def from_peft(config: Mapping, tensors: Mapping[str, Tensor], model: nn.Module, 
     head = {name: left.pop(f'head.{name}', None) for name in fc.state_dict()}
     refuse(f'{source}: {fault}' for fault in _faults_of_file(config, head, fc))
     products = _products(config, left, model.backbone.view, source)
-    ranks = {target: max((len(down) for (_, name), (down, _) in products.items() if name == target), default=0) for target in TARGETS}
+    ranks = {
+        target: max((len(down) for (_, name), (down, _) in products.items() if name == target), default=0)
+        for target in TARGETS
+    }
     targets, rank = tuple(target for target in TARGETS if ranks[target]), max(ranks.values())
     if rank > lora.rank or not set(targets) <= set(lora.targets):
         raise InputError(
-            f"{source}: the config's LoRA has rank {lora.rank} and targets {lora.targets}, which has no room for the file. "
-            f"Set model.backbone.adapter=dict(type='mmsparse.LoRA', rank={rank}, alpha={rank * _scale(config, '', config['r'])}, targets={targets})."
+            f"{source}: the config's LoRA has rank {lora.rank} and targets {lora.targets}, which has no room for the "
+            f"file. Set model.backbone.adapter=dict(type='mmsparse.LoRA', rank={rank}, "
+            f'alpha={rank * _scale(config, "", config["r"])}, targets={targets}).'
         )
     with torch.no_grad():
         fc.load_state_dict(head)
@@ -120,7 +130,9 @@ def from_peft(config: Mapping, tensors: Mapping[str, Tensor], model: nn.Module, 
             pair['up'].weight[:, : len(down)] = up / lora.scale
 
 
-def _products(config: _Config, left: dict[str, Tensor], view: View, source: str) -> dict[tuple[int, str], tuple[Tensor, Tensor]]:
+def _products(
+    config: _Config, left: dict[str, Tensor], view: View, source: str
+) -> dict[tuple[int, str], tuple[Tensor, Tensor]]:
     """Return down and scaled up of every product in the file that is not zero, by layer (from 1) and target."""
     found: dict[tuple[int, str], list] = {}
     for layer in range(1, view.depth + 1):
@@ -133,40 +145,51 @@ def _products(config: _Config, left: dict[str, Tensor], view: View, source: str)
             inputs, outputs = shape(view, layer, held)
             if down.shape[1:] != (inputs,) or up.shape != (outputs, len(down)):
                 raise InputError(
-                    f'{source}: {names[0]} and its lora_B are of shapes {tuple(down.shape)} and {tuple(up.shape)}, but {module} of {view.name} '
-                    f'reads {inputs} and gives {outputs}.'
+                    f'{source}: {names[0]} and its lora_B are of shapes {tuple(down.shape)} and {tuple(up.shape)}, '
+                    f'but {module} of {view.name} reads {inputs} and gives {outputs}.'
                 )
             up = up * _scale(config, f'blocks.{layer - 1}.{module}', len(down))
             for target, *product in divided(down, up, held):
                 found.setdefault((layer, target), []).append(product)
     for name in left:
-        raise InputError(f'{source}: received the tensor {name}, which belongs to no linear layer of {view.name}. Use the host that trained it.')
+        raise InputError(
+            f'{source}: received the tensor {name}, which belongs to no linear layer of {view.name}. Use the host '
+            'that trained it.'
+        )
     return {key: product for key, products in found.items() if len((product := summed(products))[0])}
 
 
 def _scale(config: _Config, module: str, rank: int) -> float:
     """Return alpha over rank, or over its root (rsLoRA); patterns name modules by the end of their path."""
     patterns = (config.get('alpha_pattern') or {}).items()
-    alpha = next((alpha for name, alpha in patterns if f'.{module}'.endswith(f'.{name}'.replace(r'\.', '.'))), config['lora_alpha'])
+    alpha = next(
+        (alpha for name, alpha in patterns if f'.{module}'.endswith(f'.{name}'.replace(r'\.', '.'))),
+        config['lora_alpha'],
+    )
     return alpha / (math.sqrt(rank) if config.get('use_rslora') else rank)
 
 
 def _faults_of_file(config: _Config, head: Mapping[str, Tensor | None], fc: nn.Linear) -> Iterator[str]:
     if (start := config.get('init_lora_weights')) not in STARTS_BESIDE_THE_BASE:
         yield (
-            f"received init_lora_weights={start!r}, a start that also moves peft's base weights, while the host has its own. "
-            'Let peft write plain LoRA: save_pretrained(FOLDER, path_initial_model_for_weight_conversion=the adapter before training), and copy the '
-            f'tensors {PREFIX}head.* over, which it leaves out. What it cannot convert has to be trained with init_lora_weights=True.'
+            f"received init_lora_weights={start!r}, a start that also moves peft's base weights, while the host has "
+            'its own. '
+            'Let peft write plain LoRA: save_pretrained(FOLDER, path_initial_model_for_weight_conversion=the adapter '
+            'before training), and copy the '
+            f'tensors {PREFIX}head.* over, which it leaves out. What it cannot convert has to be trained with '
+            'init_lora_weights=True.'
         )
     if any(value is None or value.shape != fc.state_dict()[name].shape for name, value in head.items()):
         yield (
-            f'expected a head of {fc.out_features} classes and width {fc.in_features} in the file, as head.weight and head.bias. '
+            f'expected a head of {fc.out_features} classes and width {fc.in_features} in the file, as head.weight and '
+            'head.bias. '
             "Train it along, with modules_to_save=['head']."
         )
 
 
 def _lora_and_head(model: nn.Module) -> tuple[LoRA, nn.Linear]:
-    """Return the only adapter of a model on a timm host, and the linear layer that reads what timm itself would give it.
+    """Return the only adapter of a model on a timm host, and the linear layer that reads what timm itself would give
+    it.
 
     Raises:
         InputError: another host, adapter or head, a neck, or another pooling than timm's.
@@ -180,7 +203,8 @@ def _faults_of_model(model: nn.Module) -> Iterator[str]:
     names = [type(adapter).__name__ for adapter in backbone.adapters]
     if not isinstance(view, TimmView | EvaView) or len(names) != 1 or type(backbone.adapters[0]) is not LoRA:
         yield (
-            f'received {", ".join(names) or "no adapter"} on {view.name}, expected mmsparse.LoRA alone on a timm host: '
+            f'received {", ".join(names) or "no adapter"} on {view.name}, expected mmsparse.LoRA alone on a timm '
+            'host: '
             "peft's format knows nothing else of it."
         )
     x_1nc = linear_head(model).weight.new_empty(1, view.prefix + view.patches, view.width).normal_()

@@ -38,7 +38,10 @@ class ArrayDataset(BaseDataset, ABC):
         """One dict per image; MMEngine calls it on first use."""
         images, labels = self.load_arrays()
         size = images.shape[1:3]
-        return [dict(img=image, img_shape=size, ori_shape=size, gt_label=int(label)) for image, label in zip(images, labels, strict=True)]
+        return [
+            dict(img=image, img_shape=size, ori_shape=size, gt_label=int(label))
+            for image, label in zip(images, labels, strict=True)
+        ]
 
     def extra_repr(self) -> list[str]:
         """There is no annotation file to be named."""

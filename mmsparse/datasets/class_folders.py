@@ -15,7 +15,10 @@ from mmsparse.datasets.load_image import LoadImage
 from mmsparse.errors import InputError, refuse
 
 PARTS = {'train': ('train', 'training'), 'val': ('val', 'valid', 'validation'), 'test': ('test', 'testing')}
-WANTED = 'Expected a folder with one sub-folder of pictures for each class, or train and val (or test) with one for each class in them.'
+WANTED = (
+    'Expected a folder with one sub-folder of pictures for each class, or train and val (or test) with one for each '
+    'class in them.'
+)
 
 Labelled = list[tuple[str, int]]  # path below the folder, with slashes, and label
 
@@ -56,14 +59,25 @@ def read_folder(root: str | Path, hold_out: float = 0.2, seed: int = 0, nested: 
     if not root.is_dir():
         raise InputError(f'--data {root}: {"this is a file" if root.exists() else "no such folder"}. {WANTED}')
     if not 0 < hold_out < 1:
-        raise InputError(f'own_folder.hold_out: received {hold_out}, expected a share of each class in (0, 1), such as 0.2.')
+        raise InputError(
+            f'own_folder.hold_out: received {hold_out}, expected a share of each class in (0, 1), such as 0.2.'
+        )
     places, ignored = _places(root)
     found = {part: image_files(place) for part, place in places.items()}
     broken = _broken([path for listed in found.values() for path in listed.images])
-    grouped = {part: _by_class(places[part], [path for path in listed.images if path not in broken]) for part, listed in found.items()}
-    classes, loose = sorted(grouped['train'].keys() - {''}), [path for group in grouped.values() for path in group.pop('', [])]
+    grouped = {
+        part: _by_class(places[part], [path for path in listed.images if path not in broken])
+        for part, listed in found.items()
+    }
+    classes, loose = (
+        sorted(grouped['train'].keys() - {''}),
+        [path for group in grouped.values() for path in group.pop('', [])],
+    )
     labelled = list(enumerate(classes))
-    parts = {part: [(_below(root, path), label) for label, name in labelled for path in group.get(name, [])] for part, group in grouped.items()}
+    parts = {
+        part: [(_below(root, path), label) for label, name in labelled for path in group.get(name, [])]
+        for part, group in grouped.items()
+    }
     notes = {}
     if len(places) == 1:
         parts['train'], parts['val'] = _hold_out(parts['train'], root, places['train'], hold_out, seed)
@@ -71,7 +85,10 @@ def read_folder(root: str | Path, hold_out: float = 0.2, seed: int = 0, nested: 
     elif 'val' not in parts:
         parts['val'] = parts.pop('test')
     deep = not nested and not any(len(path.relative_to(places['train']).parts) == 2 for path in found['train'].images)
-    faults = (*_level_faults(root, places['train'], classes, loose, deep), *_class_faults(places, grouped, classes, parts))
+    faults = (
+        *_level_faults(root, places['train'], classes, loose, deep),
+        *_class_faults(places, grouped, classes, parts),
+    )
     refuse(f'--data {root}: {fault}' for fault in faults)
     empty = sorted({name for place in places.values() for name in _folders(place)} - set(classes))
     if account := _account(root, found.values(), broken, loose, empty, ignored):
@@ -86,24 +103,35 @@ def _level_faults(root: Path, place: Path, classes: list[str], loose: list[Path]
             yield f'each of {_some(classes)} has a folder train of its own. Name one: --data {root / classes[0]}.'
         if deep:
             yield (
-                f'the pictures of {_some(classes)} all lie in sub-folders of these. Name the folder above the classes, such as '
-                f'--data {place / classes[0]}; or, if these are the classes, add --cfg-options own_folder.nested=True.'
+                f'the pictures of {_some(classes)} all lie in sub-folders of these. Name the folder above the '
+                f'classes, such as --data {place / classes[0]}; or, if these are the classes, add --cfg-options '
+                'own_folder.nested=True.'
             )
     elif classes:
         inner = _folders(place / classes[0])
-        hint = f'Its sub-folders are {_some(inner)}: if these are the classes, name it: --data {place / classes[0]}.' if len(inner) > 1 else WANTED
+        hint = (
+            f'Its sub-folders are {_some(inner)}: if these are the classes, name it: --data {place / classes[0]}.'
+            if len(inner) > 1
+            else WANTED
+        )
         yield f'only one class has pictures, {classes[0]!r}, expected two or more. {hint}'
     elif loose:
-        yield f'{len(loose)} pictures lie in this folder itself, so there is no class. {WANTED} Is it the folder above?'
+        told = f'{len(loose)} pictures lie in this folder itself, so there is no class.'
+        yield f'{told} {WANTED} Is it the folder above?'
     else:
         yield f'no picture that can be read is below this folder. {WANTED}'
 
 
-def _class_faults(places: dict[str, Path], grouped: dict[str, dict], classes: list[str], parts: dict[str, Labelled]) -> Iterator[str]:
+def _class_faults(
+    places: dict[str, Path], grouped: dict[str, dict], classes: list[str], parts: dict[str, Labelled]
+) -> Iterator[str]:
     """Say which parts have classes that train lacks, or no picture."""
     for part, group in grouped.items():
         if lacking := sorted(group.keys() - set(classes)):
-            yield f'{places[part].name} has classes that {places["train"].name} lacks: {_some(lacking)}. Move or add them.'
+            yield (
+                f'{places[part].name} has classes that {places["train"].name} lacks: {_some(lacking)}. Move or add '
+                'them.'
+            )
     if len(places) == 1 and not parts['val']:
         yield 'every class has one picture only, so none can be held out. Add pictures, or a folder val.'
     if without := [part for part, rows in parts.items() if not rows]:
@@ -117,7 +145,10 @@ def _places(root: Path) -> tuple[dict[str, Path], list[str]]:
     if not named['train'] or not _folders(root / named['train'][0]) or _holds_images(root / named['train'][0]):
         above, own = root.resolve().parent, _part_of(root.resolve().name)
         if own and (beside := [name for name in _folders(above) if _part_of(name) not in (None, own)]):
-            raise InputError(f'--data {root}: this is one part of a folder that also has {_some(beside)}. Name the folder above: --data {above}.')
+            raise InputError(
+                f'--data {root}: this is one part of a folder that also has {_some(beside)}. Name the folder above: '
+                f'--data {above}.'
+            )
         return {'train': root}, []
     if twice := [names for names in named.values() if len(names) > 1]:
         raise InputError(f'--data {root}: received {" and ".join(twice[0])}, which mean the same. Keep one of them.')
@@ -135,7 +166,11 @@ def _holds_images(folder: Path) -> bool:
 
 
 def _folders(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith('.') and entry.name != '__MACOSX')
+    return sorted(
+        entry.name
+        for entry in os.scandir(folder)
+        if entry.is_dir() and not entry.name.startswith('.') and entry.name != '__MACOSX'
+    )
 
 
 def _by_class(place: Path, images: Sequence[Path]) -> dict[str, list[Path]]:
@@ -152,7 +187,12 @@ def _hold_out(rows: Labelled, root: Path, place: Path, share: float, seed: int) 
     train, val = [], []
     for label in sorted({label for _, label in rows}):
         own = [path for path, number in rows if number == label]
-        drawn = sorted(own, key=lambda path: hashlib.sha256(f'{seed} {_below(place, root / path)}'.encode(errors='surrogateescape')).digest())
+        drawn = sorted(
+            own,
+            key=lambda path: hashlib.sha256(
+                f'{seed} {_below(place, root / path)}'.encode(errors='surrogateescape')
+            ).digest(),
+        )
         count = min(max(1, round(share * len(own))), len(own) - 1)
         held = set(drawn[:count])
         train += [(path, label) for path in own if path not in held]
@@ -163,7 +203,9 @@ def _hold_out(rows: Labelled, root: Path, place: Path, share: float, seed: int) 
 def _held(val: Labelled, classes: list[str], share: float, seed: int) -> str:
     held = {label for _, label in val}
     single = [name for label, name in enumerate(classes) if label not in held]
-    return f'{len(val):,} pictures, {share:.0%} of each class, seed {seed}' + (f'; none of {_some(single)}, with one picture each' if single else '')
+    return f'{len(val):,} pictures, {share:.0%} of each class, seed {seed}' + (
+        f'; none of {_some(single)}, with one picture each' if single else ''
+    )
 
 
 def _broken(images: Sequence[Path]) -> dict[Path, str]:
@@ -181,7 +223,14 @@ def _broken(images: Sequence[Path]) -> dict[Path, str]:
         return {path: text for path, text in zip(images, pool.map(reason, images)) if text}
 
 
-def _account(root: Path, found: Iterable[Found], broken: dict, loose: Sequence[Path], empty: Sequence[str], ignored: Sequence[str]) -> str:
+def _account(
+    root: Path,
+    found: Iterable[Found],
+    broken: dict,
+    loose: Sequence[Path],
+    empty: Sequence[str],
+    ignored: Sequence[str],
+) -> str:
     others = Counter(path.suffix.lower() or path.name for listed in found for path in listed.others)
     hidden = sum(len(listed.hidden) for listed in found)
     kinds = ', '.join(f'{kind} {count}' for kind, count in others.most_common(4)) + (', …' if len(others) > 4 else '')

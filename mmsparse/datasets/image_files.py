@@ -35,8 +35,14 @@ def extensions() -> frozenset[str]:
     """Return how names of pictures end, in lower case with the dot: what the installed Pillow opens."""
     Image.init()
     readers = {kind: reader for kind, (reader, _) in Image.OPEN.items()}
-    stubs = {kind for kind, reader in readers.items() if inspect.isclass(reader) and issubclass(reader, ImageFile.StubImageFile)}
-    return frozenset(end for end, kind in Image.registered_extensions().items() if kind in readers.keys() - stubs - ONLY_NAMED)
+    stubs = {
+        kind
+        for kind, reader in readers.items()
+        if inspect.isclass(reader) and issubclass(reader, ImageFile.StubImageFile)
+    }
+    return frozenset(
+        end for end, kind in Image.registered_extensions().items() if kind in readers.keys() - stubs - ONLY_NAMED
+    )
 
 
 def image_files(folder: str | Path) -> Found:
@@ -51,7 +57,9 @@ def image_files(folder: str | Path) -> Found:
         above = Path(place).relative_to(folder).parts
         for name in names:
             hidden = any(part.startswith('.') or part == '__MACOSX' for part in (*above, name))
-            kind = found.hidden if hidden else found.images if os.path.splitext(name)[1].lower() in ends else found.others
+            kind = (
+                found.hidden if hidden else found.images if os.path.splitext(name)[1].lower() in ends else found.others
+            )
             kind.append(Path(place, name))
     for kind in found:
         kind.sort()

@@ -31,7 +31,9 @@ class LoadImage(BaseTransform):
         self.to_rgb = to_rgb
 
     def transform(self, results: dict) -> dict:
-        """Add ``img``, ``img_shape`` and ``ori_shape`` (height, width) to what holds ``img_path``, or ``img`` in BGR."""
+        """Add ``img``, ``img_shape`` and ``ori_shape`` (height, width) to what holds ``img_path``, or ``img`` in
+        BGR.
+        """
         if results.get('img_path') is None and 'img' in results:  # peers' inferencers have read it
             bgr = results['img'] if results['img'].ndim == 3 else results['img'][..., None].repeat(3, axis=2)
         else:

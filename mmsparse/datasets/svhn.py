@@ -28,8 +28,13 @@ class SVHN(ArrayDataset):
         except RuntimeError as error:  # torchvision's word for both
             address, name, md5 = datasets.SVHN.split_list[self.split]
             path = Path(self.data_root).expanduser() / name
-            received = f'{path} is not the official file' if path.is_file() else f'received no file at {path}, expected the official one'
+            received = (
+                f'{path} is not the official file'
+                if path.is_file()
+                else f'received no file at {path}, expected the official one'
+            )
             raise InputError(
-                f"SVHN: {received} (md5 {md5}). Download {name} from {address} and put it there, or set the dataset's data_root to its folder."
+                f"SVHN: {received} (md5 {md5}). Download {name} from {address} and put it there, or set the dataset's "
+                'data_root to its folder.'
             ) from error
         return np.ascontiguousarray(data.data.transpose(0, 2, 3, 1)[..., ::-1]), data.labels

@@ -28,7 +28,9 @@ class AutocastOptimWrapper(AmpOptimWrapper):
         self.precision = agree(dtype)
         fixed = isinstance(loss_scale, int | float)
         scaling = dict(init_scale=loss_scale) if fixed else {} if loss_scale == 'dynamic' else dict(loss_scale)
-        self.loss_scaler = torch.amp.GradScaler(self.precision.device, enabled=self.precision.name == 'float16', **scaling)
+        self.loss_scaler = torch.amp.GradScaler(
+            self.precision.device, enabled=self.precision.name == 'float16', **scaling
+        )
         self._scale_update_param = float(loss_scale) if fixed else None
 
     @contextmanager
@@ -48,5 +50,7 @@ class AutocastOptimWrapper(AmpOptimWrapper):
         """Load the optimiser; say so where its state was made in another number format than this run's."""
         before = state_dict.pop('precision', self.precision.name)
         if before != self.precision.name:
-            print_log(f'The state was trained in {before}, this run goes on in {self.precision}.', 'current', logging.WARNING)
+            print_log(
+                f'The state was trained in {before}, this run goes on in {self.precision}.', 'current', logging.WARNING
+            )
         super().load_state_dict(state_dict)

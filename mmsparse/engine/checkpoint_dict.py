@@ -26,7 +26,9 @@ def of_run(runner, meta: dict, optimizer: bool, schedules: bool) -> dict:
     # What plain values can express. Histories of scalars are for logs; a resumed run begins new ones.
     info = {key: value for key, value in hub['runtime_info'].items() if key != 'cfg' and _packs(value)}
     hub = dict(log_scalars={}, runtime_info=info, resumed_keys={key: hub['resumed_keys'][key] for key in info})
-    checkpoint = dict(meta=meta, state_dict=unwrapped(runner.model).state_dict(), message_hub=hub, random=random_state())
+    checkpoint = dict(
+        meta=meta, state_dict=unwrapped(runner.model).state_dict(), message_hub=hub, random=random_state()
+    )
     if optimizer:
         checkpoint['optimizer'] = runner.optim_wrapper.state_dict()
     if schedules and runner.param_schedulers is not None:
@@ -45,17 +47,25 @@ def of_state(runner, filename: str) -> dict:
     while isinstance(config.get('module'), dict):  # wrapped for test-time augmentation
         config = config['module']
     lines = other_settings(state, config)
-    new_head = bool(runner.cfg.get('new_head')) and isinstance(runner._train_loop, BaseLoop)  # a test of an untrained head is never meant
+    new_head = bool(runner.cfg.get('new_head')) and isinstance(
+        runner._train_loop, BaseLoop
+    )  # a test of an untrained head is never meant
     if new_head and runner._resume:
         raise InputError('new_head=True: a run goes on with its own head. Set load_from=STATE without --resume.')
-    full = full_state_dict(model, state, None if getattr(model, 'open_vocabulary', False) else _classes(runner), new_head)
+    full = full_state_dict(
+        model, state, None if getattr(model, 'open_vocabulary', False) else _classes(runner), new_head
+    )
     if lines:
-        runner.logger.warning('\n    '.join([f'{state.path}: the config wins over the card where they differ:', *lines]))
+        runner.logger.warning(
+            '\n    '.join([f'{state.path}: the config wins over the card where they differ:', *lines])
+        )
     if not runner._resume:
         return dict(meta=dict(epoch=state.card.epoch, iter=state.card.iter), state_dict=full)
     checkpoint = read_resume(state)
     if other := compare(state, checkpoint, runner):
-        runner.logger.warning('\n    '.join([f'{state.path.parent}: its run and the config differ:', *other, START_ANEW]))
+        runner.logger.warning(
+            '\n    '.join([f'{state.path.parent}: its run and the config differ:', *other, START_ANEW])
+        )
     if 'ema_state_dict' in checkpoint:
         frozen = {f'module.{name}': value for name, value in model.state_dict().items()}
         checkpoint['ema_state_dict'] = {**frozen, **checkpoint['ema_state_dict']}
@@ -82,4 +92,7 @@ def _schedules(schedulers):
     if isinstance(schedulers, dict):
         return {name: _schedules(some) for name, some in schedulers.items()}
     # OneCycleLR keeps its function of annealing among its numbers; a new one has its own.
-    return [{key: value for key, value in scheduler.state_dict().items() if not callable(value)} for scheduler in schedulers]
+    return [
+        {key: value for key, value in scheduler.state_dict().items() if not callable(value)}
+        for scheduler in schedulers
+    ]

@@ -31,19 +31,22 @@ def readable(loader) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(
-            f'{error.filename or loader}: no such file or folder for the data ({error.strerror or error}). Set data_root, data_prefix and '
-            'ann_file of the dataset to where the data is.'
+            f'{error.filename or loader}: no such file or folder for the data ({error.strerror or error}). Set '
+            'data_root, data_prefix and ann_file of the dataset to where the data is.'
         ) from error
     except (RuntimeError, AssertionError) as error:  # mmpretrain's words for folders, see its CustomDataset
         dataset = loader.get('dataset', {}) if isinstance(loader, Mapping) else {}
         place = '/'.join(str(part) for part in (dataset.get('data_root'), dataset.get('data_prefix')) if part)
         if 'Found 0 files' in str(error):
-            text = f'{place}: no pictures found. Expected one folder of pictures per class; set data_root to the folder that holds them.'
+            text = (
+                f'{place}: no pictures found. Expected one folder of pictures per class; set data_root to the folder '
+                'that holds them.'
+            )
         elif 'number of subfolders' in str(error):
             found, names = re.findall(r'\((\d+)\)', str(error))
             text = (
-                f'{place}: received {found} folders, but metainfo.classes has {names} names. Give one name per folder in alphabetical order of '
-                'the folders, or leave metainfo.classes out.'
+                f'{place}: received {found} folders, but metainfo.classes has {names} names. Give one name per folder '
+                'in alphabetical order of the folders, or leave metainfo.classes out.'
             )
         else:
             raise
@@ -73,22 +76,25 @@ def label_faults(dataset, split: str, where: str, classes: int) -> Iterator[str]
     if names is not None and len(names) != classes:
         some = ', '.join(map(str, names[:4])) + (' ...' if len(names) > 4 else '')  # enough to recognise a data set
         yield (
-            f'model.{where}.num_classes is {classes}, but the {split} data ({type(dataset).__name__}) has {len(names)} classes: {some}. '
-            f'Set model.{where}.num_classes={len(names)}, or use data with {classes} classes.'
+            f'model.{where}.num_classes is {classes}, but the {split} data ({type(dataset).__name__}) has '
+            f'{len(names)} classes: {some}. Set model.{where}.num_classes={len(names)}, or use data with {classes} '
+            'classes.'
         )
     place = f'{split}_dataloader.dataset'
     for leaf in leaves(dataset):
         folders, names = list(getattr(leaf, 'folder_to_idx', ())), getattr(leaf, 'CLASSES', None) or ()
         if folders and {name.lower() for name in folders} <= SPLITS:
             yield (
-                f'{place}: received {leaf.img_prefix}, whose folders {", ".join(folders)} are parts of the data, expected one folder per class. '
-                f'Set data_root to one of them, such as {leaf.img_prefix.rstrip("/")}/{folders[0]}.'
+                f'{place}: received {leaf.img_prefix}, whose folders {", ".join(folders)} are parts of the data, '
+                'expected one folder per class. Set data_root to one of them, such as '
+                f'{leaf.img_prefix.rstrip("/")}/{folders[0]}.'
             )
         for index, (folder, name) in enumerate(zip(folders, names, strict=False)):
             if folder != name and (folder in names or name in folders):
                 yield (
-                    f'{place}: metainfo.classes names class {index} {name!r}, but its pictures are those of the folder {folder!r}: folders count '
-                    f'in alphabetical order. Set metainfo.classes={tuple(folders)}, or leave it out.'
+                    f'{place}: metainfo.classes names class {index} {name!r}, but its pictures are those of the '
+                    f'folder {folder!r}: folders count in alphabetical order. Set metainfo.classes={tuple(folders)}, '
+                    'or leave it out.'
                 )
         if not hasattr(leaf, 'get_gt_labels') or folders:  # numbered by mmpretrain, and counted by then
             continue
@@ -96,11 +102,16 @@ def label_faults(dataset, split: str, where: str, classes: int) -> Iterator[str]
             labels = np.asarray(leaf.get_gt_labels())
         except Exception:  # several labels per image, none at all, or labels that are made on the way
             continue
-        if labels.ndim == 1 and labels.dtype.kind in 'iu' and len(labels) and not (labels.min() >= 0 and labels.max() < classes):
+        if (
+            labels.ndim == 1
+            and labels.dtype.kind in 'iu'
+            and len(labels)
+            and not (labels.min() >= 0 and labels.max() < classes)
+        ):
             start = ' They seem to count from 1: subtract 1.' if labels.min() == 1 and labels.max() == classes else ''
             yield (
-                f'{place}: received labels from {labels.min()} to {labels.max()}, expected 0 to {classes - 1} for {classes} classes.{start} '
-                'Correct the annotation file, or the num_classes of the head.'
+                f'{place}: received labels from {labels.min()} to {labels.max()}, expected 0 to {classes - 1} for '
+                f'{classes} classes.{start} Correct the annotation file, or the num_classes of the head.'
             )
 
 
@@ -120,9 +131,9 @@ def label_map_faults(batch, classes: int) -> Iterator[str]:
             labels = truth.data[truth.data != VOID]
             for wrong in labels[(labels < 0) | (labels >= classes)].unique().tolist():
                 yield (
-                    f'{sample.get("seg_map_path") or sample.get("img_path")}: received the label {wrong}, expected 0 to {classes - 1} for '
-                    f'{classes} classes, or {VOID} for none. Correct the label map, or set reduce_zero_label=True or a label map of the '
-                    'dataset where its labels count from 1.'
+                    f'{sample.get("seg_map_path") or sample.get("img_path")}: received the label {wrong}, expected 0 '
+                    f'to {classes - 1} for {classes} classes, or {VOID} for none. Correct the label map, or set '
+                    'reduce_zero_label=True or a label map of the dataset where its labels count from 1.'
                 )
 
 
@@ -137,8 +148,9 @@ def name_faults(known: dict[str, tuple]) -> Iterator[str]:
         for index, (here, there) in enumerate(zip(ours, theirs, strict=False)):
             if here != there:
                 yield (
-                    f'{split}_dataloader.dataset: its class {index} is {there!r}, but in the {first} data {here!r}, so its labels would mean other '
-                    'classes. Give both the same folders, or the same metainfo.classes.'
+                    f'{split}_dataloader.dataset: its class {index} is {there!r}, but in the {first} data {here!r}, '
+                    'so its labels would mean other classes. Give both the same folders, or the same '
+                    'metainfo.classes.'
                 )
 
 
@@ -157,7 +169,10 @@ def item_faults(dataset, split: str) -> Iterator[str]:
     finally:
         set_random_state(drawn)
     if missing:
-        fault = f"a step finds no {missing!r}, expected a first step that loads the picture, such as dict(type='mmsparse.LoadImage')."
+        fault = (
+            f'a step finds no {missing!r}, expected a first step that loads the picture, such as '
+            "dict(type='mmsparse.LoadImage')."
+        )
     if fault:
         yield f'{split}_dataloader.dataset.pipeline: {fault}'
 
@@ -185,7 +200,9 @@ def _scores(runner) -> list[str]:
         names = []
         for metric in map(deepcopy, loop.evaluator.metrics):
             metric.process(batch, samples)
-            names += [f'{metric.prefix}/{name}' if metric.prefix else name for name in metric.compute_metrics(metric.results)]
+            names += [
+                f'{metric.prefix}/{name}' if metric.prefix else name for name in metric.compute_metrics(metric.results)
+            ]
         return names
     except Exception:
         return []

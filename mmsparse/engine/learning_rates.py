@@ -11,7 +11,11 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop
 
 SLACK = 1e-6  # MMEngine's schedules multiply step by step, and rounding adds up
-SPANS = {'T_max': 0, 'total_steps': 0, 'total_iters': 1}  # what of a schedule says how long it lasts, and the steps it leaves out
+SPANS = {
+    'T_max': 0,
+    'total_steps': 0,
+    'total_iters': 1,
+}  # what of a schedule says how long it lasts, and the steps it leaves out
 
 
 def ahead(runner) -> np.ndarray:
@@ -28,7 +32,9 @@ def ahead(runner) -> np.ndarray:
     for schedule in schedules:
         if schedule.param_name == 'lr' and not getattr(schedule, 'need_val_args', False):
             moving.append(copy(schedule))
-            vars(moving[-1]).update(optimizer=optimizer, base_values=schedule.base_values[place : place + 1], verbose=False)
+            vars(moving[-1]).update(
+                optimizer=optimizer, base_values=schedule.base_values[place : place + 1], verbose=False
+            )
     steps = [schedule.step for schedule in moving if not schedule.by_epoch]
     epoch_steps = [schedule.step for schedule in moving if schedule.by_epoch]
     length = runner.max_iters if isinstance(runner.train_loop, IterBasedTrainLoop) else len(runner.train_dataloader)
@@ -80,8 +86,13 @@ def oddities(found: np.ndarray, configured: float, runner) -> list[str]:
     moved = np.flatnonzero(change)
     if len(moved) and falls.size and found[-1] < 0.01 * peak and (stays := first + int(moved[-1]) + 2) <= 0.9 * end:
         lines.append(f'it stays there from iteration {stays} of {end} on')
-    scale = [(schedule, 1 if not schedule.by_epoch else max(len(runner.train_dataloader), 1)) for schedule in schedules]
-    reach = max((times * (schedule.begin + _span(schedule)) for schedule, times in scale if schedule.param_name == 'lr'), default=0)
+    scale = [
+        (schedule, 1 if not schedule.by_epoch else max(len(runner.train_dataloader), 1)) for schedule in schedules
+    ]
+    reach = max(
+        (times * (schedule.begin + _span(schedule)) for schedule, times in scale if schedule.param_name == 'lr'),
+        default=0,
+    )
     if reach > end:
         lines.append(f'the schedule is made for {reach} iterations, the run has {end}')
     return lines
@@ -89,4 +100,11 @@ def oddities(found: np.ndarray, configured: float, runner) -> list[str]:
 
 def _span(schedule) -> int:
     """Return how many of its own steps a schedule is made for; 0 where it is for any number."""
-    return next((getattr(schedule, key) + more for key, more in SPANS.items() if isinstance(getattr(schedule, key, None), int)), 0)
+    return next(
+        (
+            getattr(schedule, key) + more
+            for key, more in SPANS.items()
+            if isinstance(getattr(schedule, key, None), int)
+        ),
+        0,
+    )

@@ -60,12 +60,18 @@ def choose(asked: str = 'auto', device: str | None = None) -> Precision:
     if device == 'cpu':
         gain = _gain()
         if asked == 'auto' and gain < WORTH:
-            return Precision('float32', device, f'bfloat16 is {1 / gain:.2g} × slower here' if gain < 0.95 else 'bfloat16 is no faster here')
+            return Precision(
+                'float32',
+                device,
+                f'bfloat16 is {1 / gain:.2g} × slower here' if gain < 0.95 else 'bfloat16 is no faster here',
+            )
         speed = f'{gain:.2g} × as fast as' if gain >= 1 else f'{1 / gain:.2g} × slower than'
         return Precision('bfloat16', device, f'products are {speed} in float32 here')
     if device == 'cuda' and asked != 'bfloat16' and torch.cuda.is_available():
         capability = torch.cuda.get_device_capability()
-        name = 'bfloat16' if capability >= (8, 0) else 'float16' if capability >= (7, 0) or asked == 'half' else 'float32'
+        name = (
+            'bfloat16' if capability >= (8, 0) else 'float16' if capability >= (7, 0) or asked == 'half' else 'float32'
+        )
         return Precision(name, device, f'the fastest on {torch.cuda.get_device_name()}')
     if asked == 'auto':
         return Precision('float32', device, f'no other is tried on {device}')
@@ -82,7 +88,10 @@ def long_name(asked: str, device: str) -> str:
     if name not in ('half', *FORMATS.values()):
         raise InputError(f'precision: received {asked!r}, expected one of: {", ".join(FORMATS.values())}.')
     if name == 'float16' and device == 'cpu':
-        raise InputError('precision: received float16 (fp16) on a CPU, where it is slow. Use auto, float32 (fp32) or bfloat16 (bf16).')
+        raise InputError(
+            'precision: received float16 (fp16) on a CPU, where it is slow. Use auto, float32 (fp32) or bfloat16 '
+            '(bf16).'
+        )
     return name
 
 
@@ -106,7 +115,9 @@ def set_precision(cfg: Config, asked: str) -> None:
     wrapper = cfg.optim_wrapper
     kind = str(wrapper.get('type', 'OptimWrapper')).rpartition('.')[2]
     if kind not in ('OptimWrapper', 'AmpOptimWrapper', 'AutocastOptimWrapper') or 'optimizer' not in wrapper:
-        raise InputError(f'--precision: optim_wrapper of this config ({kind}) sets its own precision. Change it in the config.')
+        raise InputError(
+            f'--precision: optim_wrapper of this config ({kind}) sets its own precision. Change it in the config.'
+        )
     name = long_name(asked, get_device())
     wrapper.update(type='mmsparse.AutocastOptimWrapper', dtype=choose(name).name if name == 'half' else name)
 
@@ -119,12 +130,18 @@ def check_wrapper(wrapper: Mapping | OptimWrapper) -> None:
     """
     if not isinstance(wrapper, Mapping):  # built, and refused then
         return
-    for one in (wrapper, *(value for value in wrapper.values() if isinstance(value, Mapping))):  # several models have one each
+    for one in (
+        wrapper,
+        *(value for value in wrapper.values() if isinstance(value, Mapping)),
+    ):  # several models have one each
         kind = str(one.get('type')).rpartition('.')[2]
         if kind == 'AutocastOptimWrapper':
             long_name(one.get('dtype', 'auto'), get_device())
         elif kind == 'AmpOptimWrapper' and get_device() == 'cpu':
-            raise InputError("optim_wrapper: AmpOptimWrapper needs a GPU, and there is none. Use type='mmsparse.AutocastOptimWrapper'.")
+            raise InputError(
+                'optim_wrapper: AmpOptimWrapper needs a GPU, and there is none. Use '
+                "type='mmsparse.AutocastOptimWrapper'."
+            )
 
 
 def test_in(runner: Runner, asked: str) -> None:
@@ -155,7 +172,9 @@ def _gain() -> float:
 
     Without bfloat16 in the processor the products of the backward pass are the slowest. Draws no random numbers.
     """
-    x_nc, up_fc, down_cf = (torch.full(shape, 0.1, requires_grad=True) for shape in ((4 * 65, 128), (512, 128), (128, 512)))
+    x_nc, up_fc, down_cf = (
+        torch.full(shape, 0.1, requires_grad=True) for shape in ((4 * 65, 128), (512, 128), (128, 512))
+    )
     seconds = {'float32': [], 'bfloat16': []}
     # One thread's own time, so that other work on the machine has no say; Windows counts it in steps of 16 ms.
     clock = time.process_time if time.get_clock_info('process_time').resolution < 1e-4 else time.perf_counter

@@ -21,7 +21,12 @@ from mmsparse.state.schema import validated
 START_ANEW = 'Set it as it was, or start a new run from these weights: load_from=STATE instead of --resume.'
 PARTS = ('optim_wrapper', 'train_cfg', 'train_dataloader', 'custom_hooks')
 FIXED = ('optim_wrapper.optimizer.type', 'optim_wrapper.constructor', 'optim_wrapper.accumulative_counts')
-POSITION = {'last_step', 'optimizer', 'end', 'verbose'}  # of a schedule's arguments; an `end` that changes its values changes others too
+POSITION = {
+    'last_step',
+    'optimizer',
+    'end',
+    'verbose',
+}  # of a schedule's arguments; an `end` that changes its values changes others too
 NUMBERS = ('last_step', '_global_step', '_last_value', 'base_values', 'best', 'num_bad_epochs', 'cooldown_counter')
 REMEDY = 'Resume from another state.'
 
@@ -63,11 +68,17 @@ def compare(state: State, checkpoint: Mapping, runner) -> list[str]:
     other = [
         (place, theirs, ours)
         for part in PARTS
-        for place, theirs, ours in differences(plain(state.card.config.get(part) or {}), plain(runner.cfg.get(part) or {}), part)
+        for place, theirs, ours in differences(
+            plain(state.card.config.get(part) or {}), plain(runner.cfg.get(part) or {}), part
+        )
     ]
     refuse(f'{path}: {fault}. {START_ANEW}' for fault in _faults(path, other, checkpoint, runner))
-    winner = {place: 'the state' if place.startswith('optim_wrapper.optimizer') else 'the config' for place, _, _ in other}
-    return [f'{place}: {theirs} in the state, {ours} in the config; {winner[place]} wins' for place, theirs, ours in other]
+    winner = {
+        place: 'the state' if place.startswith('optim_wrapper.optimizer') else 'the config' for place, _, _ in other
+    }
+    return [
+        f'{place}: {theirs} in the state, {ours} in the config; {winner[place]} wins' for place, theirs, ours in other
+    ]
 
 
 def load_optimizer(saved: Mapping, wrapper) -> None:
@@ -94,7 +105,10 @@ def _faults(path, other: list[tuple], checkpoint: Mapping, runner) -> Iterator[s
     """Say why a state cannot go on under a config."""
     by_epoch, epoch, iteration = runner.max_epochs > 1, checkpoint['meta']['epoch'], checkpoint['meta']['iter']
     if iteration > runner.max_iters or (by_epoch and epoch > runner.max_epochs):
-        yield (f'has finished epoch {epoch}, iteration {iteration}, but the config ends at epoch {runner.max_epochs}, iteration {runner.max_iters}')
+        yield (
+            f'has finished epoch {epoch}, iteration {iteration}, but the config ends at epoch {runner.max_epochs}, '
+            f'iteration {runner.max_iters}'
+        )
     for place, theirs, ours in other:
         if place in FIXED and {str(theirs), str(ours)} != {ABSENT, '1'}:  # batches are not accumulated by default
             yield f"{place} was {theirs}, received {ours}; optimisers cannot take each other's state"
@@ -114,14 +128,18 @@ def _faults(path, other: list[tuple], checkpoint: Mapping, runner) -> Iterator[s
 def _group_faults(path, saved: Any, wrapper) -> Iterator[str]:
     optimizer = wrapper.optimizer
     validated(_OptimizerState, saved, f'{path}: damaged, the state of its optimiser cannot be read', REMEDY)
-    theirs, ours = ([len(group['params']) for group in groups] for groups in (saved['param_groups'], optimizer.param_groups))
+    theirs, ours = (
+        [len(group['params']) for group in groups] for groups in (saved['param_groups'], optimizer.param_groups)
+    )
     shapes = dict(enumerate(parameter.shape for group in optimizer.param_groups for parameter in group['params']))
-    moments = [(at, value) for at, entry in saved['state'].items() for value in entry.values() if isinstance(value, Tensor)]
+    moments = [
+        (at, value) for at, entry in saved['state'].items() for value in entry.values() if isinstance(value, Tensor)
+    ]
     fits = ours != theirs or all(value.shape in ((), shapes.get(at)) for at, value in moments)
     if ours != theirs or not fits:
         yield (
-            f'its optimiser has {len(theirs)} groups of {_few(theirs)} parameters, the config makes {len(ours)} of {_few(ours)} '
-            f'({type(optimizer).__name__}){"" if fits else ", of other shapes"}'
+            f'its optimiser has {len(theirs)} groups of {_few(theirs)} parameters, the config makes {len(ours)} of '
+            f'{_few(ours)} ({type(optimizer).__name__}){"" if fits else ", of other shapes"}'
         )
 
 
@@ -140,7 +158,12 @@ def _schedule_faults(saved: Any, schedules: list) -> Iterator[str]:
 
 def _made_of(schedule) -> list[str]:
     """Return the attributes that say what a schedule is, not where it stands: arguments and number of steps."""
-    names = {name for base in type(schedule).__mro__ if '__init__' in vars(base) for name in inspect.signature(base.__init__).parameters}
+    names = {
+        name
+        for base in type(schedule).__mro__
+        if '__init__' in vars(base)
+        for name in inspect.signature(base.__init__).parameters
+    }
     return sorted(name for name in (names | {'total_iters'}) - POSITION if name in vars(schedule))
 
 

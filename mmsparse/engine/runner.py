@@ -58,7 +58,9 @@ class SparseRunner(Runner):
         return runner
 
     def dump_config(self) -> None:
-        """Write the config into the work folder, but not over its own file: the options of one call would stay in it."""
+        """Write the config into the work folder, but not over its own file: the options of one call would stay in
+        it.
+        """
         source = Path(self.cfg.filename or '')
         if source.absolute().parent != Path(self.work_dir).absolute():
             super().dump_config()
@@ -84,8 +86,8 @@ class SparseRunner(Runner):
         if len(built.dataloader) == 0:
             loader = built.dataloader
             raise InputError(
-                f'train_dataloader: {len(loader.dataset)} images make no batch of {loader.batch_size} with drop_last=True. '
-                'Set a smaller batch_size, or drop_last=False.'
+                f'train_dataloader: {len(loader.dataset)} images make no batch of {loader.batch_size} with '
+                'drop_last=True. Set a smaller batch_size, or drop_last=False.'
             )
         return built
 
@@ -102,7 +104,10 @@ class SparseRunner(Runner):
         for wrapper in optim_wrapper.values() if isinstance(optim_wrapper, OptimWrapperDict) else [optim_wrapper]:
             images = self.world_size * self.train_dataloader.batch_size * wrapper._accumulative_counts
             ratio = images / auto_scale_lr['base_batch_size']
-            self.logger.info(f'{images} images per step, the learning rate is for {auto_scale_lr["base_batch_size"]}: scaled by {ratio:g}.')
+            self.logger.info(
+                f'{images} images per step, the learning rate is for {auto_scale_lr["base_batch_size"]}: scaled by '
+                f'{ratio:g}.'
+            )
             for group in wrapper.optimizer.param_groups:
                 group['lr'] *= ratio
 
@@ -112,8 +117,9 @@ class SparseRunner(Runner):
             return super().build_param_scheduler(scheduler)
         except (ValueError, AssertionError) as error:
             raise InputError(
-                f'param_scheduler: {error}, in a run of {self.max_epochs} epochs, {self.max_iters} iterations. Set it for this length, or take '
-                'mmsparse.WarmupLR and mmsparse.CosineLR, which follow the run (configs/_base_/schedules).'
+                f'param_scheduler: {error}, in a run of {self.max_epochs} epochs, {self.max_iters} iterations. Set it '
+                'for this length, or take mmsparse.WarmupLR and mmsparse.CosineLR, which follow the run '
+                '(configs/_base_/schedules).'
             ) from error
 
     def wrap_model(self, model_wrapper_cfg, model: nn.Module) -> nn.Module:
@@ -145,9 +151,15 @@ class SparseRunner(Runner):
             InputError: out_dir is not on this machine.
         """
         if '://' in str(out_dir) or file_client_args or backend_args:
-            raise InputError(f'out_dir {out_dir}: states are written to local folders only, with no backend. Copy them from there.')
+            raise InputError(
+                f'out_dir {out_dir}: states are written to local folders only, with no backend. Copy them from there.'
+            )
         epoch, iteration = (self.epoch + 1, self.iter) if by_epoch else (self.epoch, self.iter + 1)
-        meta = dict(epoch=epoch, iter=iteration) | (meta or {}) | dict(seed=self.seed, experiment_name=self.experiment_name)
+        meta = (
+            dict(epoch=epoch, iter=iteration)
+            | (meta or {})
+            | dict(seed=self.seed, experiment_name=self.experiment_name)
+        )
         model, metainfo = unwrapped(self.model), getattr(self.train_dataloader.dataset, 'metainfo', {})
         checkpoint = of_run(self, dict(meta, dataset_meta=metainfo), save_optimizer, save_param_scheduler)
         self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
@@ -155,13 +167,23 @@ class SparseRunner(Runner):
         names = adapter_tensors(model).keys()
         tensors = {name: value for name, value in checkpoint.pop('state_dict').items() if name in names}
         if 'ema_state_dict' in checkpoint:
-            frozen = {f'module.{name}' for name in model.state_dict().keys() - names}  # do not move, so their average is what they are
-            checkpoint['ema_state_dict'] = {key: value for key, value in checkpoint['ema_state_dict'].items() if key not in frozen}
+            frozen = {
+                f'module.{name}' for name in model.state_dict().keys() - names
+            }  # do not move, so their average is what they are
+            checkpoint['ema_state_dict'] = {
+                key: value for key, value in checkpoint['ema_state_dict'].items() if key not in frozen
+            }
         score = self.score[1] if self.score[0] == meta['iter'] else {}
-        card = describe(model, digest(tensors), self.cfg.to_dict(), metainfo.get('classes'), score, meta['epoch'], meta['iter'])
-        write_state(Path(out_dir) / filename, tensors, card, checkpoint if save_optimizer or save_param_scheduler else None)
+        card = describe(
+            model, digest(tensors), self.cfg.to_dict(), metainfo.get('classes'), score, meta['epoch'], meta['iter']
+        )
+        write_state(
+            Path(out_dir) / filename, tensors, card, checkpoint if save_optimizer or save_param_scheduler else None
+        )
 
-    def load_checkpoint(self, filename: str, map_location='cpu', strict: bool = False, revise_keys=((r'^module.', ''),)) -> dict:
+    def load_checkpoint(
+        self, filename: str, map_location='cpu', strict: bool = False, revise_keys=((r'^module.', ''),)
+    ) -> dict:
         """Load a state strictly, or a file of a whole model's weights (safetensors, or .pth without code).
 
         Args:
@@ -177,7 +199,9 @@ class SparseRunner(Runner):
             checkpoint = dict(state_dict=read_weights(str(filename)))
             self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
             for pattern, word in revise_keys:
-                checkpoint['state_dict'] = {re.sub(pattern, word, name): value for name, value in checkpoint['state_dict'].items()}
+                checkpoint['state_dict'] = {
+                    re.sub(pattern, word, name): value for name, value in checkpoint['state_dict'].items()
+                }
             full, stripped = whole_model(model, checkpoint['state_dict'], str(filename))
             if stripped:
                 self.logger.warning(f'{filename}: every name in it begins with {stripped!r}, which was left out.')
@@ -203,14 +227,19 @@ class SparseRunner(Runner):
             self._load_from = str(found)
         super().load_or_resume()
 
-    def resume(self, filename: str, resume_optimizer: bool = True, resume_param_scheduler: bool = True, map_location='default') -> None:
+    def resume(
+        self, filename: str, resume_optimizer: bool = True, resume_param_scheduler: bool = True, map_location='default'
+    ) -> None:
         """Go on from a state, generators included (of the first process; the others' follow from seed and position).
 
         Raises:
             InputError: not a state, saved without what resume needs, damaged, or another model's.
         """
         if not is_state(filename):
-            raise InputError(f'{filename}: resume expects the folder of a state, such as epoch_20. To start from plain weights set load_from.')
+            raise InputError(
+                f'{filename}: resume expects the folder of a state, such as epoch_20. To start from plain weights set '
+                'load_from.'
+            )
         self._resume = True
         self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
         if self.param_schedulers is not None:
@@ -228,7 +257,9 @@ class SparseRunner(Runner):
         if resume_param_scheduler:
             load_schedules(checkpoint.get('param_schedulers'), self.param_schedulers)
         for sampler in (self.train_dataloader.sampler, self.train_dataloader.batch_sampler):
-            if hasattr(sampler, 'seed'):  # built before the state was read, which names the seed that the run began with
+            if hasattr(
+                sampler, 'seed'
+            ):  # built before the state was read, which names the seed that the run began with
                 sampler.seed = self.seed
         if is_main_process():
             set_random_state(checkpoint['random'])

@@ -29,7 +29,9 @@ class WarmupLR(LinearLR):
         by_epoch: has to be False.
     """
 
-    def __init__(self, optimizer: Optimizer, share: float, start_factor: float = 1e-6, end: int = INF, by_epoch: bool = True):
+    def __init__(
+        self, optimizer: Optimizer, share: float, start_factor: float = 1e-6, end: int = INF, by_epoch: bool = True
+    ):
         steps = _iterations('WarmupLR', 'share', share, end, by_epoch)
         super().__init__(optimizer, start_factor=start_factor if steps > 1 else 1.0, end=max(steps, 1), by_epoch=False)
 
@@ -46,7 +48,9 @@ class CosineLR(MMEngineCosine):
         by_epoch: has to be False.
     """
 
-    def __init__(self, optimizer: Optimizer, after: float = 0.0, eta_min: float = 0.0, end: int = INF, by_epoch: bool = True):
+    def __init__(
+        self, optimizer: Optimizer, after: float = 0.0, eta_min: float = 0.0, end: int = INF, by_epoch: bool = True
+    ):
         begin = _iterations('CosineLR', 'after', after, end, by_epoch)
         super().__init__(optimizer, eta_min=eta_min, begin=begin, end=end, by_epoch=False)
 
@@ -60,7 +64,15 @@ class PolyLR(MMEnginePoly):
         power: the exponent.
     """
 
-    def __init__(self, optimizer: Optimizer, power: float = 1.0, after: float = 0.0, eta_min: float = 0.0, end: int = INF, by_epoch: bool = True):
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        power: float = 1.0,
+        after: float = 0.0,
+        eta_min: float = 0.0,
+        end: int = INF,
+        by_epoch: bool = True,
+    ):
         begin = _iterations('PolyLR', 'after', after, end, by_epoch)
         super().__init__(optimizer, eta_min=eta_min, power=power, begin=begin, end=end, by_epoch=False)
 
@@ -68,7 +80,12 @@ class PolyLR(MMEnginePoly):
 def _iterations(name: str, key: str, share: float, end: int, by_epoch: bool) -> int:
     """Return a share of the run's iterations, at least one less than all."""
     if by_epoch:
-        raise InputError(f'{name}: received by_epoch={by_epoch}, expected by_epoch=False: it follows the iterations of the run, also by epochs.')
+        raise InputError(
+            f'{name}: received by_epoch={by_epoch}, expected by_epoch=False: it follows the iterations of the run, '
+            'also by epochs.'
+        )
     if not is_number(share) or not 0 <= share < 1:
-        raise InputError(f'{name}: received {key}={share!r}, expected a share of the run from 0 up to below 1, such as 0.1.')
+        raise InputError(
+            f'{name}: received {key}={share!r}, expected a share of the run from 0 up to below 1, such as 0.1.'
+        )
     return min(round(share * end), end - 1)

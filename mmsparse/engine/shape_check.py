@@ -34,7 +34,10 @@ def check_shapes(model: nn.Module) -> None:
                 for each in part if isinstance(part, nn.ModuleList) else [part]:
                     answer = each(feats) if isinstance(each, nn.Module) else None
                     if name == 'head' and isinstance(answer, torch.Tensor) and answer.dim() != 2:
-                        raise InputError(f'model.backbone.out_type: {_received(backbone, feats[-1])}, expected B×C for a head. {_way(2)}')
+                        raise InputError(
+                            f'model.backbone.out_type: {_received(backbone, feats[-1])}, expected B×C for a head. '
+                            f'{_way(2)}'
+                        )
     except InputError:
         raise
     except Exception:  # a model that needs more than an image here says so itself, where it gets it
@@ -66,8 +69,8 @@ def _width_faults(model: nn.Module, name: str, module: nn.Module, x) -> Iterator
     owners = [name.rsplit('.', cut)[0] for cut in range(name.count('.') + 1)]
     owner = next((owner for owner in owners[1:] if hasattr(model.get_submodule(owner), 'in_channels')), owners[-1])
     yield (
-        f'model.{owner}.in_channels: received {built}, but {width} channels arrive from the host {model.backbone.view.name}. '
-        f'Set model.{owner}.in_channels={width}.'
+        f'model.{owner}.in_channels: received {built}, but {width} channels arrive from the host '
+        f'{model.backbone.view.name}. Set model.{owner}.in_channels={width}.'
     )
 
 

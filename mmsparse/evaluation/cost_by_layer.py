@@ -100,7 +100,9 @@ def account(model: nn.Module, batches: Iterable[Tensor]) -> Account:
         batch=batch,
         parameters=sum(size for size, _ in sizes),
         trainable=sum(size for size, trains in sizes if trains),
-        trainable_backbone=sum(p.numel() for p in {p for b in found for p in b.parameters()} if p.requires_grad) if found else None,
+        trainable_backbone=sum(p.numel() for p in {p for b in found for p in b.parameters()} if p.requires_grad)
+        if found
+        else None,
         tokens=tokens,
         ffn_tokens=ffn_tokens,
         costs=costs,

@@ -19,7 +19,24 @@ from torch.utils.flop_counter import flop_registry
 
 aten = torch.ops.aten
 # An operator with one of these words in its name multiplies matrices; without a formula it is reported.
-WORDS = frozenset(('mm', 'addmm', 'bmm', 'baddbmm', 'mv', 'addmv', 'dot', 'vdot', 'matmul', 'linear', 'convolution', 'attention', 'cdist', 'lstm'))
+WORDS = frozenset(
+    (
+        'mm',
+        'addmm',
+        'bmm',
+        'baddbmm',
+        'mv',
+        'addmv',
+        'dot',
+        'vdot',
+        'matmul',
+        'linear',
+        'convolution',
+        'attention',
+        'cdist',
+        'lstm',
+    )
+)
 
 
 class Place(NamedTuple):

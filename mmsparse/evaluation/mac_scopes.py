@@ -70,7 +70,9 @@ def metered(model: nn.Module, meter: Meter) -> Iterator[list[tuple[Tokens, int]]
 def _book(meter: Meter, seen: list, given: dict) -> dict:
     """Let the parts of a call book their work on themselves, between two that tell the meter where the blocks are."""
     meter.place = Place(None, 'embed')
-    adapters, sparsifiers = ([_Booked(part, meter, name) for part in given[f'{name}s']] for name in ('adapter', 'sparsifier'))
+    adapters, sparsifiers = (
+        [_Booked(part, meter, name) for part in given[f'{name}s']] for name in ('adapter', 'sparsifier')
+    )
     return given | dict(adapters=[_Start(meter), *adapters, _End(meter, seen)], sparsifiers=sparsifiers)
 
 

@@ -15,7 +15,9 @@ from mmsparse.models.ops.attention import Probe
 from mmsparse.structures import Plan, Tokens
 
 
-def tokens_per_layer(backbone: SparseViT, images: Tensor, run: Callable[[Tensor], object] | None = None) -> list[Tokens]:
+def tokens_per_layer(
+    backbone: SparseViT, images: Tensor, run: Callable[[Tensor], object] | None = None
+) -> list[Tokens]:
     """Return the tokens that enter each layer's FFN, all tokens.
 
     Args:
@@ -24,7 +26,10 @@ def tokens_per_layer(backbone: SparseViT, images: Tensor, run: Callable[[Tensor]
         run: what sends the images through the backbone, such as a model with a context; None: the backbone alone.
     """
     watcher = _Watcher()
-    with exchanged(backbone.encoder, lambda given: dict(given, adapters=[*given['adapters'], watcher])), torch.no_grad():
+    with (
+        exchanged(backbone.encoder, lambda given: dict(given, adapters=[*given['adapters'], watcher])),
+        torch.no_grad(),
+    ):
         (run or backbone.forward_tokens)(images)
     return watcher.seen
 

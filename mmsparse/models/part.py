@@ -103,7 +103,10 @@ def check_sites(part: Part) -> None:
     name, acts = type(part).__name__, type(part).site is not Part.site
     for wrong in set(part.sites) - set(SITES):
         close = get_close_matches(str(wrong), SITES, n=1)
-        raise InputError(f'{name}: received the site {wrong!r}.{f" Did you mean {close[0]!r}?" if close else ""} Known: {", ".join(SITES)}.')
+        raise InputError(
+            f'{name}: received the site {wrong!r}.{f" Did you mean {close[0]!r}?" if close else ""} Known: '
+            f'{", ".join(SITES)}.'
+        )
     if acts != bool(part.sites) and not isinstance(type(part).sites, property):  # a property knows why there is none
         raise InputError(
             f'{name}: received sites={part.sites!r} and {"a" if acts else "no"} method site, so it would never act. '

@@ -17,7 +17,11 @@ from mmsparse.state.trust import refuse_foreign_types
 
 ABSENT = 'absent'  # what stands for an entry that one of two configs lacks
 HEADS = ('head.', 'decode_head.', 'auxiliary_head.')
-WEIGHTS = ('checkpoint', 'init_cfg', 'checkpoint_grid')  # where a host's weights lie may differ: the fingerprint proves what they are
+WEIGHTS = (
+    'checkpoint',
+    'init_cfg',
+    'checkpoint_grid',
+)  # where a host's weights lie may differ: the fingerprint proves what they are
 
 
 def full_state_dict(model: nn.Module, state: State, classes: Any = None, new_head: bool = False) -> dict:
@@ -37,7 +41,9 @@ def full_state_dict(model: nn.Module, state: State, classes: Any = None, new_hea
     """
     left_out = HEADS if new_head else ()
     both = adapter_tensors(model), state.tensors
-    ours, theirs = ({name: value for name, value in tensors.items() if not name.startswith(left_out)} for tensors in both)
+    ours, theirs = (
+        {name: value for name, value in tensors.items() if not name.startswith(left_out)} for tensors in both
+    )
     refuse(f'{state.path}: {fault}' for fault in _faults(model, state, None if new_head else classes, ours, theirs))
     state.verify()
     return {**model.state_dict(), **theirs}
@@ -48,7 +54,9 @@ def differences(card: Any, ours: Any, place: str = '') -> Iterator[tuple[str, An
     if isinstance(card, Mapping) and isinstance(ours, Mapping):
         for key in sorted({*card, *ours}):
             yield from differences(card.get(key, ABSENT), ours.get(key, ABSENT), f'{place}.{key}'.lstrip('.'))
-    elif isinstance(card, list) and isinstance(ours, list) and any(isinstance(item, Mapping) for item in (*card, *ours)):
+    elif (
+        isinstance(card, list) and isinstance(ours, list) and any(isinstance(item, Mapping) for item in (*card, *ours))
+    ):
         for index, (one, other) in enumerate(zip_longest(card, ours, fillvalue=ABSENT)):
             yield from differences(one, other, f'{place}[{index}]')
     elif card != ours:
@@ -74,8 +82,8 @@ def other_settings(state: State, model_cfg: Mapping) -> list[str]:
             continue
         if 'host' in parts and not (parts[-1] == 'name' and str(card).split('.')[0] == str(ours).split('.')[0]):
             raise InputError(
-                f'{state.path}: this adapter belongs to another host: model.{place} is {short(card)} on its card, {short(ours)} in the config. '
-                'Use the config that trained it.'
+                f'{state.path}: this adapter belongs to another host: model.{place} is {short(card)} on its card, '
+                f'{short(ours)} in the config. Use the config that trained it.'
             )
         lines.append(f'model.{place}: {short(card)} on the card, {short(ours)} here')
     return lines
@@ -92,26 +100,28 @@ def _faults(model: nn.Module, state: State, classes: Any, ours: Mapping, theirs:
     card, frozen = state.card, frozen_models(model)
     if card.frozen.keys() != frozen.keys():
         yield (
-            f'this adapter belongs to a model with the frozen parts {sorted(card.frozen) or "none"}, the config builds {sorted(frozen) or "none"}. '
-            'Use the config that trained it.'
+            f'this adapter belongs to a model with the frozen parts {sorted(card.frozen) or "none"}, the config '
+            f'builds {sorted(frozen) or "none"}. Use the config that trained it.'
         )
     for path, one in frozen.items():
         one.check(card.frozen[path], state.path)
     if card.normalisation != (here := normalisation(model)):
         yield (
-            f'trained on pixels normalised with {short(card.normalisation)}, but the config normalises with {short(here)}. '
-            'Set data_preprocessor as on the card.'
+            f'trained on pixels normalised with {short(card.normalisation)}, but the config normalises with '
+            f'{short(here)}. Set data_preprocessor as on the card.'
         )
     names = card.classes if classes is None else [str(name) for name in classes]
     if card.classes is not None and names != card.classes:
         yield (
-            f'trained for the classes {short(card.classes)}, but the data has {short(names)}. Use data with the same classes in the same order, '
-            'or train a new head for others: load_from=STATE new_head=True.'
+            f'trained for the classes {short(card.classes)}, but the data has {short(names)}. Use data with the same '
+            'classes in the same order, or train a new head for others: load_from=STATE new_head=True.'
         )
     if wrong := tensor_differences(theirs, ours) or ', '.join(
-        f'of another type: {name} {theirs[name].dtype} for {value.dtype}' for name, value in ours.items() if theirs[name].dtype != value.dtype
+        f'of another type: {name} {theirs[name].dtype} for {value.dtype}'
+        for name, value in ours.items()
+        if theirs[name].dtype != value.dtype
     ):
         yield (
-            f'these are not the tensors of this model. Tensors {wrong}. Use the config that trained it, or copy the folder again; '
-            'for a head of other classes set load_from=STATE new_head=True.'
+            f'these are not the tensors of this model. Tensors {wrong}. Use the config that trained it, or copy the '
+            'folder again; for a head of other classes set load_from=STATE new_head=True.'
         )

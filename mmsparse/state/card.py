@@ -75,12 +75,28 @@ class Card:
         path.write_text(json.dumps(asdict(self), indent=1))
 
 
-def describe(model: nn.Module, sha256: str, config: Mapping, classes: Any, score: Mapping, epoch: int, iter: int) -> Card:
+def describe(
+    model: nn.Module, sha256: str, config: Mapping, classes: Any, score: Mapping, epoch: int, iter: int
+) -> Card:
     """Return the card of a model as it is now; arguments are as in `Card`, and `sha256` of its `adapter_tensors`."""
-    versions = {name: str(sys.modules[name].__version__) for name in LIBRARIES if hasattr(sys.modules.get(name), '__version__')}
+    versions = {
+        name: str(sys.modules[name].__version__) for name in LIBRARIES if hasattr(sys.modules.get(name), '__version__')
+    }
     saved = datetime.now(UTC).isoformat(timespec='microseconds')
     names = None if classes is None else [str(name) for name in classes]
-    return Card(SCHEMA, sha256, fingerprints(model), normalisation(model), names, dict(score), int(epoch), int(iter), saved, versions, plain(config))
+    return Card(
+        SCHEMA,
+        sha256,
+        fingerprints(model),
+        normalisation(model),
+        names,
+        dict(score),
+        int(epoch),
+        int(iter),
+        saved,
+        versions,
+        plain(config),
+    )
 
 
 def read_card(path: Path) -> Card:
@@ -90,9 +106,14 @@ def read_card(path: Path) -> Card:
         InputError: not there, no JSON, or not a card of this schema.
     """
     if not path.is_file():
-        raise InputError(f'{path}: there is no card beside the tensors. Copy the whole folder; an adapter is not loaded without its card.')
+        raise InputError(
+            f'{path}: there is no card beside the tensors. Copy the whole folder; an adapter is not loaded without '
+            'its card.'
+        )
     lead = f'{path}: the card cannot be read, it is damaged or of another version'
-    return validated(Card, path.read_bytes(), lead, 'Copy the folder again, or use the version of mmsparse that wrote it.')
+    return validated(
+        Card, path.read_bytes(), lead, 'Copy the folder again, or use the version of mmsparse that wrote it.'
+    )
 
 
 def plain(value: Any) -> Any:

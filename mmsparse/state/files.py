@@ -37,8 +37,8 @@ class State:
         """
         if (ours := digest(self.tensors)) != self.card.sha256:
             raise InputError(
-                f'{self.path}: damaged or changed: SHA-256 {ours[:12]} of its tensors, expected {self.card.sha256[:12]} by its card. '
-                'Copy the whole folder again.'
+                f'{self.path}: damaged or changed: SHA-256 {ours[:12]} of its tensors, expected '
+                f'{self.card.sha256[:12]} by its card. Copy the whole folder again.'
             )
 
 
@@ -74,7 +74,9 @@ def write_state(target: Path, tensors: dict[str, Tensor], card: Card, resume: Ma
     """
     with whole(target) as folder:
         # Not save_file, whose files only their owner can read.
-        (folder / TENSORS).write_bytes(save({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}))
+        (folder / TENSORS).write_bytes(
+            save({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()})
+        )
         card.write(folder / CARD)
         if resume is not None:
             packed, more = pack(resume)
@@ -93,9 +95,17 @@ def read_state(path: str | Path) -> State:
     file = path / TENSORS if path.is_dir() else path
     if path.suffix == '.py' or not file.is_file():
         inside = sorted(card.parent.name for card in path.glob(f'*/{CARD}'))
-        found = f'the folder of a run with the states {", ".join(inside)}' if inside else 'a config' if path.suffix == '.py' else 'no such file'
+        found = (
+            f'the folder of a run with the states {", ".join(inside)}'
+            if inside
+            else 'a config'
+            if path.suffix == '.py'
+            else 'no such file'
+        )
         example = path / inside[-1] if inside else 'work_dirs/tiny_digits/epoch_10'
-        raise InputError(f'{path}: {found}, expected the folder of a state, such as {example}, or the {TENSORS} in it.')
+        raise InputError(
+            f'{path}: {found}, expected the folder of a state, such as {example}, or the {TENSORS} in it.'
+        )
     card = read_card(file.with_name(CARD))
     return State(file, card, read_tensors(str(file)))
 
@@ -108,7 +118,10 @@ def read_resume(state: State) -> Any:
     """
     path, beside = state.path.with_name(RESUME), state.path.with_name(RESUME_TENSORS)
     if not (path.is_file() and beside.is_file()):
-        raise InputError(f'{state.path.parent}: saved without what resume needs (best states are). Resume from an epoch_N or iter_N beside it.')
+        raise InputError(
+            f'{state.path.parent}: saved without what resume needs (best states are). Resume from an epoch_N or '
+            'iter_N beside it.'
+        )
     lead, remedy = f'{path}: damaged or changed', 'Resume from another state.'
     content, tensors = validated(Resume, path.read_bytes(), lead, remedy), read_tensors(str(beside))
     with in_words(lead, remedy):
@@ -145,5 +158,7 @@ def newest(work_dir: Path, warn=print) -> Path | None:
                 warn(f'Passed over: {text}')
             return folder
     if damaged:
-        raise InputError(f'{work_dir}: no state to resume from, all are damaged. {" ".join(damaged)} Move them away to start again.')
+        raise InputError(
+            f'{work_dir}: no state to resume from, all are damaged. {" ".join(damaged)} Move them away to start again.'
+        )
     return None

@@ -29,7 +29,9 @@ def whole(target: Path) -> Iterator[Path]:
         for file in (*writing.iterdir(), writing):
             _flush(file)
     except OSError:
-        shutil.rmtree(writing, ignore_errors=True)  # on a full disk the half of a state is in the way of everything else
+        shutil.rmtree(
+            writing, ignore_errors=True
+        )  # on a full disk the half of a state is in the way of everything else
         raise
     if target.exists():
         target.rename(replaced)  # killed between here and the next line, `tidy` gives the name back
@@ -67,11 +69,16 @@ def writing_to(work_dir: str | None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        inside = error.filename and work_dir and Path(os.path.abspath(str(error.filename))).is_relative_to(os.path.abspath(work_dir))
+        inside = (
+            error.filename
+            and work_dir
+            and Path(os.path.abspath(str(error.filename))).is_relative_to(os.path.abspath(work_dir))
+        )
         if error.errno not in DISK and not inside:
             raise
         raise InputError(
-            f'{work_dir}: cannot be written to ({error}). The states in it are whole: make room or mend the folder, then go on with --resume.'
+            f'{work_dir}: cannot be written to ({error}). The states in it are whole: make room or mend the folder, '
+            'then go on with --resume.'
         ) from error
 
 

@@ -74,7 +74,10 @@ def _pack(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
         return {'$tensor': _store(value.detach().cpu(), place, tensors)}
     if isinstance(value, np.ndarray):
         return {'$array': _store(torch.from_numpy(np.ascontiguousarray(value)).view(value.shape), place, tensors)}
-    raise TypeError(f'{place.lstrip(".") or "value"}: received a {type(value).__name__}, expected plain values, tensors and containers of them')
+    raise TypeError(
+        f'{place.lstrip(".") or "value"}: received a {type(value).__name__}, expected plain values, tensors and '
+        'containers of them'
+    )
 
 
 def _store(value: Tensor, place: str, tensors: dict[str, Tensor]) -> str:

@@ -27,12 +27,16 @@ def pipeline_config(card: Card, file: str) -> list[dict]:
         loader = card.config.get('test_dataloader') or card.config['val_dataloader']
         pipeline = deepcopy(list(loader['dataset']['pipeline']))
     except (KeyError, TypeError):
-        raise InputError(f'{file}: its card has no test_dataloader.dataset.pipeline, so it does not say how images are prepared.') from None
+        raise InputError(
+            f'{file}: its card has no test_dataloader.dataset.pipeline, so it does not say how images are prepared.'
+        ) from None
     steps = {index: step for index, step in enumerate(pipeline) if 'Annotation' not in _bare(step)}
     for index, step in steps.items():
         refuse_unsafe(step, f'test_dataloader.dataset.pipeline[{index}]', 'TRANSFORMS', card, file)
     load = [] if any(_bare(step) in LOADERS for step in steps.values()) else [dict(type='mmsparse.LoadImage')]
-    if load and not card.normalisation.get('to_rgb'):  # networks see RGB: a data set whose channels are not swapped gave RGB
+    if load and not card.normalisation.get(
+        'to_rgb'
+    ):  # networks see RGB: a data set whose channels are not swapped gave RGB
         load[0]['to_rgb'] = True
     return _portable([*load, *steps.values()], scope_of(card, file))
 
@@ -47,8 +51,14 @@ def _portable(node: Any, scope: str) -> Any:
     if isinstance(node, Mapping):
         node = {key: _portable(value, scope) for key, value in node.items()}
         name = node.get('type', '.')  # peers look for a loader by its bare name, which every scope finds
-        foreign = '.' not in name and name not in LOADERS and scope != 'mmengine' and registered('TRANSFORMS', scope, name)
+        foreign = (
+            '.' not in name and name not in LOADERS and scope != 'mmengine' and registered('TRANSFORMS', scope, name)
+        )
         return dict(node, type=f'{scope}.{name}') if foreign else node
     if isinstance(node, list):
-        return tuple(node) if node and all(isinstance(item, int | float) for item in node) else [_portable(item, scope) for item in node]
+        return (
+            tuple(node)
+            if node and all(isinstance(item, int | float) for item in node)
+            else [_portable(item, scope) for item in node]
+        )
     return node

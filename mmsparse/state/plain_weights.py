@@ -10,13 +10,41 @@ from mmsparse.errors import InputError
 from mmsparse.models.hosts.frozen_model import tensor_differences
 from mmsparse.state.saved_tensors import adapter_tensors
 
-PREFIXES = ('module.', '_orig_mod.', 'model.', 'state_dict.')  # wrappers for several processes, compiled models, Lightning's modules
-HOST = 'perhaps with an adapter merged into it (merge_adapter.py). Its own library loads it; here it can be model.backbone.host.checkpoint'
+PREFIXES = (
+    'module.',
+    '_orig_mod.',
+    'model.',
+    'state_dict.',
+)  # wrappers for several processes, compiled models, Lightning's modules
+HOST = (
+    'perhaps with an adapter merged into it (merge_adapter.py). Its own library loads it; here it can be '
+    'model.backbone.host.checkpoint'
+)
 SIGNS = {  # what a file is whose names begin so
-    f'a classifier of mmpretrain, {HOST}': ('backbone.layers.', 'backbone.patch_embed.', 'backbone.cls_token', 'backbone.ln1.'),
-    f'a host alone, {HOST}': ('blocks.', 'patch_embed.', 'cls_token', 'pos_embed', 'trunk.', 'visual.', 'transformer.resblocks.', 'class_embedding'),
-    'what a run needs to go on (resume.safetensors); name the folder that it lies in': ('optimizer.', 'random.', 'ema_state_dict.'),
-    'an adapter of the peft library; tools/model_converters/peft_to_lora.py makes a state of it': ('base_model.model.',),
+    f'a classifier of mmpretrain, {HOST}': (
+        'backbone.layers.',
+        'backbone.patch_embed.',
+        'backbone.cls_token',
+        'backbone.ln1.',
+    ),
+    f'a host alone, {HOST}': (
+        'blocks.',
+        'patch_embed.',
+        'cls_token',
+        'pos_embed',
+        'trunk.',
+        'visual.',
+        'transformer.resblocks.',
+        'class_embedding',
+    ),
+    'what a run needs to go on (resume.safetensors); name the folder that it lies in': (
+        'optimizer.',
+        'random.',
+        'ema_state_dict.',
+    ),
+    'an adapter of the peft library; tools/model_converters/peft_to_lora.py makes a state of it': (
+        'base_model.model.',
+    ),
 }
 
 
@@ -36,12 +64,14 @@ def whole_model(model: nn.Module, tensors: Mapping[str, Tensor], source: str) ->
     """
     own, needed = model.state_dict(), adapter_tensors(model)
     names, prefix = dict(tensors), ''
-    while not own.keys() & names.keys() and (found := next((one for one in PREFIXES if names and all(n.startswith(one) for n in names)), '')):
+    while not own.keys() & names.keys() and (
+        found := next((one for one in PREFIXES if names and all(n.startswith(one) for n in names)), '')
+    ):
         names, prefix = {name.removeprefix(found): value for name, value in names.items()}, prefix + found
     if wrong := tensor_differences(names, own, needed):
         raise InputError(
-            f'{source}: holds {_kind(names, own.keys(), needed.keys())}. Expected every weight of this model that trains, and nothing that it has no '
-            f'place for; {wrong}.'
+            f'{source}: holds {_kind(names, own.keys(), needed.keys())}. Expected every weight of this model that '
+            f'trains, and nothing that it has no place for; {wrong}.'
         )
     return {**own, **names}, prefix
 
@@ -50,4 +80,8 @@ def _kind(names, own, needed) -> str:
     if names and names.keys() <= own - needed:
         return 'frozen weights alone, which the config has loaded already'
     found = next((words for words, signs in SIGNS.items() if any(name.startswith(signs) for name in names)), None)
-    return found or ('a model that is built otherwise; use the config that trained it' if needed & names.keys() else 'the weights of another network')
+    return found or (
+        'a model that is built otherwise; use the config that trained it'
+        if needed & names.keys()
+        else 'the weights of another network'
+    )

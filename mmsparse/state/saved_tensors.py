@@ -30,7 +30,9 @@ def adapter_tensors(model: nn.Module) -> dict[str, Tensor]:
     state = model.state_dict()
     for path, frozen in frozen_models(model).items():
         trains = frozen.trains
-        names = {name for name, _ in frozen.module.named_parameters()} - trains if trains else frozen.module.state_dict()
+        names = (
+            {name for name, _ in frozen.module.named_parameters()} - trains if trains else frozen.module.state_dict()
+        )
         left_out = {f'{path}.{name}' for name in names}
         state = {key: value for key, value in state.items() if key not in left_out}
     return dict(state)
@@ -39,7 +41,8 @@ def adapter_tensors(model: nn.Module) -> dict[str, Tensor]:
 def fingerprints(model: nn.Module) -> dict[str, dict[str, str]]:
     """Return name, source and fingerprint of every frozen model, by its path."""
     return {
-        path: dict(name=frozen.name, source=str(frozen.source), fingerprint=frozen.fingerprint()) for path, frozen in frozen_models(model).items()
+        path: dict(name=frozen.name, source=str(frozen.source), fingerprint=frozen.fingerprint())
+        for path, frozen in frozen_models(model).items()
     }
 
 

@@ -27,7 +27,11 @@ def validated(kind: type, content: Any, lead: str, remedy: str) -> Any:
     try:  # json's reader, as pydantic's own takes no path whose bytes are not UTF-8
         return _adapter(kind).validate_python(json.loads(content) if isinstance(content, bytes) else content)
     except (ValueError, RecursionError) as error:
-        reasons = '; '.join(map(_said, error.errors()[:3])) if isinstance(error, ValidationError) else f'{type(error).__name__}: {error}'
+        reasons = (
+            '; '.join(map(_said, error.errors()[:3]))
+            if isinstance(error, ValidationError)
+            else f'{type(error).__name__}: {error}'
+        )
         raise InputError(f'{lead}, {reasons}. {remedy}') from error
 
 

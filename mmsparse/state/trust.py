@@ -39,7 +39,21 @@ HARMLESS = re.compile(
 # Rule 2: entries of MMEngine's config language and scope switch, and words of which one in a key (text_path,
 # backend_args) means a place.
 DIRECTIVES = ('_base_', '_scope_', '_delete_', 'custom_imports')
-PLACES = {'path', 'paths', 'url', 'uri', 'file', 'filename', 'dir', 'root', 'folder', 'checkpoint', 'ckpt', 'prefix', 'args'}
+PLACES = {
+    'path',
+    'paths',
+    'url',
+    'uri',
+    'file',
+    'filename',
+    'dir',
+    'root',
+    'folder',
+    'checkpoint',
+    'ckpt',
+    'prefix',
+    'args',
+}
 NAMES = ('type', 'name', 'model_name')  # rule 3: the keys whose texts may hold a dot, as timm's names of weights do
 SHIPPED = re.compile(r'mmsparse://\w+')  # host weights that travel with the package
 REMEDY = 'Read the card; if you trust it, write its model into a config of your own and use tools/test.py.'
@@ -108,7 +122,9 @@ def _refuse(file: str, faults: Iterable[str]) -> None:
 
 
 def _faults(node: Any, place: str, kind: str, scope: str, key: str = '') -> Iterator[str]:
-    """Say, a sentence each, what breaks the rules; `scope` is the package of types without one, `key` that of the node."""
+    """Say, a sentence each, what breaks the rules; `scope` is the package of types without one, `key` that of the
+    node.
+    """
     if isinstance(node, list):
         for index, item in enumerate(node):
             yield from _faults(item, f'{place}[{index}]', kind, scope)
@@ -120,10 +136,20 @@ def _faults(node: Any, place: str, kind: str, scope: str, key: str = '') -> Iter
             elif key == 'type':
                 yield from _faults_of_type(value, place, kind, scope)
             elif key == 'init_cfg':
-                odd = [name for _, name in _types(value, here) if name not in WEIGHT_INITIALIZERS.module_dict or 'Pretrained' in name]
-                yield from (f'{here} has the type {name!r} on the card, expected a way to draw weights, such as TruncNormal.' for name in odd)
+                odd = [
+                    name
+                    for _, name in _types(value, here)
+                    if name not in WEIGHT_INITIALIZERS.module_dict or 'Pretrained' in name
+                ]
+                yield from (
+                    f'{here} has the type {name!r} on the card, expected a way to draw weights, such as TruncNormal.'
+                    for name in odd
+                )
             elif (
-                (words & PLACES and isinstance(value, str | Mapping)) or ('pretrained' in words and value) or key == 'name' and _of_transformers(node)
+                (words & PLACES and isinstance(value, str | Mapping))
+                or ('pretrained' in words and value)
+                or key == 'name'
+                and _of_transformers(node)
             ):
                 yield f'the card wants {here}={value!r} read; no file or address is opened on behalf of a card.'
             else:
@@ -139,7 +165,9 @@ def _faults_of_type(name: Any, place: str, kind: str, scope: str) -> Iterator[st
         yield _foreign(place, name)
         return
     packages = [match[1]] if match[1] else [scope, 'mmengine']
-    package, target = next(((one, found) for one in packages if (found := registered(kind, one, match[2])) is not None), (None, None))
+    package, target = next(
+        ((one, found) for one in packages if (found := registered(kind, one, match[2])) is not None), (None, None)
+    )
     home = getattr(target, '__module__', '')
     right = HARMLESS.match(home) and inspect.isclass(target) and (kind != 'MODELS' or issubclass(target, nn.Module))
     if target is None:
@@ -177,8 +205,9 @@ def _weights(host: dict, file: str, given: str | None) -> dict:
     harmless = name is None and (not named or isinstance(named, str) and SHIPPED.fullmatch(named))
     if given is None and not harmless:
         raise InputError(
-            f'{file}: its host was loaded from {named!r}; no file is opened on behalf of a card. Pass host_checkpoint=FILE with the same weights '
-            '(of transformers their folder); they are compared by fingerprint.'
+            f'{file}: its host was loaded from {named!r}; no file is opened on behalf of a card. Pass '
+            'host_checkpoint=FILE with the same weights (of transformers their folder); they are compared by '
+            'fingerprint.'
         )
     entries = dict(checkpoint=checkpoint if given is None else str(given)) | ({} if name is None else dict(name=name))
     # open_clip looks this word up in a list of its own: as harmless as the name of the host.
@@ -204,4 +233,7 @@ def _types(node: Any, place: str) -> Iterator[tuple[str, str]]:
 
 
 def _foreign(place: str, name: Any) -> str:
-    return f'{place}.type is {name!r} on the card, expected a type registered in {", ".join(PACKAGES)}; nothing else is looked up.'
+    return (
+        f'{place}.type is {name!r} on the card, expected a type registered in {", ".join(PACKAGES)}; nothing else is '
+        'looked up.'
+    )

@@ -4,7 +4,19 @@ from importlib.util import find_spec
 
 from mmsparse.errors import InputError
 
-ALWAYS = ('torch', 'torchvision', 'numpy', 'cv2', 'PIL', 'rich', 'safetensors', 'timm', 'mmengine', 'mmcv', 'mmpretrain')
+ALWAYS = (
+    'torch',
+    'torchvision',
+    'numpy',
+    'cv2',
+    'PIL',
+    'rich',
+    'safetensors',
+    'timm',
+    'mmengine',
+    'mmcv',
+    'mmpretrain',
+)
 SOMETIMES = ('mmseg', 'open_clip', 'transformers', 'sklearn', 'scipy', 'matplotlib', 'tensorboard')
 
 

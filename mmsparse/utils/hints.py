@@ -37,7 +37,11 @@ def find_type(name, scope: str, where: str = 'type', registries: tuple[str, ...]
     if not isinstance(name, str):
         return name
     prefix, bare = Registry.split_scope_key(name)
-    known = _registered(prefix, registries) if prefix else {**_registered('mmengine', registries), **_registered(scope, registries)}
+    known = (
+        _registered(prefix, registries)
+        if prefix
+        else {**_registered('mmengine', registries), **_registered(scope, registries)}
+    )
     if bare in known:
         return known[bare]
     if prefix and callable(target := get_object_from_string(name)):
@@ -58,7 +62,9 @@ def find_type(name, scope: str, where: str = 'type', registries: tuple[str, ...]
     raise InputError(f'{where}: received type {name!r}{other}, {_expected(FOREIGN.get(bare, bare), spelled, most=6)}')
 
 
-def check_arguments(target, given: Mapping, where: str, read: Collection[str] = (), added: Collection[str] = (), complete: bool = True) -> None:
+def check_arguments(
+    target, given: Mapping, where: str, read: Collection[str] = (), added: Collection[str] = (), complete: bool = True
+) -> None:
     """Refuse arguments that a class or function does not take, and the lack of one that it needs.
 
     Args:
@@ -75,7 +81,11 @@ def check_arguments(target, given: Mapping, where: str, read: Collection[str] = 
     for key in given:
         if closed and key not in BUILDER_KEYS and key not in names:
             expected = _expected(str(key), names, most=20)
-            inherited = '' if 'Did you mean' in expected else ' Where an inherited config brought it, put _delete_=True beside type.'
+            inherited = (
+                ''
+                if 'Did you mean' in expected
+                else ' Where an inherited config brought it, put _delete_=True beside type.'
+            )
             raise InputError(f'{where}: {title} received argument {key!r}, {expected}{inherited}')
     if complete and (missing := [name for name in needed if name not in given and name not in added]):
         got = ', '.join(str(key) for key in given if key != 'type') or 'no argument'
@@ -93,7 +103,9 @@ def _expected(received: str, spelled: Mapping[str, str], most: int) -> str:
     nearest = sorted(written[part] for part in get_close_matches(received.lower(), written, n=most, cutoff=0.0))
     close = [written[part] for part in get_close_matches(received.lower(), written, n=1, cutoff=0.6)]
     more = '' if len(nearest) == len(written) else f' (the nearest of {len(written)})'
-    return f'expected one of{more}: {", ".join(nearest) or "none"}.' + (f' Did you mean {close[0]!r}?' if close else '')
+    return f'expected one of{more}: {", ".join(nearest) or "none"}.' + (
+        f' Did you mean {close[0]!r}?' if close else ''
+    )
 
 
 def _registered(scope: str, registries: tuple[str, ...] = ()) -> dict:
@@ -116,14 +128,24 @@ def _registered(scope: str, registries: tuple[str, ...] = ()) -> dict:
 
 def _signature(target) -> tuple[dict, list, bool]:
     """Arguments, those without default, and whether these are all; ``**kwargs`` hands on to the next class."""
-    if isinstance(target, partial) and inspect.isclass(wrapped := target.keywords.get('transform')):  # mmpretrain's torchvision/NAME
+    if isinstance(target, partial) and inspect.isclass(
+        wrapped := target.keywords.get('transform')
+    ):  # mmpretrain's torchvision/NAME
         target = wrapped
     if not (inspect.isclass(target) or inspect.isfunction(target)):
         return {}, [], False
-    inits = [vars(base)['__init__'] for base in target.__mro__ if '__init__' in vars(base)] if inspect.isclass(target) else [target]
+    inits = (
+        [vars(base)['__init__'] for base in target.__mro__ if '__init__' in vars(base)]
+        if inspect.isclass(target)
+        else [target]
+    )
     known, needed, closed = {}, [], False
     for init in inits:
-        parameters = list(inspect.signature(init).parameters.values())[inspect.isclass(target) :] if init is not object.__init__ else []
+        parameters = (
+            list(inspect.signature(init).parameters.values())[inspect.isclass(target) :]
+            if init is not object.__init__
+            else []
+        )
         own = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
         if init is inits[0]:
             needed = [name for name, p in own.items() if p.default is p.empty]
@@ -142,13 +164,22 @@ def _hands_on(init, rest: str) -> bool:
         tree = ast.parse(textwrap.dedent(inspect.getsource(init)))
     except (OSError, TypeError, SyntaxError):
         return False
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and getattr(node.func, 'attr', '') == '__init__']
-    handed = [key.value for call in calls for key in call.keywords if key.arg is None and getattr(key.value, 'id', '') == rest]
+    calls = [
+        node for node in ast.walk(tree) if isinstance(node, ast.Call) and getattr(node.func, 'attr', '') == '__init__'
+    ]
+    handed = [
+        key.value
+        for call in calls
+        for key in call.keywords
+        if key.arg is None and getattr(key.value, 'id', '') == rest
+    ]
     return len(handed) == 1 and sum(isinstance(node, ast.Name) and node.id == rest for node in ast.walk(tree)) == 1
 
 
 def did_you_mean(received: str | Collection[str], known: Collection[str], most: int = 3, cutoff: float = 0.6) -> str:
     """Return ' Did you mean A or B?', the known names nearest to what was received, or nothing where none is near."""
     names = [received] if isinstance(received, str) else received
-    near = dict.fromkeys(match for name in names for match in get_close_matches(name, list(known), n=most, cutoff=cutoff))
+    near = dict.fromkeys(
+        match for name in names for match in get_close_matches(name, list(known), n=most, cutoff=cutoff)
+    )
     return f' Did you mean {" or ".join(near)}?' if near else ''

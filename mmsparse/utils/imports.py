@@ -60,7 +60,9 @@ class Imports:
             spec.loader = Quiet(name, spec.origin)
             return spec
         builder = sys.modules.get(OPTIMIZERS)
-        if name == 'transformers' and builder is not None and not hasattr(builder, 'TRANSFORMERS_OPTIMIZERS'):  # it is being executed
+        if (
+            name == 'transformers' and builder is not None and not hasattr(builder, 'TRANSFORMERS_OPTIMIZERS')
+        ):  # it is being executed
             if PathFinder.find_spec(name) is not None:
                 builder.OPTIMIZERS.register_module(name='Adafactor', module=adafactor)
             raise ModuleNotFoundError(name)

@@ -10,7 +10,8 @@ ROOMS = {  # (old folder, new folder): modules that kept their names
     ('engine.', 'utils.'): 'terminal',
     ('engine.', 'config.'): 'own_folder',
     ('engine.', 'engine.hooks.'): (
-        'checkpoint_hook class_count drawing epoch_seed finite_loss keep_rate keep_rate_warmup patch_drop random_keep_rate progress'
+        'checkpoint_hook class_count drawing epoch_seed finite_loss keep_rate keep_rate_warmup patch_drop '
+        'random_keep_rate progress'
     ),
     ('engine.', 'cli.'): 'launch options reporting',
     ('models.', 'models.ops.'): 'attention ffn_rows losses',
@@ -19,7 +20,10 @@ ROOMS = {  # (old folder, new folder): modules that kept their names
     ('models.', 'models.backbones.'): 'encoder readout',
     ('models.', 'models.adapters.'): 'folding',
     ('models.', 'engine.'): 'shape_check',
-    ('evaluation.', 'analysis.'): 'from_config photos benchmark contenders fixed_rate memory results table3 timing trials',
+    (
+        'evaluation.',
+        'analysis.',
+    ): 'from_config photos benchmark contenders fixed_rate memory results table3 timing trials',
     ('visualization.', 'analysis.'): 'figures',
     ('apis.', 'convert.'): 'merge peft_format',
 }
@@ -67,6 +71,8 @@ def moved(name: str) -> ModuleSpec | None:
     for old, new in MOVED.items():
         if name == old or name.startswith(f'{old}.'):
             now = new + name.removeprefix(old)
-            warnings.warn(f'{name} is {now} now; the old path goes with the next release.', DeprecationWarning, stacklevel=4)
+            warnings.warn(
+                f'{name} is {now} now; the old path goes with the next release.', DeprecationWarning, stacklevel=4
+            )
             return ModuleSpec(name, Moved(), loader_state=now)
     return None

@@ -36,7 +36,9 @@ def config_file(path: str | Path) -> Path:
     elif path.is_file():
         fault = f'received a {path.suffix or "suffixless"} file, expected a config first: a .py file.'
     else:
-        fault = 'no such config file. ' + (f'Did you mean {path.with_name(near[0])}?' if near else f'Expected a path such as {EXAMPLE}.')
+        fault = 'no such config file. ' + (
+            f'Did you mean {path.with_name(near[0])}?' if near else f'Expected a path such as {EXAMPLE}.'
+        )
     raise InputError(f'{path}: {fault}')
 
 

@@ -17,7 +17,9 @@ HEARD = ('logger_hook', 'early_stopping_hook')  # modules of theirs that tell ho
 
 def screens(logger: logging.Logger) -> list[logging.Handler]:
     """Return the handlers that write to the screen; the others write the log file."""
-    return [h for h in logger.handlers if isinstance(h, logging.StreamHandler) and not isinstance(h, logging.FileHandler)]
+    return [
+        h for h in logger.handlers if isinstance(h, logging.StreamHandler) and not isinstance(h, logging.FileHandler)
+    ]
 
 
 def quieten(logger: logging.Logger) -> None:
@@ -58,7 +60,9 @@ def near(path: str | Path) -> str:
     return str(full.relative_to(Path.cwd())) if full.exists() and full.is_relative_to(Path.cwd()) else str(path)
 
 
-def show(logger: logging.Logger, title: str, rows: Mapping[str, str], commands: Mapping[str, str] | None = None) -> None:
+def show(
+    logger: logging.Logger, title: str, rows: Mapping[str, str], commands: Mapping[str, str] | None = None
+) -> None:
     """Show a card, a title and named rows: drawn on a terminal, as plain lines elsewhere and in the log file.
 
     Args:

@@ -40,7 +40,10 @@ class Table:
     def markdown(self) -> str:
         """Return it as Markdown, without the title."""
         rule = ['--:' if right else '---' for right in self._numeric()]
-        return '\n'.join('| ' + ' | '.join(_text(cell).replace('|', '\\|') for cell in row) + ' |' for row in (self.columns, rule, *self.rows))
+        return '\n'.join(
+            '| ' + ' | '.join(_text(cell).replace('|', '\\|') for cell in row) + ' |'
+            for row in (self.columns, rule, *self.rows)
+        )
 
     def write_csv(self, path: str | Path) -> None:
         """Write it as CSV.
@@ -90,7 +93,9 @@ def write_between(page: Path, text: str) -> None:
     before, begin, rest = page.read_text().partition(BEGIN) if page.exists() else ('', BEGIN, END + '\n')
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise InputError(f'{page}: expected a line {BEGIN!r} and one {END!r} in it, between which the tables go. Add them.')
+        raise InputError(
+            f'{page}: expected a line {BEGIN!r} and one {END!r} in it, between which the tables go. Add them.'
+        )
     writable(page).write_text(f'{before}{BEGIN}\n\n{text}\n{END}{after}')
 
 
@@ -111,11 +116,15 @@ def read_csv(path: str | Path, needed: Sequence[str]) -> list[dict[str, str]]:
     missing = [column for column in needed if column not in found]
     if missing:
         raise InputError(
-            f'{path}: the columns {", ".join(missing)} are missing; received {", ".join(found) or "an empty file"}. Add them to the header.'
+            f'{path}: the columns {", ".join(missing)} are missing; received {", ".join(found) or "an empty file"}. '
+            'Add them to the header.'
         )
     for number, row in enumerate(rows, start=2):
         if None in row or None in row.values():
-            raise InputError(f'{path}, line {number}: received another number of cells than the header has ({len(found)}). Correct the line.')
+            raise InputError(
+                f'{path}, line {number}: received another number of cells than the header has ({len(found)}). Correct '
+                'the line.'
+            )
     return rows
 
 

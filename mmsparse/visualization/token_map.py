@@ -76,7 +76,9 @@ def _state(t: Tokens) -> np.ndarray:
 
 
 def _tinted(base: Image.Image, state_hw: np.ndarray) -> Image.Image:
-    states = np.asarray(Image.fromarray(state_hw.astype(np.uint8)).resize(base.size, Image.Resampling.NEAREST))[..., None]
+    states = np.asarray(Image.fromarray(state_hw.astype(np.uint8)).resize(base.size, Image.Resampling.NEAREST))[
+        ..., None
+    ]
     pixels = np.asarray(base, dtype=np.float32)
     for state, colour in TINT.items():
         pixels = np.where(states == state, pixels * (1 - STRENGTH[state]) + np.array(colour) * STRENGTH[state], pixels)

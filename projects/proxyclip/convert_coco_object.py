@@ -2,8 +2,9 @@
 
     python projects/proxyclip/convert_coco_object.py data/coco_stuff164k
 
-Reads annotations/{train2017,val2017}/NAME.png as the archive stuffthingmaps_trainval2017 has them, and writes NAME_instanceTrainIds.png beside each:
-the 80 objects become 1 to 80 in their order; stuff and void become 0, the background.
+Reads annotations/{train2017,val2017}/NAME.png as the archive stuffthingmaps_trainval2017 has them, and writes
+NAME_instanceTrainIds.png beside each: the 80 objects become 1 to 80 in their order; stuff and void become 0, the
+background.
 """
 
 import argparse
@@ -41,9 +42,16 @@ def convert_file(source: Path, force: bool) -> None:
         return
     with Image.open(source) as image:
         labels = np.asarray(image)
-    wrong = sorted({*np.unique(labels).tolist()} & {*NEVER_USED, 90, *range(LARGEST + 1, VOID)}) if labels.ndim == 2 else ['colours']
+    wrong = (
+        sorted({*np.unique(labels).tolist()} & {*NEVER_USED, 90, *range(LARGEST + 1, VOID)})
+        if labels.ndim == 2
+        else ['colours']
+    )
     if wrong:
-        raise InputError(f'{source}: holds {", ".join(map(str, wrong[:5]))}, expected the numbers of COCO-Stuff 164k, 0 to {LARGEST} and {VOID}.')
+        raise InputError(
+            f'{source}: holds {", ".join(map(str, wrong[:5]))}, expected the numbers of COCO-Stuff 164k, 0 to '
+            f'{LARGEST} and {VOID}.'
+        )
     unfinished = target.with_suffix('.tmp')
     Image.fromarray(convert(labels)).save(unfinished, format='PNG')
     os.replace(unfinished, target)
@@ -52,10 +60,13 @@ def convert_file(source: Path, force: bool) -> None:
 def sources(root: Path) -> list[Path]:
     """The archive's maps below a root; not what converters have written beside them."""
     folders = [root / 'annotations' / split for split in ('train2017', 'val2017')]
-    found = [path for folder in folders if folder.is_dir() for path in sorted(folder.glob('*.png')) if path.stem.isdigit()]
+    found = [
+        path for folder in folders if folder.is_dir() for path in sorted(folder.glob('*.png')) if path.stem.isdigit()
+    ]
     if not found:
         raise InputError(
-            f'{root}: no label maps in {" or ".join(map(str, folders))}. Unpack stuffthingmaps_trainval2017 there, as for COCO-Stuff 164k in mmseg.'
+            f'{root}: no label maps in {" or ".join(map(str, folders))}. Unpack stuffthingmaps_trainval2017 there, as '
+            'for COCO-Stuff 164k in mmseg.'
         )
     return found
 

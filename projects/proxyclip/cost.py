@@ -1,6 +1,7 @@
 """Print what a window costs: CLIP alone, and end to end.
 
-    python projects/proxyclip/cost.py projects/proxyclip/configs/voc20_dense.py projects/proxyclip/configs/voc20_evit.py
+    python projects/proxyclip/cost.py projects/proxyclip/configs/voc20_dense.py
+    projects/proxyclip/configs/voc20_evit.py
 
 Multiply-adds in units of 10^9, as papers print them. No weights are needed.
 """
@@ -12,7 +13,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the configs import this project by its path from the root
+sys.path.insert(
+    0, str(Path(__file__).resolve().parents[2])
+)  # the configs import this project by its path from the root
 
 from mmsparse.cli.launch import load_config
 from mmsparse.cli.reporting import reporting
@@ -38,7 +41,12 @@ def main() -> None:
 
 
 def _model(path: str):
-    return load_config(argparse.Namespace(config=path, cfg_options=None, launcher='none', work_dir=None, seed=None, deterministic=False), ()).model
+    return load_config(
+        argparse.Namespace(
+            config=path, cfg_options=None, launcher='none', work_dir=None, seed=None, deterministic=False
+        ),
+        (),
+    ).model
 
 
 if __name__ == '__main__':

@@ -1,11 +1,12 @@
 """Segment an image, the images of a folder, or a video with words of your own.
 
     python projects/proxyclip/segment.py photo.jpg --classes "cat; sofa; plant pot"
-    python projects/proxyclip/segment.py photos/ --classes "cat, kitten; sofa, couch; wall, floor" --config projects/proxyclip/configs/voc20_tome.py
-    python projects/proxyclip/segment.py film.mp4 --classes classes.txt --every 5
+    python projects/proxyclip/segment.py photos/ --classes "cat, kitten; sofa, couch; wall, floor" --config
+    projects/proxyclip/configs/voc20_tome.py python projects/proxyclip/segment.py film.mp4 --classes classes.txt
+    --every 5
 
-A semicolon parts classes, a comma the synonyms of one; a file has one class per line. Everything in the picture is given to one of them, so name what
-else may be seen. Weights come from the hub or its cache, or from files:
+A semicolon parts classes, a comma the synonyms of one; a file has one class per line. Everything in the picture is
+given to one of them, so name what else may be seen. Weights come from the hub or its cache, or from files:
 --cfg-options model.backbone.host.checkpoint=FILE model.vfm.host.checkpoint=FILE
 """
 
@@ -24,7 +25,9 @@ import torch
 from PIL import Image
 from rich.progress import track
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the configs import this project by its path from the root
+sys.path.insert(
+    0, str(Path(__file__).resolve().parents[2])
+)  # the configs import this project by its path from the root
 
 from mmsparse.cli.launch import load_config
 from mmsparse.cli.options import Changes
@@ -44,16 +47,27 @@ def parse_args() -> argparse.Namespace:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument('input', type=Path, help='an image, a folder of images, or a video')
     options.add_argument('--classes', required=True, help='"cat; sofa; plant pot", or a class file')
-    options.add_argument('--config', default=str(Path(__file__).parent / 'configs' / 'voc20_dense.py'), help='networks and reduction')
+    options.add_argument(
+        '--config', default=str(Path(__file__).parent / 'configs' / 'voc20_dense.py'), help='networks and reduction'
+    )
     options.add_argument('--checkpoint', help='an adapter that was trained with the config')
     options.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     options.add_argument('--every', type=int, default=1, help='segment every n-th frame of a video (default: 1)')
-    options.add_argument('--out', type=Path, default=Path('work_dirs/segment'), help='folder for pictures, label maps and shares.json')
-    options.add_argument('--cfg-options', nargs='+', action=Changes, metavar='KEY=VALUE', help='change entries of the config')
+    options.add_argument(
+        '--out', type=Path, default=Path('work_dirs/segment'), help='folder for pictures, label maps and shares.json'
+    )
+    options.add_argument(
+        '--cfg-options', nargs='+', action=Changes, metavar='KEY=VALUE', help='change entries of the config'
+    )
     args = options.parse_args()
     if args.every < 1:
         options.error(f'--every {args.every}: expected a number of frames of at least 1.')
-    args.launcher, args.work_dir, args.seed, args.deterministic = 'none', None, None, False  # what load_config reads besides
+    args.launcher, args.work_dir, args.seed, args.deterministic = (
+        'none',
+        None,
+        None,
+        False,
+    )  # what load_config reads besides
     return args
 
 
@@ -77,7 +91,10 @@ def segment_images(files: list[Path], segmenter: Segmenter, out: Path) -> dict:
 def segment_video(file: Path, segmenter: Segmenter, out: Path, every: int) -> dict:
     video = mmcv.VideoReader(str(file))
     if not video.opened or len(video) == 0:
-        raise InputError(f'{file}: OpenCV finds no picture in this video. Convert it to MP4 with H.264, or give a folder of its frames.')
+        raise InputError(
+            f'{file}: OpenCV finds no picture in this video. Convert it to MP4 with H.264, or give a folder of its '
+            'frames.'
+        )
     found = {}
     with writing(out / f'{file.stem}.mp4', video.fps / every) as write:
         for index in track(range(0, len(video), every), 'segmenting', transient=True):
@@ -86,8 +103,12 @@ def segment_video(file: Path, segmenter: Segmenter, out: Path, every: int) -> di
                 break
             answer = segmenter(frame)
             write(overlay(answer.picture_hw3, answer.label_hw, len(segmenter.classes)))
-            found[f'{file}, frame {index}'] = dict(zip(segmenter.classes, shares(answer.label_hw, len(segmenter.classes))))
-    draw_labels(answer.picture_hw3, answer.label_hw, segmenter.classes).save(out / f'{file.stem}_last.png')  # with the legend
+            found[f'{file}, frame {index}'] = dict(
+                zip(segmenter.classes, shares(answer.label_hw, len(segmenter.classes)))
+            )
+    draw_labels(answer.picture_hw3, answer.label_hw, segmenter.classes).save(
+        out / f'{file.stem}_last.png'
+    )  # with the legend
     return found
 
 
@@ -115,7 +136,11 @@ def main() -> None:
         files = [args.input] if film else images_at(args.input)
         segmenter = build(args)
         writable_folder(args.out, '--out')
-        answers = segment_video(args.input, segmenter, args.out, args.every) if film else segment_images(files, segmenter, args.out)
+        answers = (
+            segment_video(args.input, segmenter, args.out, args.every)
+            if film
+            else segment_images(files, segmenter, args.out)
+        )
         (args.out / 'shares.json').write_text(json.dumps(answers, indent=1))
         for name, share in answers.items() if len(answers) <= 20 else ():
             largest = sorted(share.items(), key=lambda item: -item[1])[:5]

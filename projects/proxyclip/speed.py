@@ -3,8 +3,9 @@
     python projects/proxyclip/speed.py --window 336 --rounds 5
     python projects/proxyclip/speed.py projects/proxyclip/configs/voc20_{dense,evit,tome}.py --device cuda --batch 8
 
-The first config given, or voc20_dense.py, is the dense one; the plain form has its networks and weights. All contenders take turns in one process,
-round by round, so that a busy machine slows all of them; ratios are of one round, and the median and the range over the rounds are printed.
+The first config given, or voc20_dense.py, is the dense one; the plain form has its networks and weights. All
+contenders take turns in one process, round by round, so that a busy machine slows all of them; ratios are of one
+round, and the median and the range over the rounds are printed.
 Weights are random: they do not change the speed.
 """
 
@@ -24,7 +25,9 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the configs import this project by its path from the root
+sys.path.insert(
+    0, str(Path(__file__).resolve().parents[2])
+)  # the configs import this project by its path from the root
 
 from mmsparse.cli.reporting import reporting
 from mmsparse.errors import InputError
@@ -39,12 +42,21 @@ DEFAULT = [str(CONFIGS / f'voc20_{form}.py') for form in ('dense', 'evit', 'tome
 
 def parse_args() -> argparse.Namespace:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument('configs', nargs='*', default=DEFAULT, help='configs of this project; the first is compared with')
+    options.add_argument(
+        'configs', nargs='*', default=DEFAULT, help='configs of this project; the first is compared with'
+    )
     options.add_argument('--window', type=int, default=336, help='pixels (default: 336)')
     options.add_argument('--batch', type=int, default=1, help='windows at once (default: 1)')
-    options.add_argument('--rounds', type=int, default=5, help='turns of each contender after one to warm up (default: 5)')
+    options.add_argument(
+        '--rounds', type=int, default=5, help='turns of each contender after one to warm up (default: 5)'
+    )
     options.add_argument('--device', default='cpu')
-    options.add_argument('--part', choices=('model', 'readout'), default='model', help="'readout': the last block alone, without the towers")
+    options.add_argument(
+        '--part',
+        choices=('model', 'readout'),
+        default='model',
+        help="'readout': the last block alone, without the towers",
+    )
     args = options.parse_args()
     if min(args.window, args.batch, args.rounds) < 1:
         options.error('--window, --batch and --rounds must be at least 1.')
@@ -70,13 +82,18 @@ def published_form(readout) -> Callable[[Tokens, Tensor], Tokens]:
 
 def contenders(args: argparse.Namespace) -> dict[str, Callable[[], object]]:
     """Return by name what is to be timed, each on its own model."""
-    images = torch.randn(args.batch, 3, args.window, args.window, generator=torch.Generator().manual_seed(0)).to(check_device(args.device))
+    images = torch.randn(args.batch, 3, args.window, args.window, generator=torch.Generator().manual_seed(0)).to(
+        check_device(args.device)
+    )
     timed = {}
     for number, path in enumerate([args.configs[0], *args.configs]):
         model = build(path, args.device)
         if number == 0:
             if model.backbone.sparsifiers:
-                raise InputError(f'{path}: the first config must be dense, because the published form is made of it. Put voc20_dense.py first.')
+                raise InputError(
+                    f'{path}: the first config must be dense, because the published form is made of it. Put '
+                    'voc20_dense.py first.'
+                )
             published = published_form(model.backbone.readout)
             model.backbone.encoder.register_forward_pre_hook(
                 lambda _, args, given, own=published: (args, given | dict(readout=own)), with_kwargs=True
@@ -126,9 +143,14 @@ def main() -> None:
             rounds.append({name: seconds(run, args.device) for name, run in timed.items()})
         rounds = rounds[1:]
     dense = list(timed)[1]
-    where = torch.cuda.get_device_name() if args.device.startswith('cuda') else f'CPU, {torch.get_num_threads()} threads'
+    where = (
+        torch.cuda.get_device_name() if args.device.startswith('cuda') else f'CPU, {torch.get_num_threads()} threads'
+    )
     table = Table(
-        'form', 'windows/s (median)', 'speed over dense: median (range)', title=f'{args.part}, {args.window} px, batch {args.batch}, {where}'
+        'form',
+        'windows/s (median)',
+        'speed over dense: median (range)',
+        title=f'{args.part}, {args.window} px, batch {args.batch}, {where}',
     )
     for name in timed:
         ratios = [one[dense] / one[name] for one in rounds]

@@ -1,4 +1,5 @@
-"""A Vision Transformer on timm's parameter names under PEFT methods, one image at a time in float64, sparsifiers after attention included.
+"""A Vision Transformer on timm's parameter names under PEFT methods, one image at a time in float64, sparsifiers after
+attention included.
 
 `methods` are (name, options, state) with state the method's own parameters; they act in order at every place.
 """
@@ -29,13 +30,19 @@ def one(state, item, image, heads, methods, sparsifiers):
     depth = 1 + max(int(key.split('.')[1]) for key in state if key.startswith('blocks.'))
     kernel = state['patch_embed.proj.weight']
     side = kernel.shape[-1]
-    tiles = [image[:, i : i + side, j : j + side].flatten() for i in range(0, image.shape[1], side) for j in range(0, image.shape[2], side)]
+    tiles = [
+        image[:, i : i + side, j : j + side].flatten()
+        for i in range(0, image.shape[1], side)
+        for j in range(0, image.shape[2], side)
+    ]
     x = torch.stack(tiles) @ kernel.flatten(1).T + state['patch_embed.proj.bias']
     x = after(methods, 'embed', 0, torch.stack(tiles), x)
     x = torch.cat([state['cls_token'][0], x]) + state['pos_embed'][0]
     sequence = Sequence(item, x, 1, sources=list(range(1, len(x))), sizes=[1] * len(x))
     sequence.grid = image.shape[1] // side, image.shape[2] // side
-    sparsifiers = [dict(sparsifier, options=dict(depth=depth) | sparsifier['options'], state={}) for sparsifier in sparsifiers]
+    sparsifiers = [
+        dict(sparsifier, options=dict(depth=depth) | sparsifier['options'], state={}) for sparsifier in sparsifiers
+    ]
     prompts = [[] for _ in methods]  # rows of each VPT, behind the class token in the order of the list
     for layer in range(1, depth + 1):
         start, x = 1, sequence.x
@@ -46,7 +53,9 @@ def one(state, item, image, heads, methods, sparsifiers):
             start += len(prompts[index])
         sequence.x = x
         block(state, f'blocks.{layer - 1}.', layer, sequence, heads, methods, sparsifiers)
-    return after(methods, 'norm', depth, sequence.x, normalise(sequence.x, state['norm.weight'], state['norm.bias'])), sequence
+    return after(
+        methods, 'norm', depth, sequence.x, normalise(sequence.x, state['norm.weight'], state['norm.bias'])
+    ), sequence
 
 
 def block(state, stem, layer, sequence, heads, methods, sparsifiers):
@@ -81,13 +90,20 @@ def linear_after(methods, place, layer, x, own, name):
 
 
 def after(methods, place, layer, x, y, weight=None, bias=None):
-    """What follows an operator: LoRA's product, FacT's slices, SSF's scale and shift; DoRA, first in the list, replaces it."""
+    """What follows an operator: LoRA's product, FacT's slices, SSF's scale and shift; DoRA, first in the list,
+    replaces it.
+    """
     for name, options, own in methods:
         stem = f'layers.{layer}.{place}'
         if name == 'LoRA' and f'{stem}.up.weight' in own:
-            y = y + options['alpha'] / options['rank'] * (own[f'{stem}.up.weight'] @ own[f'{stem}.down.weight'] @ x.T).T
+            y = (
+                y
+                + options['alpha'] / options['rank'] * (own[f'{stem}.up.weight'] @ own[f'{stem}.down.weight'] @ x.T).T
+            )
         if name == 'DoRA' and f'{stem}.up.weight' in own:
-            direction = weight + options['alpha'] / options['rank'] * own[f'{stem}.up.weight'] @ own[f'{stem}.down.weight']
+            direction = (
+                weight + options['alpha'] / options['rank'] * own[f'{stem}.up.weight'] @ own[f'{stem}.down.weight']
+            )
             lengths = (direction**2).sum(1, keepdim=True).sqrt()
             y = x @ (own[f'{stem}.magnitude'][:, None] * direction / lengths).T + bias
         if name in ('FacTTT', 'FacTTK') and place in SLICES:
@@ -107,7 +123,9 @@ def factorised(own, name, layer, place, x, width_out):
         total = 0.0
         for column in range(columns):
             if name == 'FacTTT':
-                sigma = own[f'layers.{layer}.{place}.weight'][row * rank : (row + 1) * rank, column * rank : (column + 1) * rank]
+                sigma = own[f'layers.{layer}.{place}.weight'][
+                    row * rank : (row + 1) * rank, column * rank : (column + 1) * rank
+                ]
             else:
                 sigma = sum(own['P'][k, first + row + column] * own['C'][:, :, k] for k in range(rank)).T
             part = x[:, column * width : (column + 1) * width]
@@ -125,7 +143,9 @@ def beside(methods, place, layer, sequence, h, y):
         if name == 'Adapter' and f'layers.{layer}.{place}.up.weight' in own:
             y = y + linear(gelu(linear(y, own, f'layers.{layer}.{place}.down')), own, f'layers.{layer}.{place}.up')
         if name in ('AdaptFormer', 'DyTAdapter') and place == 'mlp':
-            y = y + options['scale'] * linear(relu(linear(sequence.x, own, f'layers.{layer}.down')), own, f'layers.{layer}.up')
+            y = y + options['scale'] * linear(
+                relu(linear(sequence.x, own, f'layers.{layer}.down')), own, f'layers.{layer}.up'
+            )
         if name == 'DyTMoEAdapter' and place == 'mlp':
             y = y + options['scale'] * of_experts(own, f'layers.{layer}', sequence)
         if name == 'ConvPass' and f'layers.{layer}.{place}.up.weight' in own:
@@ -134,7 +154,9 @@ def beside(methods, place, layer, sequence, h, y):
 
 
 def of_experts(own, stem, sequence):
-    """DyT's MoE-adapter: one bottleneck whose matrices and biases are the experts', each times its share in this image."""
+    """DyT's MoE-adapter: one bottleneck whose matrices and biases are the experts', each times its share in this
+    image.
+    """
     x, prefix, router = sequence.x, sequence.prefix, own[f'{stem}.router.weight']
     sizes = torch.tensor(sequence.sizes[prefix:], dtype=x.dtype)
     shares = softmax(router @ (sizes @ x[prefix:] / sizes.sum()))
@@ -173,5 +195,7 @@ def behind(methods, layer, x):
     """What leaves a block: Adapter+ adds its own bottleneck, each channel times its factor."""
     for name, _, own in methods:
         if name == 'AdapterPlus':
-            x = x + own[f'layers.{layer}.scale'] * linear(gelu(linear(x, own, f'layers.{layer}.down')), own, f'layers.{layer}.up')
+            x = x + own[f'layers.{layer}.scale'] * linear(
+                gelu(linear(x, own, f'layers.{layer}.down')), own, f'layers.{layer}.up'
+            )
     return x

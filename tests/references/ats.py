@@ -8,8 +8,9 @@ from .sequence import Decision, keep
 def chosen(scores, count):
     """Positions that stay, rising, and how clear that was.
 
-    The scores, divided by their sum and sorted upwards, add up to a cumulative curve, which is scaled so that its first value is 0 and its last 1.
-    It is read at `count` heights 1/2K, 3/2K, …, (2K-1)/2K: each takes the row whose value is nearest. A row taken twice counts once.
+    The scores, divided by their sum and sorted upwards, add up to a cumulative curve, which is scaled so that its
+    first value is 0 and its last 1. It is read at `count` heights 1/2K, 3/2K, …, (2K-1)/2K: each takes the row whose
+    value is nearest. A row taken twice counts once.
     """
     total = sum(scores)
     upwards = sorted(range(len(scores)), key=lambda i: scores[i])
@@ -31,8 +32,9 @@ def chosen(scores, count):
 
 
 def ats(options, state, layer, sequence):
-    """After attention: at most ceil(rate · patches that this image still has). A score is Σ_heads A[class, row] · |value of the row|;
-    with score='received' Σ over heads and all rows of the sequence, prefix and the row itself included, that ask.
+    """After attention: at most ceil(rate · patches that this image still has). A score is Σ_heads A[class, row] ·
+    |value of the row|; with score='received' Σ over heads and all rows of the sequence, prefix and the row itself
+    included, that ask.
 
     A rate of 1 asks for nothing: all rows stay.
     """
@@ -43,4 +45,6 @@ def ats(options, state, layer, sequence):
     lengths = (sequence.look.values**2).sum(-1).sqrt()
     scores = [float(score) for score in (paid * lengths)[sequence.prefix :]]
     rows, margin = chosen(scores, math.ceil(options['keep_rate'] * len(scores)))
-    return Decision(keep([*range(sequence.prefix), *(sequence.prefix + row for row in rows)], len(sequence.x)), margin=margin)
+    return Decision(
+        keep([*range(sequence.prefix), *(sequence.prefix + row for row in rows)], len(sequence.x)), margin=margin
+    )

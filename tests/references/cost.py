@@ -1,4 +1,6 @@
-"""Multiply-adds of a plain ViT with EViT and Dense Adapter, by arithmetic alone: 1 per multiply-add, 5 per element of a LayerNorm."""
+"""Multiply-adds of a plain ViT with EViT and Dense Adapter, by arithmetic alone: 1 per multiply-add, 5 per element of
+a LayerNorm.
+"""
 
 import math
 
@@ -9,7 +11,8 @@ def evit(depth, width, rows, patch, classes, layers=(), keep_rate=1.0, fuse='mer
     Args:
         rows: class token included.
         patch: pixels of a patch's side.
-        real: what runs: the probe's row at each reduction, and the class token alone in the last block once its keys and values are there.
+        real: what runs: the probe's row at each reduction, and the class token alone in the last block once its keys
+            and values are there.
     """
     cost = {(None, 'embed'): (rows - 1) * patch * patch * 3 * width}
     for layer in range(1, depth + 1):

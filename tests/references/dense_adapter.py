@@ -1,4 +1,6 @@
-"""Dense Adapter on one image: every earlier output is carried to the present rows by explicit matrices at the moment it is read."""
+"""Dense Adapter on one image: every earlier output is carried to the present rows by explicit matrices at the moment
+it is read.
+"""
 
 from .parts import linear, normalise, relu
 
@@ -12,7 +14,9 @@ def arrived(outputs, reductions, born, layer):
     return rows
 
 
-def dense_adapter(state, layer, x, outputs, reductions, fusion='inner', inputs=('x', 'prev', 'skip'), skip=3, norm=None, scale=1.0):
+def dense_adapter(
+    state, layer, x, outputs, reductions, fusion='inner', inputs=('x', 'prev', 'skip'), skip=3, norm=None, scale=1.0
+):
     """What the adapter of `layer` (counted from 1) adds beside the FFN.
 
     Args:
@@ -36,4 +40,7 @@ def dense_adapter(state, layer, x, outputs, reductions, fusion='inner', inputs=(
     if fusion == 'early':
         return scale * linear(relu(linear(sum(given.values()), state, f'{own}.down')), state, f'{own}.up')
     assert fusion == 'late', fusion
-    return sum(scale * linear(relu(linear(rows, state, f'{own}.down.{name}')), state, f'{own}.up.{name}') for name, rows in given.items())
+    return sum(
+        scale * linear(relu(linear(rows, state, f'{own}.down.{name}')), state, f'{own}.up.{name}')
+        for name, rows in given.items()
+    )

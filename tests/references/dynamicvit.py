@@ -7,9 +7,13 @@ from .sequence import Decision, keep
 
 
 def log_keep(state, layer, x):
-    """Log-probability to keep of each of the patches x, M×D. The second half of the channels is replaced by its mean over them."""
+    """Log-probability to keep of each of the patches x, M×D. The second half of the channels is replaced by its mean
+    over them.
+    """
     own = f'predictors.{layer}'
-    local = gelu(linear(normalise(x, state[f'{own}.norm.weight'], state[f'{own}.norm.bias'], eps=1e-5), state, f'{own}.local'))
+    local = gelu(
+        linear(normalise(x, state[f'{own}.norm.weight'], state[f'{own}.norm.bias'], eps=1e-5), state, f'{own}.local')
+    )
     half = x.shape[1] // 2
     hidden = torch.stack([torch.cat([row[:half], local[:, half:].mean(0)]) for row in local])
     hidden = gelu(linear(gelu(linear(hidden, state, f'{own}.head.0')), state, f'{own}.head.2'))
@@ -37,7 +41,9 @@ def given_masks(options, state, layer, sequence):
 
 
 def given_rows(options, state, layer, sequence):
-    """Keep what options['rows'][layer][image] lists, present rows without the prefix: for choices that are drawn, or made elsewhere."""
+    """Keep what options['rows'][layer][image] lists, present rows without the prefix: for choices that are drawn, or
+    made elsewhere.
+    """
     if layer not in options['rows']:
         return None
     rows = options['rows'][layer][sequence.item]

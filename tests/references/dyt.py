@@ -12,4 +12,6 @@ def dyt(options, state, layer, sequence):
 
 def given_active(options, state, layer, sequence):
     """Rows after the prefix that enter the FFN as options['active'][layer][image] says: for choices that are drawn."""
-    return Decision(active=[1.0] * sequence.prefix + [float(value) for value in options['active'][layer][sequence.item]])
+    return Decision(
+        active=[1.0] * sequence.prefix + [float(value) for value in options['active'][layer][sequence.item]]
+    )

@@ -22,7 +22,8 @@ def reduction(scores, prefix, keep_rate, fuse, normalize):
         normalize: whether merge's weights sum to one.
 
     Returns:
-        S, and the smallest score difference that decided something (a tie would make the choice arbitrary); None if all rows stay.
+        S, and the smallest score difference that decided something (a tie would make the choice arbitrary); None if
+        all rows stay.
     """
     count, length = len(scores), prefix + len(scores)
     keep = math.ceil(keep_rate * count)
@@ -41,7 +42,9 @@ def reduction(scores, prefix, keep_rate, fuse, normalize):
             margin = min(margin, float(scores[leaving[0]] - scores[leaving[1]]))
     elif fuse == 'merge':
         total = sum(scores[i] for i in leaving) if normalize else 1.0
-        last = torch.stack([scores[i - prefix] / total if i - prefix in leaving else scores[0] * 0 for i in range(length)])
+        last = torch.stack(
+            [scores[i - prefix] / total if i - prefix in leaving else scores[0] * 0 for i in range(length)]
+        )
     else:
         return matrix, margin
     return torch.cat([matrix, last[None]]), margin

@@ -28,7 +28,9 @@ RULES = [
 
 
 def as_timm(state):
-    """Rename; a name that no rule knows stays as it is (timm's own do). Class token and positions get timm's leading axes."""
+    """Rename; a name that no rule knows stays as it is (timm's own do). Class token and positions get timm's leading
+    axes.
+    """
 
     def rename(name):
         for pattern, replacement in RULES:
@@ -38,4 +40,7 @@ def as_timm(state):
         return name
 
     renamed = {rename(name): value for name, value in state.items()}
-    return {name: value.reshape(1, -1, value.shape[-1]) if name in ('cls_token', 'pos_embed') else value for name, value in renamed.items()}
+    return {
+        name: value.reshape(1, -1, value.shape[-1]) if name in ('cls_token', 'pos_embed') else value
+        for name, value in renamed.items()
+    }

@@ -38,7 +38,9 @@ def softmax(logits):
 
 @dataclass
 class Look:
-    """What an attention did: weights H×N×N, keys H×N×d as compared (after their norm), values N×C with heads joined."""
+    """What an attention did: weights H×N×N, keys H×N×d as compared (after their norm), values N×C with heads
+    joined.
+    """
 
     weights: torch.Tensor
     keys: torch.Tensor
@@ -53,11 +55,15 @@ class Look:
 def masked_softmax(logits, alive, eps=1e-6):
     """DynamicViT's training attention: a dead row is seen by itself alone; eps is spread over all rows.
 
-    The largest logit is taken among the rows seen. Among all rows, as in the original, eps would weigh as much as what is seen wherever a dead row
-    holds a logit far above it: up to 1e-3 at the class token with peaked attention, where gathering the same rows gives another answer.
+    The largest logit is taken among the rows seen. Among all rows, as in the original, eps would weigh as much as what
+    is seen wherever a dead row
+    holds a logit far above it: up to 1e-3 at the class token with peaked attention, where gathering the same rows
+        gives another answer.
     """
     rows = len(alive)
-    seen = torch.tensor([[1.0 if i == j else float(alive[j]) for j in range(rows)] for i in range(rows)], dtype=logits.dtype)
+    seen = torch.tensor(
+        [[1.0 if i == j else float(alive[j]) for j in range(rows)] for i in range(rows)], dtype=logits.dtype
+    )
     logits = torch.where(seen > 0, logits, -1e30)
     weights = torch.exp(logits - logits.max(-1, keepdim=True).values)
     return (weights + eps / rows) / (weights.sum(-1, keepdim=True) + eps)
@@ -67,7 +73,8 @@ def attend(x, state, name, heads, sizes=None, alive=None):
     """Multi-head self-attention without its residual, and what it did.
 
     Args:
-        sizes: patches behind each row; their logarithm is added to the logits of that key (ToMe's proportional attention). None: not.
+        sizes: patches behind each row; their logarithm is added to the logits of that key (ToMe's proportional
+            attention). None: not.
         alive: 1 or 0 per row (DynamicViT in training). None: all.
     """
     qkv = linear(x, state, f'{name}.qkv')

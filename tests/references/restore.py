@@ -1,10 +1,14 @@
-"""The grid of patches from what is left of it, by one-hot matrices that say in which row each patch is after each reduction."""
+"""The grid of patches from what is left of it, by one-hot matrices that say in which row each patch is after each
+reduction.
+"""
 
 import torch
 
 
 def places(step, present):
-    """The next one-hot matrix (N'×M) after a reduction, and which patches left or were merged in it (M); a row alone but scaled counts as merged."""
+    """The next one-hot matrix (N'×M) after a reduction, and which patches left or were merged in it (M); a row alone
+    but scaled counts as merged.
+    """
     hit = (step.matrix != 0).double()
     shared = ((hit.sum(1, keepdim=True) > 1) | (step.matrix.sum(1, keepdim=True) != 1)).double()
     nxt = hit @ present
@@ -15,8 +19,10 @@ def places(step, present):
 def restored(steps, last, finish, prefix, patches, mode):
     """M×C after the final norm.
 
-    gather: the row that stands for the patch, zeros where it is gone. stale: its row just before it left or was first merged, also as the
-    one that others were merged into. delta: that plus all its present row has gained since, the jumps of the reductions taken out.
+    gather: the row that stands for the patch, zeros where it is gone. stale: its row just before it left or was first
+        merged, also as the
+    one that others were merged into. delta: that plus all its present row has gained since, the jumps of the
+    reductions taken out.
 
     Args:
         steps: the reductions met.

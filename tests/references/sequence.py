@@ -1,4 +1,6 @@
-"""The rows of one image between two operators, and what a sparsifier may decide about them: an explicit matrix S (N'×N), x ← S x."""
+"""The rows of one image between two operators, and what a sparsifier may decide about them: an explicit matrix S
+(N'×N), x ← S x.
+"""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +11,9 @@ from .parts import Look
 
 @dataclass
 class Decision:
-    """matrix: S or None. edited: the rows that S reads, if the method edits them. active, alive: 1 or 0 per row after S. margin: how close a call."""
+    """matrix: S or None. edited: the rows that S reads, if the method edits them. active, alive: 1 or 0 per row after
+    S. margin: how close a call.
+    """
 
     matrix: torch.Tensor | None = None
     edited: torch.Tensor | None = None
@@ -31,7 +35,8 @@ class Step:
 class Sequence:
     """x: N×C. sources: row of each original patch, -1 if it is gone. sizes: patches behind each row, 1 in the prefix.
 
-    alive, active: 1 or 0 per row: seen by others, enters the next FFN; None: all. look: the attention of this layer, None before it.
+    alive, active: 1 or 0 per row: seen by others, enters the next FFN; None: all. look: the attention of this layer,
+        None before it.
     added: what the last FFN added to each row. entered: how many rows entered the FFN, by layer.
     """
 

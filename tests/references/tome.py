@@ -1,4 +1,6 @@
-"""ToMe's bipartite matching of one image, from its description (Bolya et al., ICLR 2023), and PYRA's re-activation of what is merged."""
+"""ToMe's bipartite matching of one image, from its description (Bolya et al., ICLR 2023), and PYRA's re-activation of
+what is merged.
+"""
 
 import torch
 
@@ -7,7 +9,9 @@ from .sequence import Decision
 
 
 def counts(r, inflect, depth):
-    """Rows to merge in each layer: as listed; or on a line from r(1 - inflect), truncated, with r as its middle; all truncated."""
+    """Rows to merge in each layer: as listed; or on a line from r(1 - inflect), truncated, with r as its middle; all
+    truncated.
+    """
     if not isinstance(r, int):
         return list(r)
     first = int(r * (1 - inflect))
@@ -18,8 +22,8 @@ def counts(r, inflect, depth):
 def edges(sequence, r):
     """The r strongest edges (source, destination), strongest first, and how clear that was.
 
-    Rows are compared by the cosine of their head-mean keys. Positions count from the first row of the sequence: even ones are sources, odd ones
-    destinations, those in the prefix neither.
+    Rows are compared by the cosine of their head-mean keys. Positions count from the first row of the sequence: even
+    ones are sources, odd ones destinations, those in the prefix neither.
     """
     rows = range(sequence.prefix, len(sequence.x))
     evens, odds = [i for i in rows if i % 2 == 0], [i for i in rows if i % 2 == 1]
@@ -65,8 +69,8 @@ def tome(options, state, layer, sequence):
 def pyra(options, state, layer, sequence):
     """ToMe, with its sources re-activated first.
 
-    M = x·size. Of each edge, strongest first: I = LayerNorm(M_s + M_t), r×D. w_channel = 2σ(aᵀI), w_token = 2σ(I bᵀ) - 1.
-    M_s ← M_s + (M_s ⊙ w_channel) ⊙ w_token; the destinations' own rows are not edited.
+    M = x·size. Of each edge, strongest first: I = LayerNorm(M_s + M_t), r×D. w_channel = 2σ(aᵀI), w_token = 2σ(I bᵀ) -
+    1. M_s ← M_s + (M_s ⊙ w_channel) ⊙ w_token; the destinations' own rows are not edited.
     """
     r = counts(options['r'], options.get('inflect', 0.0), options['depth'])[layer - 1]
     found, margin = edges(sequence, r)

@@ -1,4 +1,6 @@
-"""A Vision Transformer on timm's parameter names, with any sparsifiers and Dense Adapter, one image at a time in float64."""
+"""A Vision Transformer on timm's parameter names, with any sparsifiers and Dense Adapter, one image at a time in
+float64.
+"""
 
 from dataclasses import dataclass
 
@@ -15,13 +17,23 @@ from .sequence import Sequence
 from .tome import pyra, tome
 
 BEFORE = {'DynamicViT': dynamicvit, 'masks': given_masks, 'rows': given_rows}  # before attention; the others after it
-AFTER = {'EViT': evit, 'ToMe': tome, 'PYRA': pyra, 'DyTDispatcher': dyt, 'ATS': ats, 'late_rows': given_rows, 'active': given_active}
+AFTER = {
+    'EViT': evit,
+    'ToMe': tome,
+    'PYRA': pyra,
+    'DyTDispatcher': dyt,
+    'ATS': ats,
+    'late_rows': given_rows,
+    'active': given_active,
+}
 PROPORTIONAL = ('ToMe', 'PYRA')
 
 
 @dataclass
 class Answer:
-    """Per image: rows N'×C after the final norm, sources M and sizes N' as in Tokens, what `restored` needs. margin: the closest decision taken."""
+    """Per image: rows N'×C after the final norm, sources M and sizes N' as in Tokens, what `restored` needs. margin:
+    the closest decision taken.
+    """
 
     rows: list
     sequences: list
@@ -74,7 +86,11 @@ def embed(state, image, eps):
 def decide(methods, known, layer, sequence, reductions):
     """Ask the methods in order, each on the rows that the one before left; S of a layer is the product of theirs."""
     for method in methods:
-        decision = known[method['type']](method['options'], method['state'], layer, sequence) if method['type'] in known else None
+        decision = (
+            known[method['type']](method['options'], method['state'], layer, sequence)
+            if method['type'] in known
+            else None
+        )
         matrix = None if decision is None else sequence.follow(decision)
         if matrix is not None:
             reductions[layer] = matrix @ reductions[layer] if layer in reductions else matrix
@@ -90,11 +106,17 @@ def one_image(state, item, image, heads, methods, adapter, eps, activation):
         sequence.look = sequence.active = None
         decide(methods, BEFORE, layer, sequence, reductions)
         x = normalise(sequence.x, state[f'{own}.norm1.weight'], state[f'{own}.norm1.bias'], eps)
-        mixed, sequence.look = attend(x, state, f'{own}.attn', heads, sequence.sizes if proportional else None, sequence.alive)
+        mixed, sequence.look = attend(
+            x, state, f'{own}.attn', heads, sequence.sizes if proportional else None, sequence.alive
+        )
         sequence.x = sequence.x + state.get(f'{own}.ls1.gamma', 1.0) * mixed
         decide(methods, AFTER, layer, sequence, reductions)
         x = sequence.x
-        hidden = activation(linear(normalise(x, state[f'{own}.norm2.weight'], state[f'{own}.norm2.bias'], eps), state, f'{own}.mlp.fc1'))
+        hidden = activation(
+            linear(
+                normalise(x, state[f'{own}.norm2.weight'], state[f'{own}.norm2.bias'], eps), state, f'{own}.mlp.fc1'
+            )
+        )
         sequence.added = state.get(f'{own}.ls2.gamma', 1.0) * linear(hidden, state, f'{own}.mlp.fc2')
         sequence.entered.append(len(x) if sequence.active is None else int(sum(sequence.active)))
         if sequence.active is not None:
@@ -123,11 +145,21 @@ def vit(state, images, heads, methods=(), adapter=None, eps=1e-6, activation=gel
 
     state = wide(state)
     depth = sum(name.endswith('.norm1.weight') for name in state)
-    methods = [dict(method, options=dict(depth=depth) | method['options'], state=wide(method['state'])) for method in methods]
+    methods = [
+        dict(method, options=dict(depth=depth) | method['options'], state=wide(method['state'])) for method in methods
+    ]
     adapter = adapter and dict(state=wide(adapter['state']), options=adapter.get('options', {}))
-    sequences = [one_image(state, item, image.double(), heads, methods, adapter, eps, activation) for item, image in enumerate(images)]
+    sequences = [
+        one_image(state, item, image.double(), heads, methods, adapter, eps, activation)
+        for item, image in enumerate(images)
+    ]
 
     def finish(x):
         return normalise(x, state['norm.weight'], state['norm.bias'], eps) if 'norm.weight' in state else x
 
-    return Answer([finish(sequence.x) for sequence in sequences], sequences, finish, min(sequence.margin for sequence in sequences))
+    return Answer(
+        [finish(sequence.x) for sequence in sequences],
+        sequences,
+        finish,
+        min(sequence.margin for sequence in sequences),
+    )

@@ -1,16 +1,19 @@
 """Measure networks side by side, in turn (A B A B ...): time and memory of testing and of a training step.
 
     python tools/analysis_tools/benchmark.py dense configs/sparse_tuning/vitb_cifar100.py --table3
-    python tools/analysis_tools/benchmark.py configs/sparsify/vitb_dyt_frozen_cifar100.py --vary model.backbone.sparsifier.rate=1.0,0.7,0.5,0.3
-    python tools/analysis_tools/benchmark.py vit_base_patch16_224 my_module:my_network --phase test --precision fp32 bf16 --mode eager compiled
+    python tools/analysis_tools/benchmark.py configs/sparsify/vitb_dyt_frozen_cifar100.py --vary
+    model.backbone.sparsifier.rate=1.0,0.7,0.5,0.3 python tools/analysis_tools/benchmark.py vit_base_patch16_224
+    my_module:my_network --phase test --precision fp32 bf16 --mode eager compiled
 
-A contender is a config of an image classifier (.py); the word `dense`, the first config's host as its own library runs it, all of it trainable: full
-tuning; the name of a network of timm, likewise; or MODULE:FUNCTION, a function without arguments that returns a torch.nn.Module from
-B x 3 x H x W images to logits. The first one is the reference: ratios say how many times as fast the others are, round by round.
+A contender is a config of an image classifier (.py); the word `dense`, the first config's host as its own library runs
+it, all of it trainable: full tuning; the name of a network of timm, likewise; or MODULE:FUNCTION, a function without
+arguments that returns a torch.nn.Module from B x 3 x H x W images to logits. The first one is the reference: ratios
+say how many times as fast the others are, round by round.
 
-Weights are random, from a fixed seed. No time depends on them, except where the data decide how many tokens stay: DyT's dispatchers are shifted so
-that they execute exactly their `rate` on the measured images when testing (untrained, they would not follow it); ATS is measured as its random
-weights decide. For trained weights write a function that returns mmsparse.load(ADAPTER).
+Weights are random, from a fixed seed. No time depends on them, except where the data decide how many tokens stay:
+DyT's dispatchers are shifted so that they execute exactly their `rate` on the measured images when testing (untrained,
+they would not follow it); ATS is measured as its random weights decide. For trained weights write a function that
+returns mmsparse.load(ADAPTER).
 """
 
 import argparse
@@ -25,20 +28,40 @@ from mmsparse.utils.number_formats import FORMATS
 def parse_args():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument('contenders', nargs='+', help='CONFIG.py, dense, a name of timm, or MODULE:FUNCTION')
-    options.add_argument('--phase', nargs='+', choices=['test', 'train'], default=['test', 'train'], help='what to measure (default: both)')
-    options.add_argument('--batch', nargs='+', type=int, default=[1, 8, 32], help='images per call when testing (default: 1 8 32)')
+    options.add_argument(
+        '--phase',
+        nargs='+',
+        choices=['test', 'train'],
+        default=['test', 'train'],
+        help='what to measure (default: both)',
+    )
+    options.add_argument(
+        '--batch', nargs='+', type=int, default=[1, 8, 32], help='images per call when testing (default: 1 8 32)'
+    )
     options.add_argument('--train-batch', type=int, default=8, help='images per training step (default: 8)')
     options.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
     add_precision(options, 'fp32', nargs='+', default=['fp32'])
     options.add_argument('--mode', nargs='+', choices=['eager', 'compiled'], default=['eager'])
     options.add_argument('--rounds', type=int, default=5, help='samples of each contender, at least 5 (default: 5)')
     options.add_argument('--threads', type=int, help="torch's threads (default: as torch starts)")
-    options.add_argument('--vary', nargs=1, action=Changes, metavar='KEY=A,B,...', help='measure every config once with each of these values')
-    options.add_argument('--cfg-options', nargs='+', action=Changes, metavar='KEY=VALUE', help='change entries of every config')
     options.add_argument(
-        '--table3', action='store_true', help="print the paper's Table III beside ours, as ratios to the first contender: full tuning"
+        '--vary',
+        nargs=1,
+        action=Changes,
+        metavar='KEY=A,B,...',
+        help='measure every config once with each of these values',
     )
-    options.add_argument('--out', type=Path, default=Path('work_dirs/benchmark'), help='folder of benchmark.csv, .png and .svg')
+    options.add_argument(
+        '--cfg-options', nargs='+', action=Changes, metavar='KEY=VALUE', help='change entries of every config'
+    )
+    options.add_argument(
+        '--table3',
+        action='store_true',
+        help="print the paper's Table III beside ours, as ratios to the first contender: full tuning",
+    )
+    options.add_argument(
+        '--out', type=Path, default=Path('work_dirs/benchmark'), help='folder of benchmark.csv, .png and .svg'
+    )
     return parse(options, lambda args: [spec for spec in args.contenders if spec.endswith('.py')])
 
 
@@ -90,7 +113,20 @@ def settings_of(args) -> list[Setting]:
 
 
 def row_table(rows: list[Row]) -> Table:
-    names = ('contender', 'phase', 'batch', 'on', 'threads', 'MHz', 'ms', 'img/s', 'times as fast', 'saved MiB', 'peak MiB', 'trainable')
+    names = (
+        'contender',
+        'phase',
+        'batch',
+        'on',
+        'threads',
+        'MHz',
+        'ms',
+        'img/s',
+        'times as fast',
+        'saved MiB',
+        'peak MiB',
+        'trainable',
+    )
     table = Table(*names, title=f'torch {torch.__version__}, median of the rounds with lowest and highest')
     first = {}
     for row in rows:
@@ -121,7 +157,15 @@ def share(own: int | None, reference: int | None) -> str:
 
 def cost_table(costs: list[Shares], settings: tuple[Setting, Setting]) -> Table:
     title = f'Table III as ratios to full tuning. Ours: {settings[0]}; {settings[1]}'
-    names = ('method', 'trained, M', 'memory, tuning', 'memory, inference', 'time, tuning', 'time, inference', 'GFLOPs')
+    names = (
+        'method',
+        'trained, M',
+        'memory, tuning',
+        'memory, inference',
+        'time, tuning',
+        'time, inference',
+        'GFLOPs',
+    )
     table = Table(*names, title=title)
     for cost in costs:
         figures = (cost.tuning_memory, cost.inference_memory, cost.tuning_time, cost.inference_time, cost.gflops)
@@ -130,12 +174,21 @@ def cost_table(costs: list[Shares], settings: tuple[Setting, Setting]) -> Table:
 
 
 def table3(contenders: list[Contender], rows: list[Row], settings: list[Setting]) -> Table:
-    """Return the paper's rows and ours, from the first training setting and the largest batch of testing in the same precision and mode."""
+    """Return the paper's rows and ours, from the first training setting and the largest batch of testing in the same
+    precision and mode.
+    """
     train = next(setting for setting in settings if setting.phase == 'train')
-    alike = [setting for setting in settings if setting.phase == 'test' and (setting.precision, setting.mode) == (train.precision, train.mode)]
+    alike = [
+        setting
+        for setting in settings
+        if setting.phase == 'test' and (setting.precision, setting.mode) == (train.precision, train.mode)
+    ]
     test = max(alike, key=lambda setting: setting.batch)
     keys = ('phase', 'batch', 'precision', 'mode')
-    ours = ([row for row in rows if all(getattr(row, key) == getattr(setting, key) for key in keys)] for setting in (train, test))
+    ours = (
+        [row for row in rows if all(getattr(row, key) == getattr(setting, key) for key in keys)]
+        for setting in (train, test)
+    )
     paper = [Shares(**{**vars(cost), 'method': f'paper: {cost.method}'}) for cost in paper_costs()]
     return cost_table([*paper, *our_costs(contenders, *ours)], (train, test))
 
@@ -144,7 +197,10 @@ def main() -> None:
     args = parse_args()
     with reporting(lambda: f'The rows so far are in {args.out}.'):
         if args.table3 and set(args.phase) != {'test', 'train'}:
-            raise InputError(f'--table3: received --phase {" ".join(args.phase)}, but the table compares tuning and inference. Leave out --phase.')
+            raise InputError(
+                f'--table3: received --phase {" ".join(args.phase)}, but the table compares tuning and inference. '
+                'Leave out --phase.'
+            )
         if args.threads:
             torch.set_num_threads(args.threads)
         settings, contenders = settings_of(args), contenders_of(args)

@@ -1,10 +1,12 @@
-"""Put the paper's central claim to the test in small: do Dense Adapters make up for the tokens that a sparsifier takes?
+"""Put the paper's central claim to the test in small: do Dense Adapters make up for the tokens that a sparsifier
+takes?
 
     python tools/analysis_tools/claim.py --variants photos --out docs/claim.md
 
-The rows are the paper's Table V (a) to (d), other adapters under the same reduction, and Sparse-Tuning with other sparsifiers, on the shipped small
-ViT. Every row has the same seeds, so differences are paired: their mean and its 95 % interval (Student's t) are printed. Finished runs stay in the
-ledger that tools/analysis_tools/compare.py uses too: called again, the tool trains only what is missing.
+The rows are the paper's Table V (a) to (d), other adapters under the same reduction, and Sparse-Tuning with other
+sparsifiers, on the shipped small ViT. Every row has the same seeds, so differences are paired: their mean and its 95 %
+interval (Student's t) are printed. Finished runs stay in the ledger that tools/analysis_tools/compare.py uses too:
+called again, the tool trains only what is missing.
 """
 
 import argparse
@@ -24,11 +26,17 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--data', nargs='+', choices=list(SMALL), default=list(SMALL))
     parser.add_argument('--keep', nargs='+', type=float, choices=KEEP, default=list(KEEP))
     parser.add_argument(
-        '--variants', nargs='+', choices=list(SMALL), default=[], help='data on which (d) and AdaptFormer are also trained with one setting changed'
+        '--variants',
+        nargs='+',
+        choices=list(SMALL),
+        default=[],
+        help='data on which (d) and AdaptFormer are also trained with one setting changed',
     )
     parser.add_argument('--seeds', type=int, default=5, help='runs per row, with seeds 0, 1, ... (default: 5)')
     parser.add_argument('--ledger', type=Path, default=Path('work_dirs/compare/results.jsonl'))
-    parser.add_argument('--out', type=Path, help='a page of Markdown: the text between its two marker comments is replaced')
+    parser.add_argument(
+        '--out', type=Path, help='a page of Markdown: the text between its two marker comments is replaced'
+    )
     add_precision(parser, 'as the configs say: auto')
     parser.add_argument('--show', action='store_true', help='train nothing: leave out what is not known yet')
     return parser.parse_args()
@@ -58,7 +66,8 @@ ROWS = {  # the config that gives model and optimiser; Table V's letters
 REFERENCE = f'(d) {OURS}'
 RIVAL = 'AdaptFormer, EViT'
 ADAPTER, RATE = 'model.backbone.adapter', 'optim_wrapper.optimizer.lr'
-VARIANTS = {  # both adapters changed alike, at the first keep rate: does one setting of the recipe decide between them?
+# Both adapters changed alike, at the first keep rate: does one setting of the recipe decide between them?
+VARIANTS = {
     'width 8': {f'{ADAPTER}.bottleneck': 8},
     'width 64': {f'{ADAPTER}.bottleneck': 64},
     'learning rate 1e-3': {RATE: 1e-3},
@@ -71,7 +80,9 @@ VARIANTS = {  # both adapters changed alike, at the first keep rate: does one se
 
 
 def sparsifier(kind: str, keep: float) -> dict:
-    """Return the options of a sparsifier at a keep rate in three stages; ToMe's counts leave about the same multiply-adds."""
+    """Return the options of a sparsifier at a keep rate in three stages; ToMe's counts leave about the same
+    multiply-adds.
+    """
     if kind == 'mmsparse.EViT':
         return dict(keep_rate=keep)
     if kind == 'mmsparse.DynamicViT':
@@ -89,7 +100,9 @@ def configs(keep: float) -> Iterator[tuple[str, Config]]:
 
 
 def planned(args: argparse.Namespace) -> Iterator[tuple[str, tuple[str, str], int, Config]]:
-    """Give for every run its table, its row and variant, its seed and its config; seed by seed, so that an early look shows all rows."""
+    """Give for every run its table, its row and variant, its seed and its config; seed by seed, so that an early look
+    shows all rows.
+    """
 
     def config(cfg, data, seed):
         return trial_config(cfg, data, seed, args.ledger.parent, args.precision)
@@ -128,8 +141,13 @@ def table(rows: dict[tuple[str, str], dict[int, dict]], seeds: list[int]) -> Tab
     for (name, variant), runs in rows.items():
         reference = rows.get((REFERENCE, variant))
         cells = difference(runs, reference, seeds) if name != REFERENCE and reference else ['', '']
-        accuracy, cost = (f'{mean(runs[seed][key] for seed in seeds):{form}}' for key, form in (('accuracy', '.1f'), ('gflops', '.3f')))
-        table.rows.append([f'{name}{variant and ", "}{variant}', accuracy, *cells, f'{runs[seeds[0]]["trainable"]:,}', cost])
+        accuracy, cost = (
+            f'{mean(runs[seed][key] for seed in seeds):{form}}'
+            for key, form in (('accuracy', '.1f'), ('gflops', '.3f'))
+        )
+        table.rows.append(
+            [f'{name}{variant and ", "}{variant}', accuracy, *cells, f'{runs[seeds[0]]["trainable"]:,}', cost]
+        )
     return table
 
 

@@ -1,4 +1,5 @@
-"""Which adapter meets which sparsifier on which kind of host: builds every combination in the registry and writes the table.
+"""Which adapter meets which sparsifier on which kind of host: builds every combination in the registry and writes the
+table.
 
 python tools/analysis_tools/combinations.py --out docs/combinations.md
 """
@@ -29,21 +30,31 @@ CLIP = dict(img_size=32, patch_size=4, width=48, layers=2, head_width=16)
 ARCH = dict(embed_dims=48, num_layers=2, num_heads=3, feedforward_channels=192)
 HOSTS = {  # one of each family, small
     'timm ViT': dict(type='mmsparse.TimmViT', name='vit_tiny_patch16_224', **TINY),
-    'timm ViT (LayerScale, registers)': dict(type='mmsparse.TimmViT', name='vit_tiny_patch16_224', reg_tokens=4, init_values=1.0, **TINY),
-    'timm ViT (no class token)': dict(type='mmsparse.TimmViT', name='vit_tiny_patch16_224', class_token=False, global_pool='avg', **TINY),
+    'timm ViT (LayerScale, registers)': dict(
+        type='mmsparse.TimmViT', name='vit_tiny_patch16_224', reg_tokens=4, init_values=1.0, **TINY
+    ),
+    'timm ViT (no class token)': dict(
+        type='mmsparse.TimmViT', name='vit_tiny_patch16_224', class_token=False, global_pool='avg', **TINY
+    ),
     'SigLIP (timm)': dict(type='mmsparse.TimmViT', name='vit_base_patch16_siglip_224', **TINY),
     'DINOv3 (timm)': dict(type='mmsparse.TimmViT', name='vit_small_patch16_dinov3', **TINY),
     'mmpretrain ViT': dict(type='mmpretrain.VisionTransformer', arch=ARCH, img_size=32, patch_size=4),
     'open_clip tower': dict(type='mmsparse.OpenClipViT', name='ViT-B-16-quickgelu', **CLIP),
 }
-OPTIONS = dict(bottleneck=8, layers=(2,), keep_rate=0.7, keep_rates=(0.7,))  # for hosts of two layers; the rest at its default
+OPTIONS = dict(
+    bottleneck=8, layers=(2,), keep_rate=0.7, keep_rates=(0.7,)
+)  # for hosts of two layers; the rest at its default
 
 
 def registered(base: type) -> dict[str, dict]:
     """Return the config of every adapter or sparsifier of the package."""
     MODELS.import_from_location()
     kinds = [kind for kind in MODELS.module_dict.values() if isinstance(kind, type) and issubclass(kind, base)]
-    return {kind.__name__: config(kind) for kind in sorted(kinds, key=lambda kind: kind.__name__) if kind.__module__.startswith('mmsparse.')}
+    return {
+        kind.__name__: config(kind)
+        for kind in sorted(kinds, key=lambda kind: kind.__name__)
+        if kind.__module__.startswith('mmsparse.')
+    }
 
 
 def config(kind: type) -> dict:
@@ -53,10 +64,16 @@ def config(kind: type) -> dict:
 
 def refusal(host: dict, adapter: dict, sparsifier: dict) -> str | None:
     """Return why a combination is refused, or None; a sparsifier that takes a score is asked with each."""
-    scores = [dict(score=name) for name in SCORES] if 'score' in inspect.signature(MODELS.get(sparsifier['type'])).parameters else [{}]
+    scores = (
+        [dict(score=name) for name in SCORES]
+        if 'score' in inspect.signature(MODELS.get(sparsifier['type'])).parameters
+        else [{}]
+    )
     for score in scores:
         try:
-            backbone = dict(type='mmsparse.SparseViT', host=dict(host, checkpoint=False), adapter=adapter, out_type='tokens')
+            backbone = dict(
+                type='mmsparse.SparseViT', host=dict(host, checkpoint=False), adapter=adapter, out_type='tokens'
+            )
             MODELS.build(dict(backbone, sparsifier=dict(sparsifier, **score)))
             return None
         except InputError as error:
@@ -70,21 +87,30 @@ def page() -> str:
     reasons, cells = defaultdict(list), {}
     for adapter in adapters:
         for sparsifier in sparsifiers:
-            missing = {host: why for host in HOSTS if (why := refusal(HOSTS[host], adapters[adapter], sparsifiers[sparsifier]))}
+            missing = {
+                host: why
+                for host in HOSTS
+                if (why := refusal(HOSTS[host], adapters[adapter], sparsifiers[sparsifier]))
+            }
             cells[adapter, sparsifier] = 'all' if not missing else f'{len(HOSTS) - len(missing)} of {len(HOSTS)}'
             for host, why in missing.items():
                 reasons[sparsifier, host, why].append(adapter)
     lines = [
         '# Which adapter meets which sparsifier on which host',
         '',
-        'Written by `python tools/analysis_tools/combinations.py --out docs/combinations.md` from the registry: every combination is built on a',
-        f'small host of each of {len(HOSTS)} families. `tests/test_matrix.py` also trains, saves, loads and folds them.',
+        'Written by `python tools/analysis_tools/combinations.py --out docs/combinations.md` from the registry: every '
+        'combination is built on a',
+        f'small host of each of {len(HOSTS)} families. `tests/test_matrix.py` also trains, saves, loads and folds '
+        'them.',
         '',
         *(f'- {host}' for host in HOSTS),
         '',
         '| adapter | ' + ' | '.join(sparsifiers) + ' |',
         '|---' * (len(sparsifiers) + 1) + '|',
-        *('| ' + ' | '.join([adapter, *(cells[adapter, sparsifier] for sparsifier in sparsifiers)]) + ' |' for adapter in adapters),
+        *(
+            '| ' + ' | '.join([adapter, *(cells[adapter, sparsifier] for sparsifier in sparsifiers)]) + ' |'
+            for adapter in adapters
+        ),
         '',
         f'Refused: {sum(map(len, reasons.values()))} of {len(adapters) * len(sparsifiers) * len(HOSTS)}.',
         '',

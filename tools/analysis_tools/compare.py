@@ -1,10 +1,11 @@
 """Train several configs on the same small data with the same seeds, and put what came out beside each other.
 
-python tools/analysis_tools/compare.py configs/sparsify/tiny_*_digits.py --data digits photos --seeds 3 --out docs/sparsifier_results.md
+python tools/analysis_tools/compare.py configs/sparsify/tiny_*_digits.py --data digits photos --seeds 3 --out
+docs/sparsifier_results.md
 
-Data and number of classes come from --data, all else from each config. Every finished run is a line in the ledger: called again, the tool trains only
-what is missing there. A run is known by its config: after a change of a method's code begin another --ledger. --show prints what is known and trains
-nothing.
+Data and number of classes come from --data, all else from each config. Every finished run is a line in the ledger:
+called again, the tool trains only what is missing there. A run is known by its config: after a change of a method's
+code begin another --ledger. --show prints what is known and trains nothing.
 """
 
 import argparse
@@ -20,10 +21,18 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('configs', nargs='+', type=Path)
     parser.add_argument('--data', nargs='+', choices=list(SMALL), default=list(SMALL))
-    parser.add_argument('--seeds', type=int, default=3, help='runs per config and data, with seeds 0, 1, ... (default: 3)')
+    parser.add_argument(
+        '--seeds', type=int, default=3, help='runs per config and data, with seeds 0, 1, ... (default: 3)'
+    )
     parser.add_argument('--ledger', type=Path, default=Path('work_dirs/compare/results.jsonl'))
-    parser.add_argument('--out', type=Path, help='a page of Markdown: the text between its two marker comments is replaced, or the page is made')
-    parser.add_argument('--csv', type=Path, help='a result file, one row per run, that tools/analysis_tools/plot_results.py draws')
+    parser.add_argument(
+        '--out',
+        type=Path,
+        help='a page of Markdown: the text between its two marker comments is replaced, or the page is made',
+    )
+    parser.add_argument(
+        '--csv', type=Path, help='a result file, one row per run, that tools/analysis_tools/plot_results.py draws'
+    )
     add_precision(parser, 'as the configs say: auto')
     parser.add_argument('--show', action='store_true', help='train nothing: leave out what is not known yet')
     args = parse(parser, lambda args: args.configs)
@@ -41,7 +50,18 @@ from mmsparse.analysis.trials import Ledger, config_copy, spread, trial_config
 from mmsparse.engine.hooks.start_card import stages
 from mmsparse.visualization.tables import Table, write_between
 
-HEAD = ('config', 'top-1 in %', 'trainable', 'KiB', 'GFLOPs', 'tokens', 'training img/s', 'test img/s', 'test speed, host = 1', 'KiB for backward')
+HEAD = (
+    'config',
+    'top-1 in %',
+    'trainable',
+    'KiB',
+    'GFLOPs',
+    'tokens',
+    'training img/s',
+    'test img/s',
+    'test speed, host = 1',
+    'KiB for backward',
+)
 
 
 def collect(args: argparse.Namespace) -> dict[str, dict[str, list[dict]]]:
@@ -51,7 +71,9 @@ def collect(args: argparse.Namespace) -> dict[str, dict[str, list[dict]]]:
     for seed in range(args.seeds):
         for data in args.data:
             for path in args.configs:
-                cfg = trial_config(config_copy(path), config_copy(SMALL[data]), seed, args.ledger.parent, args.precision)
+                cfg = trial_config(
+                    config_copy(path), config_copy(SMALL[data]), seed, args.ledger.parent, args.precision
+                )
                 known = ledger.find(cfg)
                 if known is None and not args.show:
                     print(f'{time.strftime("%H:%M")} {data}, seed {seed}: {path.stem} ...', flush=True)
@@ -61,7 +83,9 @@ def collect(args: argparse.Namespace) -> dict[str, dict[str, list[dict]]]:
 
 
 def row(name: str, runs: list[dict]) -> list[str]:
-    """Return the cells of one config: means, lowest to highest accuracy, and the fastest img/s, since other work on a machine only slows."""
+    """Return the cells of one config: means, lowest to highest accuracy, and the fastest img/s, since other work on a
+    machine only slows.
+    """
     start, *rows = runs[0]['tokens']
     values = {key: mean(run[key] for run in runs) for key in ('accuracy', 'gflops', 'speed')}
     values |= {key: max(run[key] for run in runs) for key in ('train img/s', 'test img/s')}
@@ -101,7 +125,9 @@ def main() -> None:
         text = markdown(results)
         print(text)
         if args.csv:
-            runs = ((f'{name}, {data}', run) for data, rows in results.items() for name, own in rows.items() for run in own)
+            runs = (
+                (f'{name}, {data}', run) for data, rows in results.items() for name, own in rows.items() for run in own
+            )
             write_results([Result(name, run['accuracy'], run['gflops'], run['kib']) for name, run in runs], args.csv)
         if args.out:
             write_between(args.out, text)

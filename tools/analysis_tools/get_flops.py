@@ -1,10 +1,11 @@
 """Count parameters, tokens and multiply-adds of a config, by layer and by part.
 
     python tools/analysis_tools/get_flops.py configs/sparse_tuning/vitb_cifar100.py
-    python tools/analysis_tools/get_flops.py configs/sparsify/tiny_ats_frozen_digits.py --batch 4 --images photos/ --json cost.json
+    python tools/analysis_tools/get_flops.py configs/sparsify/tiny_ats_frozen_digits.py --batch 4 --images photos/
+    --json cost.json
 
-published: as papers count (fvcore's rule, all rows of every block, no probes). executed: what runs. FLOPs: 2 per multiply-add, norms left out.
-All figures are those of one forward pass of --batch images. See docs/cost.md.
+published: as papers count (fvcore's rule, all rows of every block, no probes). executed: what runs. FLOPs: 2 per
+multiply-add, norms left out. All figures are those of one forward pass of --batch images. See docs/cost.md.
 """
 
 import argparse
@@ -18,11 +19,21 @@ from mmsparse.cli.reporting import reporting
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config')
-    parser.add_argument('--shape', type=int, nargs='+', metavar='PIXELS', help='one side, or height and width (default: what the host is built for)')
+    parser.add_argument(
+        '--shape',
+        type=int,
+        nargs='+',
+        metavar='PIXELS',
+        help='one side, or height and width (default: what the host is built for)',
+    )
     parser.add_argument('--batch', type=int, default=1, help='images in one forward pass (default: 1)')
-    parser.add_argument('--images', type=Path, help='an image or a folder, where the cost depends on it (default: shipped photographs)')
+    parser.add_argument(
+        '--images', type=Path, help='an image or a folder, where the cost depends on it (default: shipped photographs)'
+    )
     parser.add_argument('--adapter', type=Path, help='folder of a trained state, where the cost depends on it')
-    parser.add_argument('--cfg-options', nargs='+', action=Changes, metavar='KEY=VALUE', help='change entries of the config')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=Changes, metavar='KEY=VALUE', help='change entries of the config'
+    )
     parser.add_argument('--csv', type=Path, help='file for one row per layer and part')
     parser.add_argument('--json', type=Path, help='file for everything')
     return parse(parser)
@@ -45,12 +56,17 @@ def by_layer(counted: Counted) -> Table:
     """Millions of multiply-adds of each layer: published, and executed where it differs."""
     account = counted.account
     parts = [part for part in PARTS[1:-1] if part != 'adapter' or account.part(part).published]
-    table = Table(['layer', 'tokens', 'in FFN', *parts, 'published', 'executed'], title='Millions of multiply-adds, published (executed)')
+    table = Table(
+        ['layer', 'tokens', 'in FFN', *parts, 'published', 'executed'],
+        title='Millions of multiply-adds, published (executed)',
+    )
     for layer, (tokens, ffn_tokens) in enumerate(zip(account.tokens, account.ffn_tokens), start=1):
         of = {place.part: cost for place, cost in account.costs.items() if place.layer == layer}
         total = account.layer(layer)
         cells = [both(of.get(part, Cost())) for part in parts]
-        table.rows.append([layer, number(tokens), number(ffn_tokens), *cells, million(total.published), million(total.executed)])
+        table.rows.append(
+            [layer, number(tokens), number(ffn_tokens), *cells, million(total.published), million(total.executed)]
+        )
     return table
 
 
@@ -58,7 +74,9 @@ def by_part(counted: Counted) -> Table:
     """Exact counts of each part."""
     account = counted.account
     height, width = counted.shape
-    table = Table(['part', *FIGURES], title=f'Multiply-adds and FLOPs of one pass, {account.batch} × 3 × {height} × {width}')
+    table = Table(
+        ['part', *FIGURES], title=f'Multiply-adds and FLOPs of one pass, {account.batch} × 3 × {height} × {width}'
+    )
     for part in dict.fromkeys(place.part for place in account.costs):
         table.rows.append([part, *figures(account.part(part)).values()])
     table.rows.append(['total', *figures(account.total).values()])
@@ -69,7 +87,9 @@ def summary(account: Account) -> Table:
     """What fits on a card."""
     table = Table(['', 'count'])
     table.rows += [['parameters', account.parameters], ['trainable', account.trainable]]
-    table.rows += [] if account.trainable_backbone is None else [['trainable, without head', account.trainable_backbone]]
+    table.rows += (
+        [] if account.trainable_backbone is None else [['trainable, without head', account.trainable_backbone]]
+    )
     for name, value in figures(account.total).items():
         table.rows.append([f'{name}, G per image', f'{value / account.batch / 1e9:.4f}'])
     return table
@@ -79,7 +99,9 @@ def long(account: Account) -> Table:
     """One row per layer and part, and the total."""
     table = Table(['layer', 'part', 'tokens', 'ffn_tokens', *FIGURES])
     for place, cost in account.costs.items():
-        rows = ('', '') if place.layer is None else (account.tokens[place.layer - 1], account.ffn_tokens[place.layer - 1])
+        rows = (
+            ('', '') if place.layer is None else (account.tokens[place.layer - 1], account.ffn_tokens[place.layer - 1])
+        )
         table.rows.append([place.layer, place.part, *rows, *figures(cost).values()])
     table.rows.append([None, 'total', None, None, *figures(account.total).values()])
     return table
@@ -92,7 +114,9 @@ def document(config: str, counted: Counted) -> dict:
         config=config,
         shape=list(counted.shape),
         batch=account.batch,
-        parameters=dict(total=account.parameters, trainable=account.trainable, trainable_without_head=account.trainable_backbone),
+        parameters=dict(
+            total=account.parameters, trainable=account.trainable, trainable_without_head=account.trainable_backbone
+        ),
         tokens=list(account.tokens),
         ffn_tokens=list(account.ffn_tokens),
         **figures(account.total),
@@ -127,7 +151,9 @@ def main() -> None:
         cfg = read_config(args.config, args.cfg_options)
         check_config(cfg)
         counted = count_config(cfg, args.shape, args.batch, args.images, args.adapter)
-        print_tables(*([by_layer(counted)] if counted.account.tokens else []), by_part(counted), summary(counted.account))
+        print_tables(
+            *([by_layer(counted)] if counted.account.tokens else []), by_part(counted), summary(counted.account)
+        )
         print(*counted.remarks, sep='\n')
         if counted.account.uncounted:
             print(f'Not counted, because no formula is known: {", ".join(counted.account.uncounted)}.')

@@ -1,4 +1,4 @@
-"""Rebuild the tables of Sparse-Tuning: the paper's figure, ours and their difference, as far as figures can be computed.
+"""Rebuild the tables of Sparse-Tuning: the paper's figure, ours and their difference, as far as they can be computed.
 
     python tools/analysis_tools/paper_tables.py                                    # in the terminal
     python tools/analysis_tools/paper_tables.py --markdown docs/paper_tables.md --csv tables.csv
@@ -26,8 +26,15 @@ from mmsparse.errors import InputError
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--results', type=Path, nargs='+', default=[], help='CSV files with the columns table, row, dataset, top1')
-    parser.add_argument('--measure', type=int, metavar='BATCH', help='measure speed and peak memory when testing, with this many images at once')
+    parser.add_argument(
+        '--results', type=Path, nargs='+', default=[], help='CSV files with the columns table, row, dataset, top1'
+    )
+    parser.add_argument(
+        '--measure',
+        type=int,
+        metavar='BATCH',
+        help='measure speed and peak memory when testing, with this many images at once',
+    )
     parser.add_argument('--csv', type=Path, help='file for one line per figure')
     parser.add_argument('--markdown', type=Path, help='file for the page of documentation')
     return parser.parse_args()
@@ -113,11 +120,17 @@ def count(row: dict, exact: bool) -> Ours:
 
 def spec_of(row: dict) -> dict:
     """Return which config stands for a row, and what changes in its backbone."""
-    return dict(config=row.get('config', 'sparse_tuning/vitb_cifar100'), **{key: row[key] for key in ('adapter', 'sparsifier') if key in row})
+    return dict(
+        config=row.get('config', 'sparse_tuning/vitb_cifar100'),
+        **{key: row[key] for key in ('adapter', 'sparsifier') if key in row},
+    )
 
 
 def measured(row: dict, batch: int) -> tuple[float, float] | None:
-    """Return how many times as fast as the dense host a row's network tests, both run in turns, and its peak in MiB; None where nothing can run."""
+    """Return how many times as fast as the dense host a row's network tests, both run in turns, and its peak in MiB.
+
+    None where nothing can run.
+    """
     spec = spec_of(row)
     if 'absent' in row:
         return None
@@ -126,7 +139,10 @@ def measured(row: dict, batch: int) -> tuple[float, float] | None:
 
 @cache
 def _measured(spec: str, batch: int) -> tuple[float, float]:
-    own, dense = (build_from_config(config_of(dict(json.loads(spec), **change))) for change in ({}, dict(adapter=None, sparsifier=None)))
+    own, dense = (
+        build_from_config(config_of(dict(json.loads(spec), **change)))
+        for change in ({}, dict(adapter=None, sparsifier=None))
+    )
     view = own.backbone.view
     images = torch.randn(batch, 3, *view.image_size)
     hold_rate(own, images)
@@ -161,8 +177,14 @@ def _counted(spec: str) -> Counted:
     side = backbone.view.image_size[0]
     cost = account(model, [torch.zeros(1, 3, side, side, device='meta')])
     published = nominal(cost, backbone.view.prefix, dispatchers[0].rate) if dispatchers else cost.total.published
-    dense = [dict(part) for part in listed(cfg.model.backbone.get('adapter')) if part['type'] == 'mmsparse.DenseAdapter' and 'inputs' not in part]
-    return Counted(cost.trainable_backbone, published, None if dispatchers else cost.total.executed, dense[0] if dense else None)
+    dense = [
+        dict(part)
+        for part in listed(cfg.model.backbone.get('adapter'))
+        if part['type'] == 'mmsparse.DenseAdapter' and 'inputs' not in part
+    ]
+    return Counted(
+        cost.trainable_backbone, published, None if dispatchers else cost.total.executed, dense[0] if dense else None
+    )
 
 
 def config_of(spec: dict) -> Config:
@@ -186,7 +208,7 @@ def on_all_rows(plan):
 
 
 def nominal(cost: Account, prefix: int, rate: float) -> float:
-    """Return what DyT costs where exactly this share of the patches enters every FFN; an FFN's cost is proportional to its rows."""
+    """Return what DyT costs where exactly this share of the patches enters every FFN, whose cost is in proportion."""
     saved = 0
     for layer, rows in enumerate(cost.tokens, start=1):
         ffn = sum(c.published for place, c in cost.costs.items() if place == (layer, 'ffn'))
@@ -200,13 +222,14 @@ def listed(config) -> list[dict]:
 
 
 def rows_of(table: dict, results: dict, batch: int | None = None) -> list[Row]:
-    """Count the rows of a table, and take its accuracies from the results; with a batch size, measure speed and memory too."""
+    """Count a table's rows, and take its accuracies from the results; with a batch size, measure speed and memory."""
     rows = []
     for spec in table['rows']:
         ours = count(spec, table.get('exact', False))
         paper = dict(zip(['parameters', 'GFLOPs', *table['datasets']], spec['paper'], strict=True))
         mine = dict(
-            parameters=None if ours.parameters is None else ours.parameters / 1e6, GFLOPs=None if ours.published is None else ours.published / 1e9
+            parameters=None if ours.parameters is None else ours.parameters / 1e6,
+            GFLOPs=None if ours.published is None else ours.published / 1e9,
         )
         mine |= {dataset: results.get((table['table'], spec['row'], dataset)) for dataset in table['datasets']}
         mine['exact'] = None if ours.exact is None else ours.exact / 1e6
@@ -222,13 +245,28 @@ def laid_out(table: dict, rows: list[Row]) -> Table:
     with_setting, exact = any(row.setting for row in rows), table.get('exact', False)
     timed = ['speed here, dense = 1', 'peak here, MiB'] if any(row.measured for row in rows) else []
     exact_column = ["here, `norm='in', up_bias=False`"] * exact
-    columns = ['row', *['setting'] * with_setting, 'parameters, M', *exact_column, 'GFLOPs', 'executed', *timed, *table['datasets']]
+    columns = [
+        'row',
+        *['setting'] * with_setting,
+        'parameters, M',
+        *exact_column,
+        'GFLOPs',
+        'executed',
+        *timed,
+        *table['datasets'],
+    ]
     out = Table(columns, title=f'Table {table["table"]}: {table["title"]}')
     for row in rows:
         cells = [row.name, *[row.setting] * with_setting, cell(row.paper['parameters'], row.ours['parameters'])]
         cells += [known(row.ours['exact'], 3)] * bool(exact)
-        cells += [cell(row.paper['GFLOPs'], row.ours['GFLOPs']), known(row.executed), *map(known, (row.measured or (None, None))[: len(timed)])]
-        out.rows.append([*cells, *(f'{known(row.paper[name])} / {known(row.ours[name])}' for name in table['datasets'])])
+        cells += [
+            cell(row.paper['GFLOPs'], row.ours['GFLOPs']),
+            known(row.executed),
+            *map(known, (row.measured or (None, None))[: len(timed)]),
+        ]
+        out.rows.append(
+            [*cells, *(f'{known(row.paper[name])} / {known(row.ours[name])}' for name in table['datasets'])]
+        )
     return out
 
 
@@ -245,7 +283,9 @@ def notes_of(table: dict, rows: list[Row]) -> list[str]:
 def cell(paper: float | None, ours: float | None) -> str:
     """Both figures, and how far ours lies from the paper's."""
     off = difference(paper, ours)
-    far = '' if off is None else f' ({round(off, 1) + 0.0:+.1f} %{" ✗" if abs(off) > 1 else ""})'  # no minus before zero
+    far = (
+        '' if off is None else f' ({round(off, 1) + 0.0:+.1f} %{" ✗" if abs(off) > 1 else ""})'
+    )  # no minus before zero
     return f'{known(paper)} / {known(ours)}{far}'
 
 
@@ -259,11 +299,18 @@ def known(value: float | None, digits: int = 2) -> str:
 
 def shares(specs: list[dict]) -> Table:
     """Sparse-Tuning's cost as a share of the dense network's on the same data."""
-    table = Table(['data', 'GFLOPs, dense', 'GFLOPs, Sparse-Tuning', 'share, here', 'share by the paper’s GFLOPs'], title='Share of the dense cost')
+    table = Table(
+        ['data', 'GFLOPs, dense', 'GFLOPs, Sparse-Tuning', 'share, here', 'share by the paper’s GFLOPs'],
+        title='Share of the dense cost',
+    )
     for spec in specs:
-        sparse, dense = (count(dict(spec, **change), False).published for change in ({}, dict(adapter=None, sparsifier=None)))
+        sparse, dense = (
+            count(dict(spec, **change), False).published for change in ({}, dict(adapter=None, sparsifier=None))
+        )
         printed = f'{100 * spec["paper"][0] / spec["paper"][1]:.1f} %'
-        here = ['–'] * 3 if sparse is None else [known(dense / 1e9), known(sparse / 1e9), f'{100 * sparse / dense:.1f} %']
+        here = (
+            ['–'] * 3 if sparse is None else [known(dense / 1e9), known(sparse / 1e9), f'{100 * sparse / dense:.1f} %']
+        )
         table.rows.append([spec['dataset'], *here, printed])
     return table
 
@@ -275,8 +322,21 @@ def long(tables: list[tuple[dict, list[Row]]]) -> Table:
         for row in rows:
             for quantity, paper in row.paper.items():
                 value = row.ours.get(quantity)
-                out.rows.append([table['table'], row.name, row.setting, quantity, paper, value, difference(paper, value), '; '.join(row.notes)])
-            for quantity, value in zip(('executed GFLOPs', 'speed here, dense = 1', 'peak here, MiB'), (row.executed, *(row.measured or ()))):
+                out.rows.append(
+                    [
+                        table['table'],
+                        row.name,
+                        row.setting,
+                        quantity,
+                        paper,
+                        value,
+                        difference(paper, value),
+                        '; '.join(row.notes),
+                    ]
+                )
+            for quantity, value in zip(
+                ('executed GFLOPs', 'speed here, dense = 1', 'peak here, MiB'), (row.executed, *(row.measured or ()))
+            ):
                 out.rows.append([table['table'], row.name, row.setting, quantity, None, value, None, ''])
     return out
 
@@ -287,21 +347,32 @@ def read_results(paths: list[Path], tables: list[dict]) -> dict[tuple[str, str, 
     Raises:
         InputError: a file without the columns, a cell that no table has, or a top-1 outside 0 … 100.
     """
-    cells = {(table['table'], row['row'], dataset) for table in tables for row in table['rows'] for dataset in table['datasets']}
+    cells = {
+        (table['table'], row['row'], dataset)
+        for table in tables
+        for row in table['rows']
+        for dataset in table['datasets']
+    }
     found = defaultdict(list)
     for path in paths:
         for line, entry in enumerate(read_csv(path, RESULTS), start=2):
             place = (entry['table'], entry['row'], entry['dataset'])
             if place not in cells:
                 rows = sorted({row for table, row, _ in cells if table == place[0]})
-                expected = f'one of its rows {rows} and of its datasets' if rows else f'one of the tables {[table["table"] for table in tables]}'
+                expected = (
+                    f'one of its rows {rows} and of its datasets'
+                    if rows
+                    else f'one of the tables {[table["table"] for table in tables]}'
+                )
                 raise InputError(f'{path}, line {line}: no table has the cell {place}. Expected {expected}.')
             try:
                 top1 = float(entry['top1'])
             except ValueError:
                 top1 = math.nan
             if not 0 <= top1 <= 100:
-                raise InputError(f'{path}, line {line}: received top1={entry["top1"]!r}, expected a percentage from 0 to 100.')
+                raise InputError(
+                    f'{path}, line {line}: received top1={entry["top1"]!r}, expected a percentage from 0 to 100.'
+                )
             found[place].append(top1)
     return {place: mean(values) for place, values in found.items()}
 

@@ -1,18 +1,19 @@
 """Draw what methods reach over what they cost, and where their tokens go. Each figure is written as PNG and SVG.
 
     python tools/analysis_tools/plot_results.py results.csv --out work_dirs/figures
-    python tools/analysis_tools/plot_results.py --tokens configs/sparse_tuning/vitb_cifar100.py configs/sparsify/vitb_tome_frozen_cifar100.py
+    python tools/analysis_tools/plot_results.py --tokens configs/sparse_tuning/vitb_cifar100.py
+    configs/sparsify/vitb_tome_frozen_cifar100.py
 
-A result file is a CSV with one row per run or per method, such as tools/analysis_tools/compare.py --csv writes. It has at least these columns; others
-are left alone:
+A result file is a CSV with one row per run or per method, such as tools/analysis_tools/compare.py --csv writes. It has
+at least these columns; others are left alone:
 
-    method         name; rows of one name are runs of one method, drawn as their mean with a bar from the lowest to the highest
-    accuracy       top-1 in %
+    method         name; rows of one name are runs of one method, drawn as their mean with a bar from the lowest to the
+    highest accuracy       top-1 in %
     gflops         multiply-adds of one image in 1e9, as tools/analysis_tools/get_flops.py counts them (published)
     trainable_kib  bytes of what trains / 1024: in single precision 4/1024 per parameter
 
-Figures: accuracy_over_gflops, accuracy_over_trainable_kib (the paper's Figure 1), and with --tokens tokens_per_layer, counted by running each config
-on one random image with random host weights.
+Figures: accuracy_over_gflops, accuracy_over_trainable_kib (the paper's Figure 1), and with --tokens tokens_per_layer,
+counted by running each config on one random image with random host weights.
 """
 
 import argparse
@@ -26,8 +27,15 @@ from mmsparse.errors import InputError
 def parse_args():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument('results', nargs='*', help='result files (.csv)')
-    options.add_argument('--tokens', nargs='+', default=[], metavar='CONFIG', help='draw the tokens per layer of these configs')
-    options.add_argument('--out', type=Path, default=Path('work_dirs/figures'), help='folder for the figures (default: work_dirs/figures)')
+    options.add_argument(
+        '--tokens', nargs='+', default=[], metavar='CONFIG', help='draw the tokens per layer of these configs'
+    )
+    options.add_argument(
+        '--out',
+        type=Path,
+        default=Path('work_dirs/figures'),
+        help='folder for the figures (default: work_dirs/figures)',
+    )
     args = parse(options, lambda args: args.tokens)
     if not args.results and not args.tokens:
         options.error('nothing to draw: expected result files, or --tokens CONFIG.')
@@ -51,7 +59,9 @@ def tokens_of(path: str) -> list[int]:
     """Return the rows that enter each layer's FFN of a config's network."""
     (contender,) = build_contenders([path], {path: read_config(path)})
     if not isinstance(contender.module.backbone, SparseViT):
-        raise InputError(f'{path}: its backbone is a {type(contender.module.backbone).__name__}, expected mmsparse.SparseViT.')
+        raise InputError(
+            f'{path}: its backbone is a {type(contender.module.backbone).__name__}, expected mmsparse.SparseViT.'
+        )
     image = torch.randn(1, 3, *contender.image_size, generator=torch.Generator().manual_seed(0))
     return rows_per_layer(contender.module, image)
 
@@ -65,7 +75,9 @@ def main() -> None:
             for cost in AXES:
                 files += draw_results(results, cost, args.out / f'accuracy_over_{cost}')
         if args.tokens:
-            files += draw_tokens({Path(path).stem: tokens_of(path) for path in args.tokens}, args.out / 'tokens_per_layer')
+            files += draw_tokens(
+                {Path(path).stem: tokens_of(path) for path in args.tokens}, args.out / 'tokens_per_layer'
+            )
         print(f'Written: {", ".join(map(str, files))}.')
 
 

@@ -2,8 +2,8 @@
 
     python tools/analysis_tools/timm_hosts.py
 
-Every name of timm's modules of plain and rotary Vision Transformers is built without memory. That what has a view also equals
-its own forward pass is tested kind by kind (tests/test_views.py, tests/test_modern_hosts.py).
+Every name of timm's modules of plain and rotary Vision Transformers is built without memory. That what has a view also
+equals its own forward pass is tested kind by kind (tests/test_views.py, tests/test_modern_hosts.py).
 """
 
 import argparse
@@ -14,7 +14,9 @@ from mmsparse.errors import InputError
 
 
 def parse_args() -> argparse.Namespace:
-    return argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    return argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
 
 
 if __name__ == '__main__':
@@ -26,7 +28,9 @@ import torch
 from mmsparse.models.hosts.views.view import resolve
 from mmsparse.registry import MODELS
 
-MODULES = tuple(f'timm.models.{name}' for name in ('vision_transformer', 'vision_transformer_hybrid', 'eva', 'deit', 'naflexvit'))
+MODULES = tuple(
+    f'timm.models.{name}' for name in ('vision_transformer', 'vision_transformer_hybrid', 'eva', 'deit', 'naflexvit')
+)
 
 
 def refusal(name: str) -> str | None:
@@ -52,7 +56,10 @@ def main() -> None:
         for name in names:
             if reason := refusal(name):
                 reasons[reason].append(name)
-        print(f'{len(names) - sum(map(len, reasons.values()))} of the {len(names)} names in timm {timm.__version__} have a view.')
+        print(
+            f'{len(names) - sum(map(len, reasons.values()))} of the {len(names)} names in timm {timm.__version__} '
+            'have a view.'
+        )
         for reason, refused in sorted(reasons.items()):
             print(f'{", ".join(refused)}:\n    {reason}.')
 

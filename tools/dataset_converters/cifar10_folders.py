@@ -1,10 +1,12 @@
-"""Split CIFAR-10, kept as class folders, into the classes of the small host's pre-training and three that it never sees.
+"""Split CIFAR-10, kept as class folders, into the classes of the small host's pre-training and three that it never
+sees.
 
     python tools/dataset_converters/cifar10_folders.py data/cifar10_jpeg
 
-ROOT holds ``{train,test}/<class>/<id>.jpg``. Written are the lists of the pre-training, ``ROOT/meta/{train,test}_seen.txt`` (lines ``path label``),
-and ``ROOT/unseen_photos.tar.xz``: the first 100 training and 400 test photographs of each class in UNSEEN, which the project ships as
-``mmsparse/assets/unseen_photos.tar.xz``. The same files give the same archive.
+ROOT holds ``{train,test}/<class>/<id>.jpg``. Written are the lists of the pre-training,
+``ROOT/meta/{train,test}_seen.txt`` (lines ``path label``), and ``ROOT/unseen_photos.tar.xz``: the first 100 training
+and 400 test photographs of each class in UNSEEN, which the project ships as ``mmsparse/assets/unseen_photos.tar.xz``.
+The same files give the same archive.
 """
 
 import argparse
@@ -26,7 +28,9 @@ def photographs(root: Path, split: str, name: str) -> list[Path]:
 def write_lists(root: Path) -> None:
     (root / 'meta').mkdir(exist_ok=True)
     for split in PACKED:
-        lines = [f'{name}/{file.name} {label}' for label, name in enumerate(SEEN) for file in photographs(root, split, name)]
+        lines = [
+            f'{name}/{file.name} {label}' for label, name in enumerate(SEEN) for file in photographs(root, split, name)
+        ]
         (root / 'meta' / f'{split}_seen.txt').write_text('\n'.join(lines) + '\n')
         print(f'{split}: {len(lines)} images of {len(SEEN)} classes; left out: {", ".join(UNSEEN)}')
 

@@ -1,9 +1,11 @@
-"""Kill a run with signal 9 at random instants, go on with --resume each time, and see that it ends as the run that nobody disturbed.
+"""Kill a run with signal 9 at random instants, go on with --resume each time, and see that it ends as the run that
+nobody disturbed.
 
 python tools/misc/kill_and_resume.py --kills 20
 
-Every second kill falls into a save: it waits for the temporary folder that only stands while a state is written, renamed or removed.
-A kill counts as survived if no complete state was lost and the next start goes on from the newest one. Only one state is kept, the hardest case.
+Every second kill falls into a save: it waits for the temporary folder that only stands while a state is written,
+renamed or removed. A kill counts as survived if no complete state was lost and the next start goes on from the newest
+one. Only one state is kept, the hardest case.
 """
 
 import argparse
@@ -37,7 +39,9 @@ class Run:
         command += ['--cfg-options', f'train_cfg.max_epochs={epochs}', *SHORT]
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
         with self.log.open('w') as log:
-            self.process = subprocess.Popen([*map(str, command)], stdout=log, stderr=log, env={**os.environ, 'PYTHONPATH': path})
+            self.process = subprocess.Popen(
+                [*map(str, command)], stdout=log, stderr=log, env={**os.environ, 'PYTHONPATH': path}
+            )
 
     def wait(self, reached, pause: float = 0.0005) -> bool:
         """Poll until `reached`; False if the run has ended before."""
@@ -59,7 +63,9 @@ class Run:
 
     def epoch(self) -> int:
         """Last epoch whose state stands under its name, 0 if none."""
-        return max((int(match[1]) for name in self.names() if (match := re.fullmatch(r'epoch_(\d+)', name))), default=0)
+        return max(
+            (int(match[1]) for name in self.names() if (match := re.fullmatch(r'epoch_(\d+)', name))), default=0
+        )
 
     def kill_at_random(self, draw: random.Random, in_save: bool) -> tuple[str, int]:
         """Kill; return where it happened and the last epoch that had been complete."""
@@ -71,7 +77,10 @@ class Run:
             alive = self.wait(lambda: self.epoch() >= start + ahead)
             time.sleep(draw.uniform(0, 1))
         if not alive:
-            raise SystemExit(f'The run ended with status {self.process.returncode} before it was killed:\n{self.log.read_text()[-3000:]}')
+            raise SystemExit(
+                f'The run ended with status {self.process.returncode} before it was '
+                f'killed:\n{self.log.read_text()[-3000:]}'
+            )
         complete = self.epoch()
         self.process.kill()
         self.process.wait()
@@ -93,7 +102,12 @@ def outcome(work_dir: Path) -> dict:
     state = read_state(newest(work_dir))
     known = read_resume(state)['message_hub']['runtime_info']
     best = work_dir / Path(known['best_ckpt']).name
-    return dict(weights=state.card.sha256, epoch=state.card.epoch, best=known['best_score'], best_state=(best.name, read_state(best).card.sha256))
+    return dict(
+        weights=state.card.sha256,
+        epoch=state.card.epoch,
+        best=known['best_score'],
+        best_state=(best.name, read_state(best).card.sha256),
+    )
 
 
 def main() -> None:
@@ -115,10 +129,17 @@ def main() -> None:
             run = Run(killed, epochs)
             run.wait(run.trains, pause=0.1)
             survived += (fine := run.process.poll() is None and run.resumed() == epoch >= complete)
-            print(f'{number:3}: killed {where}; epoch {complete} was complete, went on from {run.resumed()}: {"ok" if fine else "LOST"}', flush=True)
+            print(
+                f'{number:3}: killed {where}; epoch {complete} was complete, went on from {run.resumed()}: '
+                f'{"ok" if fine else "LOST"}',
+                flush=True,
+            )
         run.finish()
         same = outcome(killed) == expected
-    print(f'{survived} of {args.kills} killed runs went on; the end is {"the same as" if same else "NOT that of"} the undisturbed run: {expected}')
+    print(
+        f'{survived} of {args.kills} killed runs went on; the end is {"the same as" if same else "NOT that of"} the '
+        f'undisturbed run: {expected}'
+    )
     sys.exit(0 if survived == args.kills and same else 1)
 
 

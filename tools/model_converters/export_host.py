@@ -1,10 +1,11 @@
-"""Turn a checkpoint of a pre-training into a small file that ships: half precision, safetensors, with a card beside it.
+"""Turn a checkpoint of a pre-training into a small file that ships: half precision, safetensors, with a card beside
+it.
 
     python tools/model_converters/export_host.py configs/pretraining/tiny_cifar10.py \\
         work_dirs/tiny_cifar10/epoch_24/adapter.safetensors mmsparse/assets/tiny_vit.safetensors
 
-The card (OUT with .json) says what the network was trained on, by which config, for how long, and what it reached. The classifier stays in the
-file, so that the figure can be measured again; hosts are loaded without it.
+The card (OUT with .json) says what the network was trained on, by which config, for how long, and what it reached. The
+classifier stays in the file, so that the figure can be measured again; hosts are loaded without it.
 """
 
 import argparse
@@ -21,7 +22,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config')
     parser.add_argument('checkpoint')
     parser.add_argument('out', type=Path)
-    parser.add_argument('--accuracy', type=float, help='top-1 in percent on the test images, as tools/test.py printed it for OUT')
+    parser.add_argument(
+        '--accuracy', type=float, help='top-1 in percent on the test images, as tools/test.py printed it for OUT'
+    )
     return parse(parser)
 
 
@@ -39,7 +42,9 @@ from mmsparse.models.hosts.weight_files import read_tensors
 def card(cfg: Config, config: str, weights: Path, accuracy: float | None) -> dict:
     dataset = cfg.train_dataloader.dataset
     return dict(
-        architecture={key: value for key, value in cfg.model.items() if isinstance(value, int | str) and key != 'type'},
+        architecture={
+            key: value for key, value in cfg.model.items() if isinstance(value, int | str) and key != 'type'
+        },
         classes=list(dataset.metainfo.classes),
         normalisation=dict(mean=cfg.data_preprocessor.mean, std=cfg.data_preprocessor.std),
         data=f'{dataset.data_root}: {dataset.ann_file}',
@@ -55,10 +60,16 @@ def main() -> None:
     with reporting(lambda: 'Nothing was written.'):
         cfg, state = read_config(args.config), read_tensors(args.checkpoint)
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        save_file({key: value.to(torch.float16) if value.is_floating_point() else value for key, value in state.items()}, args.out)
+        save_file(
+            {key: value.to(torch.float16) if value.is_floating_point() else value for key, value in state.items()},
+            args.out,
+        )
         about = card(cfg, args.config, args.out, args.accuracy)
         args.out.with_suffix('.json').write_text(json.dumps(about, indent=2) + '\n')
-        print(f'{args.out}: {args.out.stat().st_size:,} bytes, {sum(value.numel() for value in state.values()):,} numbers')
+        print(
+            f'{args.out}: {args.out.stat().st_size:,} bytes, {sum(value.numel() for value in state.values()):,} '
+            'numbers'
+        )
 
 
 if __name__ == '__main__':

@@ -1,8 +1,10 @@
 """Write a LoRA on a timm host in the format of the peft library.
 
-    python tools/model_converters/lora_to_peft.py configs/peft/tiny_lora_digits.py work_dirs/tiny_lora_digits/epoch_10 lora_peft
+    python tools/model_converters/lora_to_peft.py configs/peft/tiny_lora_digits.py work_dirs/tiny_lora_digits/epoch_10
+    lora_peft
 
-``peft.PeftModel.from_pretrained(timm.create_model(NAME, num_classes=CLASSES), 'lora_peft')`` then answers as the model without its sparsifier.
+``peft.PeftModel.from_pretrained(timm.create_model(NAME, num_classes=CLASSES), 'lora_peft')`` then answers as the model
+without its sparsifier.
 """
 
 import argparse
@@ -19,7 +21,13 @@ def parse_args() -> argparse.Namespace:
     options.add_argument('config')
     options.add_argument('adapter', help='folder of a state, or the adapter.safetensors in it')
     options.add_argument('out', type=Path, help='folder to write')
-    options.add_argument('--cfg-options', nargs='+', action=Changes, metavar='KEY=VALUE', help='change entries of the config: a.b=1 c="[1,2]"')
+    options.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=Changes,
+        metavar='KEY=VALUE',
+        help='change entries of the config: a.b=1 c="[1,2]"',
+    )
     return parse(options)
 
 

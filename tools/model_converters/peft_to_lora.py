@@ -1,8 +1,10 @@
-"""Take over a LoRA that the peft library trained on a timm host: a state for tools/test.py, tools/infer.py and `load_from`.
+"""Take over a LoRA that the peft library trained on a timm host: a state for tools/test.py, tools/infer.py and
+`load_from`.
 
     python tools/model_converters/peft_to_lora.py configs/peft/tiny_lora_digits.py lora_peft lora_state
 
-CONFIG says host, data, head and a LoRA with room for the file; where it has none, the message says which LoRA it needs.
+CONFIG says host, data, head and a LoRA with room for the file; where it has none, the message says which LoRA it
+needs.
 """
 
 import argparse
@@ -19,7 +21,13 @@ def parse_args() -> argparse.Namespace:
     options.add_argument('config')
     options.add_argument('peft', type=Path, help='folder with adapter_config.json and adapter_model.safetensors')
     options.add_argument('out', type=Path, help='folder of the state to write')
-    options.add_argument('--cfg-options', nargs='+', action=Changes, metavar='KEY=VALUE', help='change entries of the config: a.b=1 c="[1,2]"')
+    options.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=Changes,
+        metavar='KEY=VALUE',
+        help='change entries of the config: a.b=1 c="[1,2]"',
+    )
     return parse(options)
 
 
@@ -44,7 +52,8 @@ def main() -> None:
             config = json.loads(card.read_text())
         except (OSError, ValueError, RecursionError) as error:
             raise InputError(
-                f"{card}: cannot be read ({type(error).__name__}: {error}). Expected the folder that peft's save_pretrained wrote."
+                f"{card}: cannot be read ({type(error).__name__}: {error}). Expected the folder that peft's "
+                'save_pretrained wrote.'
             ) from error
         cfg = read_config(args.config, args.cfg_options)
         model = build_classifier(cfg)

@@ -32,8 +32,14 @@ test_dataloader = val_dataloader
 val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
 test_evaluator = val_evaluator
 tta_model = dict(type='SegTTAModel')
-_flips = [dict(type='RandomFlip', prob=0.0, direction='horizontal'), dict(type='RandomFlip', prob=1.0, direction='horizontal')]
+_flips = [
+    dict(type='RandomFlip', prob=0.0, direction='horizontal'),
+    dict(type='RandomFlip', prob=1.0, direction='horizontal'),
+]
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='TestTimeAug', transforms=[[_resize], _flips, [dict(type='LoadAnnotations')], [dict(type='PackSegInputs')]]),
+    dict(
+        type='TestTimeAug',
+        transforms=[[_resize], _flips, [dict(type='LoadAnnotations')], [dict(type='PackSegInputs')]],
+    ),
 ]

@@ -24,4 +24,6 @@ val_evaluator = dict(type='Accuracy', topk=(1,))
 test_evaluator = val_evaluator
 tta_model = dict(type='AverageClsScoreTTA')
 _sizes = [_enlarge, dict(_enlarge, scale=36)]
-tta_pipeline = [dict(type='TestTimeAug', transforms=[_sizes, [dict(type='CenterCrop', crop_size=32)], [dict(type='PackInputs')]])]
+tta_pipeline = [
+    dict(type='TestTimeAug', transforms=[_sizes, [dict(type='CenterCrop', crop_size=32)], [dict(type='PackInputs')]])
+]

@@ -34,4 +34,6 @@ val_evaluator = dict(type='Accuracy', topk=(1,))
 test_evaluator = val_evaluator
 tta_model = dict(type='AverageClsScoreTTA')
 _flips = [dict(type='RandomFlip', prob=0.0), dict(type='RandomFlip', prob=1.0)]
-tta_pipeline = [dict(type='TestTimeAug', transforms=[*([step] for step in test_pipeline[:-1]), _flips, test_pipeline[-1:]])]
+tta_pipeline = [
+    dict(type='TestTimeAug', transforms=[*([step] for step in test_pipeline[:-1]), _flips, test_pipeline[-1:]])
+]

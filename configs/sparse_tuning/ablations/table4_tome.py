@@ -12,6 +12,8 @@ _base_ = [
     '../../_base_/default_runtime.py',
 ]
 model = dict(
-    backbone=dict(adapter=dict(type='mmsparse.DenseAdapter', bottleneck=8), sparsifier=dict(type='mmsparse.ToMe', r=16)),
+    backbone=dict(
+        adapter=dict(type='mmsparse.DenseAdapter', bottleneck=8), sparsifier=dict(type='mmsparse.ToMe', r=16)
+    ),
     head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),
 )

@@ -32,14 +32,19 @@ class CamVid(BaseSegDataset):
     """
 
     METAINFO = dict(
-        classes=('sky', 'building', 'pole', 'road', 'pavement', 'tree', 'sign symbol', 'fence', 'car', 'pedestrian', 'bicyclist'),
+        classes=(
+            *('sky', 'building', 'pole', 'road', 'pavement', 'tree'),
+            *('sign symbol', 'fence', 'car', 'pedestrian', 'bicyclist'),
+        ),
         palette=[
             [128, 128, 128], [128, 0, 0], [192, 192, 128], [128, 64, 128], [60, 40, 222], [128, 128, 0],
             [192, 128, 128], [64, 64, 128], [64, 0, 128], [64, 64, 0], [0, 128, 192],
         ],
     )  # fmt: skip
 
-    def __init__(self, split: str = 'train', data_root: str = 'data/camvid', data_prefix: dict | None = None, **kwargs):
+    def __init__(
+        self, split: str = 'train', data_root: str = 'data/camvid', data_prefix: dict | None = None, **kwargs
+    ):
         folders = data_prefix or dict(img_path=f'images/{split}', seg_map_path=f'annotations/{split}')
         super().__init__(data_root=data_root, data_prefix=folders, **kwargs)
 
@@ -54,14 +59,16 @@ class CamVid(BaseSegDataset):
         for folder in self.data_prefix.values():
             if not Path(folder).is_dir():
                 raise InputError(
-                    f'CamVid: {folder}: no such folder. Unpack CamVid to data_root={self.data_root!r} as images/{{train,val}}/*.jpg and '
+                    f'CamVid: {folder}: no such folder. Unpack CamVid to data_root={self.data_root!r} as '
+                    f'images/{{train,val}}/*.jpg and '
                     'annotations/{train,val}/*.png, or name its folders by data_prefix.'
                 )
         found = super().load_data_list()
         lacking = [item['seg_map_path'] for item in found if not Path(item['seg_map_path']).is_file()]
         if lacking or not found:
             raise InputError(
-                f'CamVid: {self.data_prefix["img_path"]}: {len(found)} pictures (*{self.img_suffix}), {len(lacking)} of them without a label map'
-                f'{f", such as {lacking[0]}" if lacking else ""}. Unpack the whole archive, or set img_suffix and seg_map_suffix.'
+                f'CamVid: {self.data_prefix["img_path"]}: {len(found)} pictures (*{self.img_suffix}), {len(lacking)} '
+                f'of them without a label map{f", such as {lacking[0]}" if lacking else ""}. Unpack the whole '
+                'archive, or set img_suffix and seg_map_suffix.'
             )
         return found

@@ -33,13 +33,21 @@ class CheckpointHook(MMEngineCheckpointHook):
         InputError: `published_keys` (a state's adapter files are what to publish), or a template with a folder in it.
     """
 
-    def __init__(self, interval: int = -1, by_epoch: bool = True, filename_tmpl: str | None = None, published_keys=None, **kwargs):
+    def __init__(
+        self,
+        interval: int = -1,
+        by_epoch: bool = True,
+        filename_tmpl: str | None = None,
+        published_keys=None,
+        **kwargs,
+    ):
         tmpl = filename_tmpl or ('epoch_{}' if by_epoch else 'iter_{}')
         try:
             super().__init__(interval, by_epoch, filename_tmpl=tmpl, **kwargs)
         except (ValueError, KeyError) as error:
             raise InputError(
-                f"CheckpointHook: {error.args[0].rstrip('.')}. Expected in save_best the name of a score, with rule='greater' or rule='less' where "
+                f'CheckpointHook: {error.args[0].rstrip(".")}. Expected in save_best the name of a score, with '
+                "rule='greater' or rule='less' where "
                 'it does not tell which is better.'
             ) from error
         refuse(f'CheckpointHook: received {fault}' for fault in _argument_faults(tmpl, published_keys, self.args))
@@ -53,7 +61,8 @@ class CheckpointHook(MMEngineCheckpointHook):
         """
         if not isinstance(runner, SparseRunner):
             raise InputError(
-                f"mmsparse.CheckpointHook: received MMEngine's {type(runner).__name__}, which writes no states. Build the runner by "
+                f"mmsparse.CheckpointHook: received MMEngine's {type(runner).__name__}, which writes no states. Build "
+                'the runner by '
                 'mmsparse.SparseRunner.from_cfg(cfg), or by RUNNERS.build(cfg) as tools/train.py does.'
             )
 
@@ -63,16 +72,27 @@ class CheckpointHook(MMEngineCheckpointHook):
             steps = [step for step in hub.get_info('keep_ckpt_ids', []) if isinstance(step, int)]
             kept = steps[-self.max_keep_ckpts :] if self.max_keep_ckpts > 0 else steps
             hub.update_info('keep_ckpt_ids', kept)
-            self.superseded += [*hub.get_info('superseded', []), *map(self.filename_tmpl.format, steps[: len(steps) - len(kept)])]
+            self.superseded += [
+                *hub.get_info('superseded', []),
+                *map(self.filename_tmpl.format, steps[: len(steps) - len(kept)]),
+            ]
             self.last_ckpt = hub.get_info('last_ckpt')
         super().before_train(runner)
         self.file_backend = _Later(self.superseded)
         self._remove_superseded(runner)
-        if resumed and runner.val_loop is not None and hub.get_info('last_validated_iter') != runner.iter and _validation_is_due(runner):
+        if (
+            resumed
+            and runner.val_loop is not None
+            and hub.get_info('last_validated_iter') != runner.iter
+            and _validation_is_due(runner)
+        ):
             runner.val_loop.run()
 
     def after_val_epoch(self, runner, metrics) -> None:
-        runner.score = (runner.iter, {key: float(value) for key, value in metrics.items() if isinstance(value, Number)})
+        runner.score = (
+            runner.iter,
+            {key: float(value) for key, value in metrics.items() if isinstance(value, Number)},
+        )
         runner.message_hub.update_info('last_validated_iter', runner.iter)
         super().after_val_epoch(runner, metrics)
         if self.last_ckpt is None:  # no state names the best one before this
@@ -141,5 +161,7 @@ class _Later(LocalBackend):
 
 def _validation_is_due(runner) -> bool:
     loop = runner.train_loop
-    done, end = (runner.epoch, runner.max_epochs) if isinstance(loop, EpochBasedTrainLoop) else (runner.iter, runner.max_iters)
+    done, end = (
+        (runner.epoch, runner.max_epochs) if isinstance(loop, EpochBasedTrainLoop) else (runner.iter, runner.max_iters)
+    )
     return done >= loop.val_begin and (done % loop.val_interval == 0 or done == end)

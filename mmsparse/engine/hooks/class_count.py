@@ -33,7 +33,9 @@ class ClassCountHook(Hook):
             dataset = loop.dataloader.dataset
             classes = getattr(dataset, 'metainfo', {}).get('classes')
             if classes is None and heads:
-                runner.logger.warning(f'The {split} data ({type(dataset).__name__}) names no classes, so their number is not checked.')
+                runner.logger.warning(
+                    f'The {split} data ({type(dataset).__name__}) names no classes, so their number is not checked.'
+                )
             for where, expected in heads.items() if not free else ():
                 refuse(label_faults(dataset, split, where, expected))
             known |= {} if classes is None else {split: tuple(classes)}
@@ -56,4 +58,6 @@ def _heads(model) -> dict[str, int]:
     for index, head in enumerate(extra if isinstance(extra, ModuleList) else [extra] if extra is not None else []):
         if type(head).loss_by_feat.__qualname__.startswith('BaseDecodeHead'):
             found['auxiliary_head' + (f'[{index}]' if isinstance(extra, ModuleList) else '')] = head
-    return {name: head.num_classes for name, head in found.items() if isinstance(getattr(head, 'num_classes', None), int)}
+    return {
+        name: head.num_classes for name, head in found.items() if isinstance(getattr(head, 'num_classes', None), int)
+    }

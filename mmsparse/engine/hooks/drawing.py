@@ -40,7 +40,12 @@ class DrawingHook(Hook):
             number = self.seen * get_world_size() + get_rank()  # as MMEngine deals the data out to processes
             if number % self.interval == 0:
                 name = Path(sample.get('img_path') or 'picture').name
-                self._draw(runner.visualizer, image.flip(0) if bgr else image, sample, str(self.out_dir / f'{name}_{number}.png'))
+                self._draw(
+                    runner.visualizer,
+                    image.flip(0) if bgr else image,
+                    sample,
+                    str(self.out_dir / f'{name}_{number}.png'),
+                )
             self.seen += 1
 
     def _draw(self, visualizer, image: torch.Tensor, sample, file: str) -> None:

@@ -27,7 +27,8 @@ class FiniteLossHook(Hook):
         rates = [f'{read(key).current():.3g}' for key in runner.message_hub.log_scalars if key.endswith('lr')]
         received = ', '.join(f'{key} = {value}' for key, value in losses.items())
         raise InputError(
-            f'Training stopped at epoch {runner.epoch + 1}, iteration {runner.iter + 1}: {received}, expected finite numbers '
-            f'(learning rate {", ".join(rates)}). Checkpoints of finished epochs are in {runner.work_dir}. '
-            'Try a lower learning rate, a longer warm-up or optim_wrapper.clip_grad=dict(max_norm=1.0), and look at the data.'
+            f'Training stopped at epoch {runner.epoch + 1}, iteration {runner.iter + 1}: {received}, expected finite '
+            f'numbers (learning rate {", ".join(rates)}). Checkpoints of finished epochs are in {runner.work_dir}. '
+            'Try a lower learning rate, a longer warm-up or optim_wrapper.clip_grad=dict(max_norm=1.0), and look at '
+            'the data.'
         )

@@ -24,9 +24,17 @@ class KeepRateHook(Hook):
         """Say, without data, why the schedule cannot act: no sparsifier with one keep rate, or a second schedule."""
         if not any(hasattr(part, 'keep_rate') for part in _sparsifiers(runner)):
             have = ', '.join(type(part).__name__ for part in _sparsifiers(runner)) or 'no sparsifier'
-            yield f'the model has {have}; expected a sparsifier with one keep_rate, such as mmsparse.EViT. Leave the hook out or use such a one.'
-        if others := [type(hook).__name__ for hook in runner.hooks if isinstance(hook, KeepRateHook) and hook is not self]:
-            yield f"it and {' and '.join(others)} overwrite each other's keep rates. Leave all but one of these hooks out."
+            yield (
+                f'the model has {have}; expected a sparsifier with one keep_rate, such as mmsparse.EViT. Leave the '
+                'hook out or use such a one.'
+            )
+        if others := [
+            type(hook).__name__ for hook in runner.hooks if isinstance(hook, KeepRateHook) and hook is not self
+        ]:
+            yield (
+                f"it and {' and '.join(others)} overwrite each other's keep rates. Leave all but one of these hooks "
+                'out.'
+            )
 
 
 def _sparsifiers(runner) -> list[BaseSparsifier]:

@@ -28,8 +28,8 @@ class KeepRateWarmupHook(KeepRateHook):
     def __init__(self, start: float, epochs: float):
         if not is_number(start) or not is_number(epochs) or start < 0 or epochs <= 0:
             raise InputError(
-                f'KeepRateWarmupHook: received start={start!r}, epochs={epochs!r}; expected numbers, start of at least 0 and epochs above 0. '
-                'Leave the hook out for the configured rate from the first step on.'
+                f'KeepRateWarmupHook: received start={start!r}, epochs={epochs!r}; expected numbers, start of at '
+                'least 0 and epochs above 0. Leave the hook out for the configured rate from the first step on.'
             )
         self.start, self.epochs = start, epochs
 
@@ -39,8 +39,9 @@ class KeepRateWarmupHook(KeepRateHook):
         length = len(runner.train_dataloader)
         if (self.start + self.epochs) * length > runner.max_iters - 1:
             raise InputError(
-                f'KeepRateWarmupHook: start={self.start} and epochs={self.epochs} leave no step at the configured keep rate in a training of '
-                f'{runner.max_iters / length:g} epochs: it would be tested at one that it never saw. Use smaller values or train longer.'
+                f'KeepRateWarmupHook: start={self.start} and epochs={self.epochs} leave no step at the configured '
+                f'keep rate in a training of {runner.max_iters / length:g} epochs: it would be tested at one that it '
+                'never saw. Use smaller values or train longer.'
             )
         if runner.iter > 0:
             self._set(runner, runner.iter - 1)

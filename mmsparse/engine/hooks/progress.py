@@ -35,7 +35,11 @@ class ProgressHook(Hook):
 
     def before_train_epoch(self, runner) -> None:
         """Start here and not in before_train, where the card is still being drawn."""
-        words = 'iterations' if isinstance(runner.train_loop, IterBasedTrainLoop) else f'epoch {runner.epoch + 1}/{runner.max_epochs}'
+        words = (
+            'iterations'
+            if isinstance(runner.train_loop, IterBasedTrainLoop)
+            else f'epoch {runner.epoch + 1}/{runner.max_epochs}'
+        )
         self._take_over(runner, words, runner.max_iters, runner.iter)
         self.training, self.begun = True, runner.iter
 
@@ -46,7 +50,9 @@ class ProgressHook(Hook):
             read = runner.message_hub.get_scalar
             speed = len(data_batch['inputs']) * runner.world_size / read('train/time').mean(RECENT)
             left = timedelta(seconds=round(runner.message_hub.get_info('eta')))
-            rate = f'  lr {read("train/lr").current():.2e}' if 'train/lr' in runner.message_hub.log_scalars else ''  # several optimisers have several
+            rate = (
+                f'  lr {read("train/lr").current():.2e}' if 'train/lr' in runner.message_hub.log_scalars else ''
+            )  # several optimisers have several
             now = f'{left} left  loss {read("train/loss").mean(RECENT):.4f}{rate}  {speed:.0f} img/s'
             self.progress.update(self.line, completed=runner.iter + 1, figures=now)
 
@@ -63,7 +69,11 @@ class ProgressHook(Hook):
     def after_val_epoch(self, runner, metrics=None) -> None:
         loop = runner._train_loop
         place = (
-            f', iteration {runner.iter}' if isinstance(loop, IterBasedTrainLoop) else f', epoch {runner.epoch}' if isinstance(loop, BaseLoop) else ''
+            f', iteration {runner.iter}'
+            if isinstance(loop, IterBasedTrainLoop)
+            else f', epoch {runner.epoch}'
+            if isinstance(loop, BaseLoop)
+            else ''
         )
         self._say(f'validation{place}', metrics)
 
@@ -89,7 +99,12 @@ class ProgressHook(Hook):
         console = Console()
         if runner.rank != 0 or not console.is_terminal or console.is_dumb_terminal:
             return False
-        columns = TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TextColumn('{task.fields[figures]}')
+        columns = (
+            TextColumn('{task.description}'),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn('{task.fields[figures]}'),
+        )
         self.progress = Progress(*columns, console=console, refresh_per_second=4, transient=True)
         self.progress.start()
         self.handlers = [(handler, handler.level, handler.stream) for handler in screens(runner.logger)]

@@ -43,7 +43,8 @@ class RandomKeepRateHook(KeepRateHook):
         for module in runner.model.modules() if self.sizes else ():
             if hasattr(module, 'decode_head'):
                 yield (
-                    f'received sizes={self.sizes} for {type(module).__name__}, but only the images would be resized, and not '
+                    f'received sizes={self.sizes} for {type(module).__name__}, but only the images would be resized, '
+                    'and not '
                     "the maps of labels. Leave sizes out, and let the pipeline's RandomResize draw them."
                 )
             if isinstance(module, SparseViT):
@@ -72,7 +73,10 @@ class RandomKeepRateHook(KeepRateHook):
             side = [int(random.choice(self.sizes))] * 2
             images = data_batch['inputs']  # B×3×H×W, or a list where the loader does not stack
             one_by_one = isinstance(images, list | tuple)
-            resized = [resize(image, side, InterpolationMode.BICUBIC, antialias=True) for image in (images if one_by_one else [images])]
+            resized = [
+                resize(image, side, InterpolationMode.BICUBIC, antialias=True)
+                for image in (images if one_by_one else [images])
+            ]
             data_batch['inputs'] = resized if one_by_one else resized[0]
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:

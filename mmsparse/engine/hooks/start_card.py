@@ -53,7 +53,13 @@ class CardHook(Hook):
             show(
                 runner.logger,
                 'To be trained',
-                {**describe_start(model), 'data': data_row(runner), **self.notes, 'recipe': recipe_row(runner), 'rate': rates(runner)},
+                {
+                    **describe_start(model),
+                    'data': data_row(runner),
+                    **self.notes,
+                    'recipe': recipe_row(runner),
+                    'rate': rates(runner),
+                },
             )
 
     def after_val_epoch(self, runner, metrics=None) -> None:
@@ -65,7 +71,11 @@ class CardHook(Hook):
 
     def after_run(self, runner) -> None:
         if runner.rank == 0 and hasattr(self, 'minutes'):
-            rows = {**outcome(runner, self.metrics), 'time': f'{self.minutes:.1f} min', 'speed': speed(runner, self.first)}
+            rows = {
+                **outcome(runner, self.metrics),
+                'time': f'{self.minutes:.1f} min',
+                'speed': speed(runner, self.first),
+            }
             show(runner.logger, 'Trained', rows, next_commands(runner))
         if runner.rank == 0 and hasattr(self, 'tested'):
             show(runner.logger, 'Tested', self.tested)
@@ -101,10 +111,12 @@ def describe_start(model: torch.nn.Module) -> dict[str, str]:
     grid = view.divide(height, width)
     image = next(model.parameters()).new_zeros(1, 3, height, width)
     dense, sparse = (published_macs(model, image, dense=dense) / 1e9 for dense in (True, False))
+    size = sum(p.numel() for p in backbone.host.parameters())
+    cost = f'{sparse:.4g} GFLOPs per image of {height}×{width} pixels, dense host {dense:.4g}'
     return {
-        'host': f'{view.name}, {sum(p.numel() for p in backbone.host.parameters()):,} parameters, weights: {view.source}',
+        'host': f'{view.name}, {size:,} parameters, weights: {view.source}',
         **rows,
-        'cost': f'{sparse:.4g} GFLOPs per image of {height}×{width} pixels, dense host {dense:.4g} (multiply-adds, as papers count)',
+        'cost': f'{cost} (multiply-adds, as papers count)',
         'tokens': stages(view.prefix + math.prod(grid), rows_per_layer(model, image)),
         **cut_counts(model, image),
         **({'pixels': f'WARNING: {said}'} if (said := warning(model)) else {}),
@@ -124,7 +136,8 @@ def cut_counts(model: torch.nn.Module, image: torch.Tensor) -> dict[str, str]:
     with counting(model, all_rows=True):
         taken = rows_taken(model.backbone, image, model)
     cut = [
-        f'{type(part).__name__} merges {sum(merged)} of {sum(part.counts)} pairs asked for; by layer {", ".join(map(str, merged))}'
+        f'{type(part).__name__} merges {sum(merged)} of {sum(part.counts)} pairs asked for; by layer '
+        f'{", ".join(map(str, merged))}'
         for part, merged in zip(model.backbone.sparsifiers, taken, strict=True)
         if isinstance(part, ToMe) and merged != list(part.counts)
     ]
@@ -138,7 +151,11 @@ def stages(start: int, tokens: Sequence[int]) -> str:
         start: tokens that enter the first layer.
         tokens: those that enter each layer's FFN.
     """
-    changes = [f', {now} from layer {layer}' for layer, (before, now) in enumerate(pairwise([start, *tokens]), start=1) if now != before]
+    changes = [
+        f', {now} from layer {layer}'
+        for layer, (before, now) in enumerate(pairwise([start, *tokens]), start=1)
+        if now != before
+    ]
     return f'{start}{"".join(changes)}'
 
 
@@ -158,7 +175,11 @@ def recipe_row(runner) -> str:
         wrapper = next(iter(wrapper.values()))
     group = wrapper.param_groups[0]
     batch = runner.train_dataloader.batch_size
-    length = f'{runner.max_iters} iterations' if isinstance(runner.train_loop, IterBasedTrainLoop) else f'{runner.max_epochs} epochs'
+    length = (
+        f'{runner.max_iters} iterations'
+        if isinstance(runner.train_loop, IterBasedTrainLoop)
+        else f'{runner.max_epochs} epochs'
+    )
     processes = f' ({runner.world_size} × {batch})' if runner.world_size > 1 else ''
     steps = getattr(wrapper, '_accumulative_counts', 1)
     accumulated = f', gradients of {steps} batches per step' if steps > 1 else ''
@@ -174,7 +195,9 @@ def outcome(runner, metrics: dict) -> dict[str, str]:
     rows = {'last': figures(metrics) or 'not validated'}
     if known.get('best_ckpt'):
         epoch = re.search(r'epoch_(\d+)', Path(known['best_ckpt']).name)
-        rows['best'] = f'{known["best_score"]:.4g}' + (f' at epoch {epoch[1]}' if epoch else '') + f', {known["best_ckpt"]}'
+        rows['best'] = (
+            f'{known["best_score"]:.4g}' + (f' at epoch {epoch[1]}' if epoch else '') + f', {known["best_ckpt"]}'
+        )
     rows['checkpoint'] = str(known.get('last_ckpt', 'none written'))
     return rows
 
@@ -189,13 +212,19 @@ def next_commands(runner) -> dict[str, str]:
     return {
         'test': command('test', config, state),
         'infer': command('infer', state, 'photo.jpg'),
-        'share': shlex.join(['tar', '-cf', f'{name}.tar', '-C', near(Path(state).parent), *(f'{name}/{file}' for file in SHARED)]),
+        'share': shlex.join(
+            ['tar', '-cf', f'{name}.tar', '-C', near(Path(state).parent), *(f'{name}/{file}' for file in SHARED)]
+        ),
     }
 
 
 def test_figures(metrics: dict, classes: Sequence[str] | None) -> dict[str, str]:
     """Return metrics by name, and those that have a value for each class by class."""
-    by_class = {name.split('/')[-1].removesuffix('_classwise'): values for name, values in metrics.items() if isinstance(values, list)}
+    by_class = {
+        name.split('/')[-1].removesuffix('_classwise'): values
+        for name, values in metrics.items()
+        if isinstance(values, list)
+    }
     rows = {name: figure(value) for name, value in metrics.items() if not isinstance(value, list)}
     for number, values in enumerate(zip(*by_class.values())):
         rows[f'class {classes[number] if classes else number}'] = figures(dict(zip(by_class, values)))

@@ -36,7 +36,9 @@ class AdaptFormer(BaseAdapter):
         name, self.scale = type(self).__name__, scale
         check_positive(f'{name}: received scale', scale, 0.1)
         # A linear's own initialisation is that of the down-projection.
-        self.layers = nn.ModuleDict({str(i): Bottleneck(name, view.width, bottleneck, nn.ReLU(), dropout) for i in range(1, view.depth + 1)})
+        self.layers = nn.ModuleDict(
+            {str(i): Bottleneck(name, view.width, bottleneck, nn.ReLU(), dropout) for i in range(1, view.depth + 1)}
+        )
         for part in self.layers.values():
             nn.init.zeros_(part.up.weight)
 

@@ -13,8 +13,8 @@ class BaseAdapter(Part):
     Attributes:
         identity_at_start: whether the network equals its host as long as nothing has been trained.
         folds: whether `fold` leaves a host that does without this adapter; exact in evaluation.
-        reads_weights: whether `site` computes with the host's weights at its sites; what is listed before it then does not
-            merge into those.
+        reads_weights: whether `site` computes with the host's weights at its sites; what is listed before it then does
+            not merge into those.
         apart: where it does not fold, what it does that the host cannot, for errors: '<name> <apart>'.
     """
 

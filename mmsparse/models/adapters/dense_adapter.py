@@ -15,7 +15,14 @@ from mmsparse.models.hosts.views.view import View
 from mmsparse.models.part import SiteOutput
 from mmsparse.registry import MODELS
 from mmsparse.structures import Tokens
-from mmsparse.utils.value_checks import check_choices, check_count, check_dropout, check_flag, check_positive, check_word
+from mmsparse.utils.value_checks import (
+    check_choices,
+    check_count,
+    check_dropout,
+    check_flag,
+    check_positive,
+    check_word,
+)
 
 INPUTS = ('x', 'prev', 'skip')
 FUSIONS = ('inner', 'early', 'late')
@@ -78,9 +85,14 @@ class DenseAdapter(BaseAdapter):
         layers = range(1, view.depth + 1)
         number = next(self._numbers)  # two in a list keep their histories apart
         self.keys = {layer: f'dense_adapter.{number}.{layer}' for layer in layers}
-        readers = {layer: [layer + distance for distance in self.distance.values() if layer + distance in layers] for layer in layers}
+        readers = {
+            layer: [layer + distance for distance in self.distance.values() if layer + distance in layers]
+            for layer in layers
+        }
         # What each layer is the last to read; its own output where nobody reads it.
-        self.unread = {layer: {self.keys[old]: None for old in layers if max([old, *readers[old]]) == layer} for layer in layers}
+        self.unread = {
+            layer: {self.keys[old]: None for old in layers if max([old, *readers[old]]) == layer} for layer in layers
+        }
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleDict()
         for layer in layers:

@@ -1,4 +1,6 @@
-"""DoRA: LoRA on the direction of every row of a matrix, and a length of its own (Liu et al., ICML 2024, arXiv 2402.09353)."""
+"""DoRA: LoRA on the direction of every row of a matrix, and a length of its own (Liu et al., ICML 2024, arXiv
+2402.09353).
+"""
 
 from __future__ import annotations
 

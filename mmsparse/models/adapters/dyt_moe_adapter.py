@@ -1,4 +1,6 @@
-"""DyT's MoE-adapter: an adapter mixed for each image from several (Zhao et al., NeurIPS 2024, arXiv 2403.11808, sec. 3.4)."""
+"""DyT's MoE-adapter: an adapter mixed for each image from several (Zhao et al., NeurIPS 2024, arXiv 2403.11808, sec.
+3.4).
+"""
 
 from __future__ import annotations
 

@@ -41,7 +41,9 @@ class Adapter(BaseAdapter):
         check_choices('Adapter: received places', places, PLACES, ('mlp',))
         self.layers = nn.ModuleDict()
         for layer in range(1, view.depth + 1):
-            self.layers[str(layer)] = nn.ModuleDict({place: Bottleneck('Adapter', view.width, bottleneck, nn.GELU()) for place in places})
+            self.layers[str(layer)] = nn.ModuleDict(
+                {place: Bottleneck('Adapter', view.width, bottleneck, nn.GELU()) for place in places}
+            )
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=STD, a=-2 * STD, b=2 * STD)

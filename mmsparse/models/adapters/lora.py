@@ -37,7 +37,14 @@ class LoRA(BaseAdapter):
 
     folds = True
 
-    def __init__(self, view: View, rank: int = 8, alpha: float | None = None, targets: Sequence[str] = ('q', 'v'), dropout: float = 0.0):
+    def __init__(
+        self,
+        view: View,
+        rank: int = 8,
+        alpha: float | None = None,
+        targets: Sequence[str] = ('q', 'v'),
+        dropout: float = 0.0,
+    ):
         super().__init__()
         name = type(self).__name__
         check_count(f'{name}: received rank', rank, 8)
@@ -50,7 +57,9 @@ class LoRA(BaseAdapter):
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleDict()
         for layer in range(1, view.depth + 1):
-            self.layers[str(layer)] = nn.ModuleDict({target: _pair(name, view, layer, target, rank) for target in targets})
+            self.layers[str(layer)] = nn.ModuleDict(
+                {target: _pair(name, view, layer, target, rank) for target in targets}
+            )
 
     @property
     def scale(self) -> float:
@@ -73,8 +82,9 @@ def _pair(name: str, view: View, layer: int, target: str, rank: int) -> nn.Modul
     width_out, width_in = view.operator(layer, target).shape
     if rank > min(width_in, width_out):
         raise InputError(
-            f'{name}: received rank={rank}, but {target} in layer {layer} of {view.name} is a matrix of {width_out}×{width_in}, of rank '
-            f'{min(width_in, width_out)} at most. Choose a smaller rank, such as 8, or train the matrix with mmsparse.FullTuning.'
+            f'{name}: received rank={rank}, but {target} in layer {layer} of {view.name} is a matrix of '
+            f'{width_out}×{width_in}, of rank {min(width_in, width_out)} at most. Choose a smaller rank, such as 8, '
+            'or train the matrix with mmsparse.FullTuning.'
         )
     pair = nn.ModuleDict({'down': nn.Linear(width_in, rank, bias=False), 'up': nn.Linear(rank, width_out, bias=False)})
     nn.init.zeros_(pair['up'].weight)  # a linear's own initialisation is that of the down-projection

@@ -42,14 +42,20 @@ class SSF(BaseAdapter):
 
     def __init__(self, view: View):
         super().__init__()
-        sites = [(0, 'embed'), *((layer, name) for layer in range(1, view.depth + 1) for name in IN_BLOCKS), (view.depth, 'norm')]
+        sites = [
+            (0, 'embed'),
+            *((layer, name) for layer in range(1, view.depth + 1) for name in IN_BLOCKS),
+            (view.depth, 'norm'),
+        ]
         operators = {site: view.operator(*site) for site in sites}
         self.layers = nn.ModuleDict({str(layer): nn.ModuleDict() for layer in range(view.depth + 1)})
         for (layer, name), operator in operators.items():
             if operator is not None:
                 self.layers[str(layer)][name] = ScaleShift(operator.shape[0])
         self.sites = tuple(dict.fromkeys(name for parts in self.layers.values() for name in parts))
-        fixed = dict.fromkeys(name for (_, name), operator in operators.items() if operator is not None and not operator.takes_shift)
+        fixed = dict.fromkeys(
+            name for (_, name), operator in operators.items() if operator is not None and not operator.takes_shift
+        )
         self.folds, self.apart = not fixed, f'shifts {", ".join(fixed)}, where this host has no bias to take it'
 
     def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor:

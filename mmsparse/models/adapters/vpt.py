@@ -1,4 +1,6 @@
-"""VPT: learned prompt tokens in the sequence, from the paper's description (Jia et al., ECCV 2022, arXiv 2203.12119)."""
+"""VPT: learned prompt tokens in the sequence, from the paper's description (Jia et al., ECCV 2022, arXiv
+2203.12119).
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ class VPT(BaseAdapter):
         check_count('VPT: received num_prompts', num_prompts, 8)
         check_flag('VPT: received deep', deep)
         bound = math.sqrt(6 / (3 * view.patch[0] * view.patch[1] + view.width))
-        self.prompts = nn.Parameter(torch.empty(view.depth if deep else 1, num_prompts, view.width).uniform_(-bound, bound))
+        self.prompts = nn.Parameter(
+            torch.empty(view.depth if deep else 1, num_prompts, view.width).uniform_(-bound, bound)
+        )
         self.start = view.reserve_prefix(num_prompts)
 
     def tokens(self, layer: int, t: Tokens) -> Tokens:

@@ -21,10 +21,15 @@ class ActingParts:
     def __init__(self, adapters: Sequence[BaseAdapter], sparsifiers: Sequence[BaseSparsifier], context: object):
         self.adapters, self.sparsifiers, self.context = adapters, sparsifiers, context
         self.proportional = any(sparsifier.proportional for sparsifier in sparsifiers)
-        self.inserting = [part for part in adapters if getattr(part.tokens, '__func__', None) is not BaseAdapter.tokens]
+        self.inserting = [
+            part for part in adapters if getattr(part.tokens, '__func__', None) is not BaseAdapter.tokens
+        ]
         self.stages = {stage: [part for part in sparsifiers if part.stage == stage] for stage in ('before', 'after')}
         self.at: dict[str, list[Part]] = {}
-        for part in (*sparsifiers, *adapters):  # a sparsifier sees what the host's operator gave, before adapters add to it
+        for part in (
+            *sparsifiers,
+            *adapters,
+        ):  # a sparsifier sees what the host's operator gave, before adapters add to it
             for name in part.sites:
                 self.at.setdefault(name, []).append(part)
         self.reads_input = any(part.reads_input for name in ('norm2', 'mlp') for part in self.at.get(name, ()))
@@ -37,24 +42,36 @@ class ActingParts:
                 y, t = y.y, y.remembered(t)
             if y.shape != shape and name not in ('k', 'v'):  # the sum behind a branch would broadcast it
                 raise InputError(
-                    f'{type(part).__name__}: received a tensor of {tuple(shape)} at the site {name} of layer {layer} and returned one of '
-                    f'{tuple(y.shape)}. Return the shape received; tokens are added by `tokens`.'
+                    f'{type(part).__name__}: received a tensor of {tuple(shape)} at the site {name} of layer {layer} '
+                    f'and returned one of {tuple(y.shape)}. Return the shape received; tokens are added by `tokens`.'
                 )
         return y, t
 
     def held(self, batch: int) -> dict[int, str]:
-        """Return by id, with the part's name, tensors of a pass (with history, or an entry per image) kept on parts."""
+        """Return by id, with the part's name, tensors of a pass (with history, or an entry per image) kept on
+        parts.
+        """
         found = {}
         for part in (*self.adapters, *self.sparsifiers):
             # torch's own layers, by far the most, keep nothing
             own = [module for module in part.modules() if not type(module).__module__.startswith('torch.')]
             for value in [value for module in own for value in vars(module).values()]:
-                for each in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else (value,):
-                    if isinstance(each, Tensor) and (each.grad_fn is not None or not isinstance(each, Parameter) and each.shape[:1] == (batch,)):
+                for each in (
+                    value.values()
+                    if isinstance(value, dict)
+                    else value
+                    if isinstance(value, list | tuple)
+                    else (value,)
+                ):
+                    if isinstance(each, Tensor) and (
+                        each.grad_fn is not None or not isinstance(each, Parameter) and each.shape[:1] == (batch,)
+                    ):
                         found[id(each)] = type(part).__name__
         return found
 
-    def attend(self, q_bhqd: Tensor, k_bhnd: Tensor, v_bhnd: Tensor, scale: float, dropout: float, t: Tokens) -> tuple[Tensor, Probe]:
+    def attend(
+        self, q_bhqd: Tensor, k_bhnd: Tensor, v_bhnd: Tensor, scale: float, dropout: float, t: Tokens
+    ) -> tuple[Tensor, Probe]:
         """Attention in the form that the tokens and sparsifiers ask for, and what may be asked about it."""
         tokens = t.x_bnc.shape[1]
         if self.sparsifiers and (k_bhnd.shape[2], v_bhnd.shape[2]) != (tokens, tokens):
@@ -79,7 +96,8 @@ class ActingParts:
                 continue
             if ffn_bn is not None:
                 raise InputError(
-                    f'{type(sparsifier).__name__} acts at layer {layer} after another sparsifier has chosen the tokens of the FFN. List it first.'
+                    f'{type(sparsifier).__name__} acts at layer {layer} after another sparsifier has chosen the '
+                    'tokens of the FFN. List it first.'
                 )
             t, ffn_bn = reduce(t, plan), plan.ffn_bn
             # Another sparsifier at this stage may ask about attention only while the tokens are those that attended.

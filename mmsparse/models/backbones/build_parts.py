@@ -13,7 +13,10 @@ from mmsparse.models.necks.base import BaseSparsifier
 from mmsparse.models.part import check_sites
 from mmsparse.registry import MODELS
 
-ROLES = {'adapter': (BaseAdapter, 'mmsparse.LoRA'), 'sparsifier': (BaseSparsifier, 'mmsparse.EViT')}  # what stands there, and one of them
+ROLES = {
+    'adapter': (BaseAdapter, 'mmsparse.LoRA'),
+    'sparsifier': (BaseSparsifier, 'mmsparse.EViT'),
+}  # what stands there, and one of them
 
 
 def build_parts(role: str, cfg: dict | Sequence[dict] | None, view: View) -> nn.ModuleList:
@@ -33,7 +36,8 @@ def build_parts(role: str, cfg: dict | Sequence[dict] | None, view: View) -> nn.
         part = MODELS.build(dict(each, view=view)) if isinstance(each, dict) else None
         if not isinstance(part, kind):
             raise InputError(
-                f'SparseViT: received {role}={each!r}, expected the config of one, such as dict(type={example!r}), a list of them, or None.'
+                f'SparseViT: received {role}={each!r}, expected the config of one, such as dict(type={example!r}), a '
+                'list of them, or None.'
             )
         check_sites(part)
         parts.append(part)

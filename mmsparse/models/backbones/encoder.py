@@ -66,7 +66,10 @@ class Encoder(nn.Module):
         parts = ActingParts(adapters, sparsifiers, context)
         again = self.with_cp and torch.is_grad_enabled()
         before = parts.held(len(images)) if again else {}
-        t = view.embed(images, lambda patches: parts.site('embed', 0, images, patches, None)[0] if 'embed' in parts.at else patches)
+        t = view.embed(
+            images,
+            lambda patches: parts.site('embed', 0, images, patches, None)[0] if 'embed' in parts.at else patches,
+        )
         t = t.with_stash() if self.stash else t
         for layer, block in zip(range(1, out_layers[-1] + 1), view.blocks):
             run = self._block_again if again else self._block
@@ -77,8 +80,9 @@ class Encoder(nn.Module):
                 out.append(t if layer == view.depth else settle(t, lambda x_bmc: x_bmc))
         for name in [name for key, name in parts.held(len(images)).items() if key not in before] if again else ():
             raise InputError(
-                f'{name} keeps tensors of a pass on itself; with_cp=True runs a block again in the backward pass and would find the last ones '
-                'there. Return them from the site (SiteOutput: carry, a tensor per token, or notes), or leave out with_cp.'
+                f'{name} keeps tensors of a pass on itself; with_cp=True runs a block again in the backward pass and '
+                'would find the last ones there. Return them from the site (SiteOutput: carry, a tensor per token, '
+                'or notes), or leave out with_cp.'
             )
         return out
 
@@ -116,7 +120,9 @@ class Encoder(nn.Module):
         del probe  # queries, keys and values are released before the FFN, where memory peaks
         return self._ffn(layer, block, t, parts, ffn_bn)
 
-    def _attention(self, layer: int, block, t: Tokens, parts: ActingParts, class_row_only: bool) -> tuple[Tokens, Probe]:
+    def _attention(
+        self, layer: int, block, t: Tokens, parts: ActingParts, class_row_only: bool
+    ) -> tuple[Tokens, Probe]:
         """Add the attention branch; return also what may be asked about it."""
         view, at, site = self.view, parts.at, parts.site
         h_bnc = view.norm1(block, t.x_bnc)

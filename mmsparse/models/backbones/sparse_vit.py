@@ -71,8 +71,9 @@ class SparseViT(BaseModule):
         embed = self.view.operator(1, 'embed')
         if embed is not None and embed.weight.dim() == 4 and (channels := embed.weight.shape[1]) != 3:
             raise InputError(
-                f'SparseViT: the host {self.view.name} takes images of {channels} channel{"s" if channels > 1 else ""}, expected 3: pictures are '
-                'loaded as colour. Leave out in_chans, or in_channels, of the host; timm adapts pretrained weights of 3.'
+                f'SparseViT: the host {self.view.name} takes images of {channels} '
+                f'channel{"s" if channels > 1 else ""}, expected 3: pictures are loaded as colour. Leave out '
+                'in_chans, or in_channels, of the host; timm adapts pretrained weights of 3.'
             )
         self.readout = None if readout is None else MODELS.build(dict(readout, view=self.view))
         self.view = self.view if readout is None else self.view.without_last()
@@ -81,13 +82,17 @@ class SparseViT(BaseModule):
         self.sparsifiers = build_parts('sparsifier', sparsifier, self.view)
         check_word('SparseViT: received out_type', out_type, tuple(OUT_TYPES))
         if out_type == 'cls_token' and not self.view.class_token:
-            raise InputError(f"SparseViT: the host {self.view.name} has no class token. Use out_type='pooled' or 'avg_featmap'.")
+            raise InputError(
+                f"SparseViT: the host {self.view.name} has no class token. Use out_type='pooled' or 'avg_featmap'."
+            )
         check_order(self.sparsifiers)
         self.out_type, self.out_layers = out_type, self._layers(out_indices)
         self.host_trains, self.folded = self._freeze(), ()
         self._refuse_what_no_gradient_reaches(out_indices)
         if out_type == 'pooled':  # an image's worth of zeros: a pooling that the view does not know is refused here
-            zeros_bnc = next(self.host.parameters()).new_zeros(1, self.view.prefix + self.view.patches, self.view.width)
+            zeros_bnc = next(self.host.parameters()).new_zeros(
+                1, self.view.prefix + self.view.patches, self.view.width
+            )
             with torch.no_grad():
                 self.view.pooled(Tokens.start(zeros_bnc, self.view.prefix, self.view.grid))
         # Exact for the class token, and a third of the last block's cost.
@@ -110,15 +115,21 @@ class SparseViT(BaseModule):
             InputError: in training, where a part has losses: who calls this would train without them.
         """
         learns = self.training and torch.is_grad_enabled() and not torch.compiler.is_compiling()
-        if learns and (lost := [type(part).__name__ for part in (*self.adapters, *self.sparsifiers) if has_losses(part)]):
+        if learns and (
+            lost := [type(part).__name__ for part in (*self.adapters, *self.sparsifiers) if has_losses(part)]
+        ):
             raise InputError(
-                f'SparseViT: {" and ".join(lost)} has losses of its own, and a model that calls the backbone does not collect them, so it would not '
-                "learn. Use type='mmsparse.SparseClassifier' (mmsparse.SparseSegmentor) for the model; in a loop of your own call encode(images) and "
+                f'SparseViT: {" and ".join(lost)} has losses of its own, and a model that calls the backbone does not '
+                'collect them, so it would not '
+                "learn. Use type='mmsparse.SparseClassifier' (mmsparse.SparseSegmentor) for the model; in a loop of "
+                'your own call encode(images) and '
                 'mmsparse.models.ops.losses.collect.'
             )
         return self.outputs(self.encode(images))
 
-    def encode(self, images: Tensor, sparsify: bool = True, adapt: bool = True, context: object = None) -> list[Tokens]:
+    def encode(
+        self, images: Tensor, sparsify: bool = True, adapt: bool = True, context: object = None
+    ) -> list[Tokens]:
         """Return the tokens of every wanted layer; only the class token of the last where nothing else is read.
 
         Args:
@@ -129,7 +140,9 @@ class SparseViT(BaseModule):
         """
         return self._run(images, self.out_layers, sparsify, adapt, context, self.class_row_only)
 
-    def _run(self, images: Tensor, layers: Sequence[int], sparsify: bool, adapt: bool, context: object, class_row_only: bool):
+    def _run(
+        self, images: Tensor, layers: Sequence[int], sparsify: bool, adapt: bool, context: object, class_row_only: bool
+    ):
         return self.encoder(
             images,
             layers,
@@ -203,8 +216,9 @@ class SparseViT(BaseModule):
         """
         if self.folded:
             raise InputError(
-                f'SparseViT: fold() has merged {", ".join(self.folded)} into the host, whose weights no state keeps. Save before fold(), or write '
-                'a checkpoint for the host library with tools/model_converters/merge_adapter.py.'
+                f'SparseViT: fold() has merged {", ".join(self.folded)} into the host, whose weights no state keeps. '
+                'Save before fold(), or write a checkpoint for the host library with '
+                'tools/model_converters/merge_adapter.py.'
             )
         return {'host': FrozenModel(self.host, self.view.name, self.view.source, self.view.filed)}
 
@@ -229,7 +243,9 @@ class SparseViT(BaseModule):
             unread = unread or self.readout is not None and not self.readout.reads(key)
             claims = [] if unread else claims  # no gradient would come, and DDP would wait for it
             if len(claims) > 1:
-                raise InputError(f'SparseViT: {" and ".join(claims)} both train the host parameter {key!r}. Leave one of them out.')
+                raise InputError(
+                    f'SparseViT: {" and ".join(claims)} both train the host parameter {key!r}. Leave one of them out.'
+                )
             parameter.requires_grad_(bool(claims))
             trains |= {key} if claims else set()
         return frozenset(trains)
@@ -238,16 +254,22 @@ class SparseViT(BaseModule):
         names = sorted({name.split('.')[0] for name, parameter in self.named_parameters() if parameter.requires_grad})
         if names and self.out_layers[-1] < self.view.depth:
             raise InputError(
-                f'SparseViT: received out_indices={out_indices}; the blocks behind the last of them do not run, and what trains there '
-                f'({", ".join(names)}) would get no gradient. Let the last index be -1, or leave out what trains.'
+                f'SparseViT: received out_indices={out_indices}; the blocks behind the last of them do not run, and '
+                f'what trains there ({", ".join(names)}) would get no gradient. Let the last index be -1, or leave '
+                'out what trains.'
             )
 
     def _layers(self, out_indices: int | Sequence[int]) -> tuple[int, ...]:
         depth = self.view.depth
         indices = [out_indices] if is_whole(out_indices) else out_indices
         if not is_list(indices) or any(not is_whole(index) or not -depth <= index < depth for index in indices):
-            raise InputError(f'SparseViT: received out_indices={out_indices}, expected blocks in [{-depth}, {depth - 1}], counted from 0.')
+            raise InputError(
+                f'SparseViT: received out_indices={out_indices}, expected blocks in [{-depth}, {depth - 1}], counted '
+                'from 0.'
+            )
         layers = tuple(index % depth + 1 for index in indices)
         if list(layers) != sorted(set(layers)):
-            raise InputError(f'SparseViT: received out_indices={out_indices}, expected each block once, in rising order.')
+            raise InputError(
+                f'SparseViT: received out_indices={out_indices}, expected each block once, in rising order.'
+            )
         return layers

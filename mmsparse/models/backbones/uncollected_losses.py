@@ -35,8 +35,8 @@ def refuse_lost_losses(target, cfg: Mapping, scope: str, where: str) -> None:
         for part in [parts] if isinstance(parts, Mapping) else parts:
             if has_losses(found := find_type(part['type'], scope, f'{where}.{key}', ('MODELS',))):
                 raise InputError(
-                    f'{where}.{key}: {found.__name__} has losses of its own, and {target.__name__} does not collect them, so it would not learn. '
-                    f'Use {_collector(cfg)}.'
+                    f'{where}.{key}: {found.__name__} has losses of its own, and {target.__name__} does not collect '
+                    f'them, so it would not learn. Use {_collector(cfg)}.'
                 )
 
 

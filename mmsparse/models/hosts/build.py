@@ -28,7 +28,9 @@ def build_view(cfg: dict) -> View:
         InputError: unknown type, or weights that are not named or do not fit.
     """
     cfg, kind = dict(cfg), cfg.get('type')
-    if inspect.isfunction(kind if callable(kind) else MODELS.get(str(kind))):  # a builder of views; the others are networks
+    if inspect.isfunction(
+        kind if callable(kind) else MODELS.get(str(kind))
+    ):  # a builder of views; the others are networks
         return MODELS.build(cfg)
     init_cfg = cfg.pop('init_cfg', None) or {}
     checkpoint = checked(cfg.pop('checkpoint', init_cfg.get('checkpoint')), f'host {kind}')
@@ -36,8 +38,9 @@ def build_view(cfg: dict) -> View:
     if checkpoint is None or init_cfg and init_cfg.get('type') != 'Pretrained':
         given = f'init_cfg={init_cfg}' if init_cfg else f'checkpoint={checkpoint}'
         raise InputError(
-            f'host {kind}: received {given}, but an mmpretrain config promises no weights. Set host.checkpoint to a .pth '
-            'or .safetensors file (an init_cfg of type Pretrained names one too), or to False for random weights.'
+            f'host {kind}: received {given}, but an mmpretrain config promises no weights. Set host.checkpoint to a '
+            '.pth or .safetensors file (an init_cfg of type Pretrained names one too), or to False for random '
+            'weights.'
         )
     with seeded():
         with in_words(f'host {kind} cannot be built'):
@@ -47,7 +50,9 @@ def build_view(cfg: dict) -> View:
             host._dump_init_info = lambda: None  # MMEngine would log every parameter of a network that does not train
             host.init_weights()
             del host._dump_init_info
-    return finish(view, checkpoint, lambda: load_mmpretrain(host, checkpoint, init_cfg.get('prefix', 'backbone.'), grid))
+    return finish(
+        view, checkpoint, lambda: load_mmpretrain(host, checkpoint, init_cfg.get('prefix', 'backbone.'), grid)
+    )
 
 
 def finish(view: View, checkpoint: str | bool | None, read: Callable[[], dict], promised: str = 'pretrained') -> View:

@@ -1,4 +1,6 @@
-"""Which tensors of a checkpoint are the network: files keep it in nested dicts, under prefixes, beside other things."""
+"""Which tensors of a checkpoint are the network: files keep it in nested dicts, under prefixes, beside other
+things.
+"""
 
 from __future__ import annotations
 
@@ -76,8 +78,9 @@ def network(content: Any, path: str) -> dict[str, Tensor]:
         choice = [*averaged, *(name for name in PLAIN if name in networks), *(networks if len(networks) == 1 else ())]
         if not choice:
             raise InputError(
-                f'{path}: several networks are in it ({", ".join(networks)}), and none says that it is the one. '
-                f'Save the one you mean alone: torch.save(torch.load(FILE, weights_only=True)[{next(iter(networks))!r}], OUT).'
+                f'{path}: several networks are in it ({", ".join(networks)}), and none says that it is the one. Save '
+                f'the one you mean alone: torch.save(torch.load(FILE, weights_only=True)[{next(iter(networks))!r}], '
+                'OUT).'
             )
         if len(networks) > 1:
             print_log(f'{path}: of {", ".join(networks)} in it, {choice[0]} was taken.', 'current')
@@ -122,7 +125,9 @@ def rooted(state: Mapping[str, Tensor], marks: Sequence[str], path: str) -> Root
     named = ', '.join(map(repr, prefixes))
     chosen = prefixes if len(prefixes) == 1 else [prefix for prefix in prefixes if AVERAGED.search(prefix)]
     if len(chosen) != 1:
-        raise InputError(f'{path}: several networks are in it, under {named}. Save the one you mean alone, without its prefix.')
+        raise InputError(
+            f'{path}: several networks are in it, under {named}. Save the one you mean alone, without its prefix.'
+        )
     (prefix,) = chosen
     if len(prefixes) > 1:
         print_log(f'{path}: of the networks under {named}, {prefix!r} was taken.', 'current')

@@ -25,20 +25,24 @@ def seeded() -> Iterator[None]:
 
 
 def sketching() -> bool:
-    """Tell whether hosts are built on torch's meta device, which holds no values: no weights are read for them then."""
+    """Tell whether hosts are built on torch's meta device, which holds no values: no weights are read for them
+    then.
+    """
     return torch.get_default_device().type == 'meta'
 
 
 class FrozenModel(NamedTuple):
-    """A network that a model holds and does not train, such as a host; saved states keep its fingerprint instead of it.
+    """A network that a model holds and does not train, such as a host; saved states keep its fingerprint instead of
+    it.
 
     A model names them in its property `frozen_models`, a dict from attribute to `FrozenModel`.
 
     Args:
         module: the network.
         name, source: what it is and where its weights are from, for cards.
-        filed: parameters that stand otherwise in their file (position embeddings of another grid), as they stand there:
-            what was computed from them depends on the kernels of the processor, and would be another host on the next
+        filed: parameters that stand otherwise in their file (position embeddings of another grid), as they stand
+            there: what was computed from them depends on the kernels of the processor, and would be another host on
+                the next
             machine. None: the network was drawn from a seed.
     """
 
@@ -74,9 +78,9 @@ class FrozenModel(NamedTuple):
         theirs, ours = card.get('fingerprint'), self.fingerprint()
         if theirs not in (ours, fingerprint(self.module, self.trains)):
             raise InputError(
-                f'{file}: this adapter belongs to another host: its card says {card.get("name")} ({str(theirs)[:12]}), '
-                f'the config builds {self.name} ({ours[:12]}). '
-                'Use the config that trained it, or load the weights that the card names.'
+                f'{file}: this adapter belongs to another host: its card says {card.get("name")} '
+                f'({str(theirs)[:12]}), the config builds {self.name} ({ours[:12]}). Use the config that trained it, '
+                'or load the weights that the card names.'
             )
 
 
@@ -99,7 +103,9 @@ def fill_frozen(part: nn.Module, state_dict: dict, prefix: str, local_metadata: 
                 state_dict.setdefault(f'{prefix}{name}.{key}', value)
         given = {key: value for key, value in state_dict.items() if key.startswith(prefix)}
         if wrong := tensor_differences(given, part.state_dict(prefix=prefix)):
-            raise InputError(f'{file}: these are not the tensors of this model. Tensors {wrong}. Use the config that trained it.')
+            raise InputError(
+                f'{file}: these are not the tensors of this model. Tensors {wrong}. Use the config that trained it.'
+            )
 
 
 def tensor_differences(
@@ -119,11 +125,15 @@ def tensor_differences(
         'missing': sorted((ours if needed is None else needed).keys() - given.keys()),
         'unexpected': sorted(given.keys() - ours.keys()),
         'of another shape': [
-            f'{name} {tuple(given[name].shape)} for {tuple(ours[name].shape)}' for name in both if given[name].shape != ours[name].shape
+            f'{name} {tuple(given[name].shape)} for {tuple(ours[name].shape)}'
+            for name in both
+            if given[name].shape != ours[name].shape
         ],
     }
     return '; '.join(
-        f'{kind}: {", ".join(names[:3])}{f" and {len(names) - 3} more" if len(names) > 3 else ""}' for kind, names in found.items() if names
+        f'{kind}: {", ".join(names[:3])}{f" and {len(names) - 3} more" if len(names) > 3 else ""}'
+        for kind, names in found.items()
+        if names
     )
 
 

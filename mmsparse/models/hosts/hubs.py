@@ -27,7 +27,8 @@ def pretrained_timm(name: str, **kwargs) -> nn.Module:
     refuse_other_timm_activation(name)
     if promised is None or not promised.has_weights:
         raise InputError(
-            f'TimmViT: timm has no pretrained weights for {name!r}. Pass host.checkpoint=FILE, or host.checkpoint=False for random weights.'
+            f'TimmViT: timm has no pretrained weights for {name!r}. Pass host.checkpoint=FILE, or '
+            'host.checkpoint=False for random weights.'
         )
     place = promised.hf_hub_id or promised.url
     with reaching('TimmViT', name, place, promised.hf_hub_id, 'model.safetensors', '.safetensors, .npz or .pth'):
@@ -68,8 +69,8 @@ def pretrained_open_clip(name: str, tag: str, quick_gelu: bool) -> str:
     if not promised:
         raise InputError(
             f'OpenClipViT: {name} has no weights {tag!r}; known to open_clip: '
-            f'{", ".join(open_clip.list_pretrained_tags_by_model(name)) or "none"}. '
-            'Set host.pretrained to one of them, or host.checkpoint to a file or to False for random weights.'
+            f'{", ".join(open_clip.list_pretrained_tags_by_model(name)) or "none"}. Set host.pretrained to one of '
+            'them, or host.checkpoint to a file or to False for random weights.'
         )
     refuse_other_open_clip_activation(name, quick_gelu, f'the weights {tag!r}', promised.get('quick_gelu', False))
     repository = promised.get('hf_hub', '').rstrip('/')
@@ -96,8 +97,8 @@ def reaching(builder: str, name: str, place: str, repository: str | None, file: 
         raise
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(
-            f'{builder}: the pretrained weights of {name!r} can be neither reached nor found in the cache (hub: {place}; '
-            f'{type(error).__name__}). Download the file elsewhere and pass it: --cfg-options '
+            f'{builder}: the pretrained weights of {name!r} can be neither reached nor found in the cache (hub: '
+            f'{place}; {type(error).__name__}). Download the file elsewhere and pass it: --cfg-options '
             f'model.backbone.host.checkpoint=FILE ({kinds}), or train from random weights with '
             'model.backbone.host.checkpoint=False.'
         ) from error

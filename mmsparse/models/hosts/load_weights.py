@@ -1,4 +1,5 @@
-"""Load a file of weights into a host: found in the file, brought to the host's names and grid, loaded whole or refused.
+"""Load a file of weights into a host: found in the file, brought to the host's names and grid, loaded whole or
+refused.
 
 Files are read as safetensors, as .npz without pickle (the original JAX files, by timm's own reader), or as .pth with
 ``weights_only=True``.
@@ -41,8 +42,8 @@ TIMM_ROOTS = (
 )
 JAX_TREES = ('', 'opt/target/', 'params/', 'params/img/')  # where the network is in an .npz
 JAX_PARTS = ('embedding/', 'cls', 'pos_embedding', 'Transformer/', 'MAPHead_0/')
-# What training leaves beside a network: classifiers, decoders (MAE), heads of self-supervision, the token that stands for
-# masked patches.
+# What training leaves beside a network: classifiers, decoders (MAE), heads of self-supervision, the token that stands
+# for masked patches.
 BESIDE = ('head', 'fc.', 'pre_logits.', 'decoder', 'mask_token', 'lm_head.', 'dino_head.', 'ibot_head.')
 BESIDE += ('projector', 'predictor')
 Filed = dict[str, Tensor]
@@ -119,7 +120,9 @@ def load_timm(host: nn.Module, name: str, path: str, grid: Grid | None = None) -
     found = rooted(read_weights(path), TIMM_ROOTS, path)
     refuse_other_timm_activation(name, path, found.state)
     refuse(f'{path}: {fault}' for fault in _faults(host, name, found.state))
-    alone = 'ln_pre.weight' in found.state  # CLIP's tower without its model: timm's converter knows it by its place there
+    alone = (
+        'ln_pre.weight' in found.state
+    )  # CLIP's tower without its model: timm's converter knows it by its place there
     state = {f'visual.{key}' if alone else key: value for key, value in found.state.items()}
     clip, left = 'visual.ln_pre.weight' in state, list(found.left)
     left += [key for key in state if clip and not key.startswith('visual.')]
@@ -153,9 +156,9 @@ def _fit_timm(host: nn.Module, state: Filed, grid: Grid | None, path: str, **rul
 def _load_jax(host: nn.Module, name: str, path: str, grid: Grid | None) -> Filed:
     """Load the original .npz by timm's own reader (every array by name, no pickle).
 
-    The reader passes by what only one of the two sides has, and takes any number of positions for a square. So the host
-    is filled with NaN before, to see what has not been read, and its table of positions is as large as the file's while
-    it is read.
+    The reader passes by what only one of the two sides has, and takes any number of positions for a square. So the
+    host is filled with NaN before, to see what has not been read, and its table of positions is as large as the file's
+    while it is read.
     """
     with _converting(path, name), np.load(path, allow_pickle=False) as arrays:
         depth, patch, tree = _jax_geometry(arrays)
@@ -187,7 +190,9 @@ def _load_jax(host: nn.Module, name: str, path: str, grid: Grid | None) -> Filed
 
 
 def _jax_geometry(arrays: Mapping[str, np.ndarray]) -> tuple[int, tuple[int, int], str]:
-    """Return the number of blocks, the patch size (pixels), and where the network is: a file may hold a second tower."""
+    """Return the number of blocks, the patch size (pixels), and where the network is: a file may hold a second
+    tower.
+    """
     tree = next((tree for tree in JAX_TREES if f'{tree}embedding/kernel' in arrays), '')
     layers, stacked = f'{tree}Transformer/encoderblock_', f'{tree}Transformer/encoderblock/LayerNorm_0/scale'
     blocks = {key.removeprefix(layers).split('/')[0] for key in arrays if key.startswith(layers)}
@@ -211,7 +216,9 @@ def load_mmpretrain(host: nn.Module, path: str, prefix: str = 'backbone.', grid:
     def resize(table: Tensor, own: Grid, wanted: Grid, extra: int) -> Tensor:
         return host.resize_pos_embed(table, own, wanted, host.interpolate_mode, extra)
 
-    filed = fit_positions(host, 'pos_embed', host.patch_resolution, host.num_extra_tokens, found.state, grid, path, resize)
+    filed = fit_positions(
+        host, 'pos_embed', host.patch_resolution, host.num_extra_tokens, found.state, grid, path, resize
+    )
     load_strictly(host, found.state, path, found.prefix, left)
     return filed
 

@@ -61,7 +61,9 @@ def named_host(text: str) -> dict[str, Any]:
     if timm.is_model(text.split('.')[0]):
         return dict(type='mmsparse.TimmViT', name=text, checkpoint=None)
     name, _, tag = text.partition(':')
-    return dict(type='mmsparse.OpenClipViT', name=name, pretrained=tag or open_clip.list_pretrained_tags_by_model(name)[0])
+    return dict(
+        type='mmsparse.OpenClipViT', name=name, pretrained=tag or open_clip.list_pretrained_tags_by_model(name)[0]
+    )
 
 
 def _faults(text: str) -> Iterator[str]:
@@ -107,16 +109,20 @@ def _from_file(checkpoint: str) -> dict[str, Any]:
     found = card_of(checkpoint).get('architecture') or _name_of(file) or file.suffix != '.npz' and _by_tensors(file)
     if not found:
         raise InputError(
-            f'--host {checkpoint}: not clear which host these weights are of; neither a card beside it nor its name says '
-            'so, and its tensors are not named and shaped as those of one plain ViT of timm. Name it: --host NAME '
-            f'--cfg-options model.backbone.host.checkpoint={checkpoint}, where NAME is one of timm or open_clip.'
+            f'--host {checkpoint}: not clear which host these weights are of; neither a card beside it nor its name '
+            'says so, and its tensors are not named and shaped as those of one plain ViT of timm. Name it: --host '
+            f'NAME --cfg-options model.backbone.host.checkpoint={checkpoint}, where NAME is one of timm or open_clip.'
         )
-    name, options = found['model_name'], {key: value for key, value in found.items() if key not in ('model_name', 'num_classes')}
+    name, options = (
+        found['model_name'],
+        {key: value for key, value in found.items() if key not in ('model_name', 'num_classes')},
+    )
     return dict(type='mmsparse.TimmViT', name=name, checkpoint=checkpoint, **options)
 
 
 def _name_of(file: Path) -> dict[str, Any] | None:
-    """Return timm's name of a file: its own, that of the config.json beside it (as hubs have it), or that of the address
+    """Return timm's name of a file: its own, that of the config.json beside it (as hubs have it), or that of the
+    address
     where timm finds it."""
     import timm
 
@@ -161,5 +167,9 @@ def _candidates(patch: tuple[int, ...], blocks: bool) -> Iterator[dict[str, Any]
     for shown in sorted(Path(shipped(f'{SHIPPED}tiny_vit')).parent.glob('*.json')):
         yield json.loads(shown.read_text())['architecture']
     size = WIDTHS.get(patch[0])
-    names = timm.list_models(f'vit_{size}_patch{patch[2]}_*', exclude_filters=['*clip_quickgelu*', '*rope*', '*xlm*']) if size and blocks else []
+    names = (
+        timm.list_models(f'vit_{size}_patch{patch[2]}_*', exclude_filters=['*clip_quickgelu*', '*rope*', '*xlm*'])
+        if size and blocks
+        else []
+    )
     yield from (dict(model_name=name) for name in sorted(names, key=lambda name: (len(name), name)))

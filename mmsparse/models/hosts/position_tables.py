@@ -1,4 +1,6 @@
-"""Tables of position embeddings at another grid. Grids are compared, not numbers of patches: 4×9 are as many as 6×6."""
+"""Tables of position embeddings at another grid. Grids are compared, not numbers of patches: 4×9 are as many as
+6×6.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +28,15 @@ def checked_grid(given: object, checkpoint: object) -> Grid | None:
     alone = '' if isinstance(checkpoint, str) else ' without a file that it describes'
     if alone or len(sides) != 2 or not all(is_whole(side) and side > 0 for side in sides):
         raise InputError(
-            f'host.checkpoint_grid: received {given!r}{alone}, expected the patches (rows, columns) that the positions '
-            'in the file host.checkpoint were trained for.'
+            f'host.checkpoint_grid: received {given!r}{alone}, expected the patches (rows, columns) that the '
+            'positions in the file host.checkpoint were trained for.'
         )
     return tuple(sides)
 
 
-def resampled(table: Tensor, own: Grid, grid: Grid, prefix: int, mode: str = 'bicubic', antialias: bool = True) -> Tensor:
+def resampled(
+    table: Tensor, own: Grid, grid: Grid, prefix: int, mode: str = 'bicubic', antialias: bool = True
+) -> Tensor:
     """Resize a table from one grid to another as timm and open_clip resize those of checkpoints.
 
     Args:
@@ -88,8 +92,8 @@ def fit_positions(
     if math.prod(source) != patches:
         told = f'host.checkpoint_grid={given} does not fit' if given else 'they make no square'
         raise InputError(
-            f'{path}: it has positions for {patches} patches (and {prefix} other rows), but {told}. '
-            'Set host.checkpoint_grid=(rows, columns) to the grid that they were trained for, or name the host of this '
+            f'{path}: it has positions for {patches} patches (and {prefix} other rows), but {told}. Set '
+            'host.checkpoint_grid=(rows, columns) to the grid that they were trained for, or name the host of this '
             'file.'
         )
     if source == wanted:

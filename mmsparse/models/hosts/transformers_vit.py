@@ -121,7 +121,8 @@ def _read(place: str) -> Any:
         raise InputError(f'TransformersViT: {place} has no config.json that names a model_type. Expected {FORM}.')
     if model_type not in (known := {*_views(), *WHOLE}):
         raise InputError(
-            f'TransformersViT: {place} is a model of type {model_type}, which is no ViT that a view knows. Known: {", ".join(sorted(known))}.'
+            f'TransformersViT: {place} is a model of type {model_type}, which is no ViT that a view knows. Known: '
+            f'{", ".join(sorted(known))}.'
         )
     config = AutoConfig.from_pretrained(place, trust_remote_code=False)
     return config.vision_config if model_type in WHOLE else config
@@ -135,7 +136,9 @@ def _made(entries: Mapping[str, Any]) -> Any:
     model_type = entries.pop('model_type', None)
     kinds = sorted(_views())
     if model_type not in kinds:
-        raise InputError(f'TransformersViT: received config.model_type={model_type!r}, expected one of {", ".join(kinds)}.')
+        raise InputError(
+            f'TransformersViT: received config.model_type={model_type!r}, expected one of {", ".join(kinds)}.'
+        )
     known = AutoConfig.for_model(model_type).to_dict()
     for key in entries.keys() - known:
         hint = did_you_mean(key, known, most=1) or f' Known: {", ".join(sorted(known))}.'
@@ -157,7 +160,9 @@ def _pretrained(kind: type[TransformersView], config: Any, place: str) -> nn.Mod
     """Load a host whole, or refuse; what is no part of it (heads, a tower of texts) is left out, and said."""
     if Path(place).is_dir() and not any(Path(place).glob('*.safetensors')):
         raise InputError(f'{place}: no .safetensors file is in it. Expected {FORM}.')
-    options = dict(kind.build_options, config=config, dtype=torch.float32, use_safetensors=True, trust_remote_code=False)
+    options = dict(
+        kind.build_options, config=config, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+    )
     try:
         host, told = _class_of(kind).from_pretrained(place, **options, output_loading_info=True)
     except (RuntimeError, SafetensorError) as error:  # shapes that differ, a file that is cut short

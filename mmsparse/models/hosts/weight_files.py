@@ -100,8 +100,8 @@ def card_of(path: str) -> dict[str, Any]:
 
 
 def read_weights(path: str) -> dict[str, Tensor]:
-    """Read a file of tensors as `read_tensors` does, also one that travels with the package, or an http address through
-    torch.hub's cache.
+    """Read a file of tensors as `read_tensors` does, also one that travels with the package, or an http address
+    through torch.hub's cache.
 
     Raises:
         InputError: also where it cannot be reached, or the address is of another kind.

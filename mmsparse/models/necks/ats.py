@@ -77,11 +77,17 @@ class ATS(KeepRateSparsifier):
         prefix, batch = tokens.prefix, tokens.x_bnc.shape[0]
         with torch.no_grad():
             score_bm = self.score(asked('ATS', layer, probe), tokens)[:, prefix:]
-            valid_bm = torch.ones_like(score_bm, dtype=torch.bool) if tokens.mask_bn is None else tokens.mask_bn[:, prefix:] > 0
+            valid_bm = (
+                torch.ones_like(score_bm, dtype=torch.bool)
+                if tokens.mask_bn is None
+                else tokens.mask_bn[:, prefix:] > 0
+            )
             chosen_bm = self._sample(score_bm, valid_bm)
         count_b = chosen_bm.sum(1)
         # A graph has one length for all pictures: the longest there can be.
-        length = prefix + (kept(tokens.patches, self.keep_rate) if torch.compiler.is_exporting() else int(count_b.max()))
+        length = prefix + (
+            kept(tokens.patches, self.keep_rate) if torch.compiler.is_exporting() else int(count_b.max())
+        )
         place_bm = torch.where(chosen_bm, prefix + chosen_bm.cumsum(1) - 1, -1)
         head_p = torch.arange(prefix, device=place_bm.device).expand(batch, -1)
         mask_bn = (torch.arange(length, device=place_bm.device) < prefix + count_b.unsqueeze(1)).to(tokens.x_bnc.dtype)

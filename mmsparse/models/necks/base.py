@@ -133,6 +133,7 @@ def asked(name: str, layer: int, probe: Probe | None) -> Probe:
     """Return the probe; refuse where another sparsifier has changed the tokens that it describes."""
     if probe is None:
         raise InputError(
-            f'{name}: another sparsifier reduced layer {layer} before it, so no attention describes the present tokens. Choose other layers.'
+            f'{name}: another sparsifier reduced layer {layer} before it, so no attention describes the present '
+            'tokens. Choose other layers.'
         )
     return probe

@@ -26,7 +26,13 @@ class TokenScorer(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.local = nn.Linear(width, width)
-        self.head = nn.Sequential(nn.Linear(width, width // 2), nn.GELU(), nn.Linear(width // 2, width // 4), nn.GELU(), nn.Linear(width // 4, 2))
+        self.head = nn.Sequential(
+            nn.Linear(width, width // 2),
+            nn.GELU(),
+            nn.Linear(width // 2, width // 4),
+            nn.GELU(),
+            nn.Linear(width // 4, 2),
+        )
 
     def forward(self, x_bnc: Tensor, mask_bn: Tensor) -> Tensor:
         """Return B×N×2 (stay, leave).
@@ -91,7 +97,8 @@ class DynamicViT(BaseSparsifier):
         for rate in rates:
             check_rate('DynamicViT: keep_rates', rate)
         if any(later > earlier for earlier, later in zip(rates, rates[1:])):
-            yield f'keep_rates={tuple(rates)}, which rise; a patch that has left does not return. Put the higher first.'
+            rising = f'keep_rates={tuple(rates)}, which rise'
+            yield f'{rising}; a patch that has left does not return. Put the higher first.'
         if int(rates[-1] * view.patches) < 1:
             yield f'keep_rates={tuple(rates)}, which leave none of {view.patches} patches. Use higher rates.'
 
@@ -110,9 +117,13 @@ class DynamicViT(BaseSparsifier):
         if self.training:
             stay_bm = F.gumbel_softmax(logp_bm2.float(), hard=True)[..., 0] * mask_bn[:, prefix:]
             mask_bn = torch.cat([mask_bn[:, :prefix], stay_bm], dim=1)
-            share_b = stay_bm.sum(1) / tokens.source_bm.shape[1]  # of the image's patches, like the rates, whatever another method took before
+            share_b = (
+                stay_bm.sum(1) / tokens.source_bm.shape[1]
+            )  # of the image's patches, like the rates, whatever another method took before
             return Plan.stay(tokens, mask_bn=mask_bn, notes={f'dynamicvit.{layer}': share_b})
-        keep = max(1, int(self.rates[layer] * tokens.source_bm.shape[1]))  # in this order: .29 · 10 · 10 is 29 in floats, .29 · 100 is not
+        keep = max(
+            1, int(self.rates[layer] * tokens.source_bm.shape[1])
+        )  # in this order: .29 · 10 · 10 is 29 in floats, .29 · 100 is not
         if keep >= tokens.patches:
             return None
         return Plan.keep(tokens, strongest(logp_bm2[..., 0], keep))

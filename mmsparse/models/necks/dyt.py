@@ -76,7 +76,11 @@ class DyTDispatcher(BaseSparsifier):
         kl = divergence(ctx.sparse, complete)
         rate = self._active(ctx.sparse.tokens).mean()
         task = {f'{name}_complete': value for name, value in complete.task_losses().items() if 'loss' in name}
-        return task | {'loss_dyt_distill': kl, 'loss_dyt_rate': self.rate_weight * (rate - self.rate).square(), 'dyt_rate': rate.detach()}
+        return task | {
+            'loss_dyt_distill': kl,
+            'loss_dyt_rate': self.rate_weight * (rate - self.rate).square(),
+            'dyt_rate': rate.detach(),
+        }
 
     def report(self, tokens: Tokens) -> dict[str, Tensor]:
         """The share of the patches present that entered the FFN, B, mean over the layers asked."""

@@ -57,9 +57,14 @@ class EViT(KeepRateSparsifier):
         check_flag('EViT: received normalize', normalize)
         self.fuse, self.normalize, self.score = fuse, normalize, chosen('EViT', score, SCORES, view)
         if fuse == 'merge' and not normalize and not self.score.sums_to_one:
-            raise InputError(f'EViT: normalize=False takes the scores as weights, and those of score={score!r} are no shares. Use normalize=True.')
+            raise InputError(
+                f'EViT: normalize=False takes the scores as weights, and those of score={score!r} are no shares. Use '
+                'normalize=True.'
+            )
         if self.layers[0] < self.score.first_layer:
-            raise InputError(f'EViT: score={score!r} exists from layer {self.score.first_layer} on, received layers={self.layers}.')
+            raise InputError(
+                f'EViT: score={score!r} exists from layer {self.score.first_layer} on, received layers={self.layers}.'
+            )
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -77,7 +82,9 @@ class EViT(KeepRateSparsifier):
             return None
         score_bn = self.score(asked('EViT', layer, probe), tokens)
         if tokens.mask_bn is not None:
-            score_bn = score_bn.masked_fill(tokens.mask_bn <= 0, 0.0)  # scores are never negative: what is not valid ranks last
+            score_bn = score_bn.masked_fill(
+                tokens.mask_bn <= 0, 0.0
+            )  # scores are never negative: what is not valid ranks last
         score_bm = score_bn[:, tokens.prefix :]
         kept_bk = strongest(score_bm, keep)
         if self.fuse == 'argmax':

@@ -28,7 +28,10 @@ def check_order(sparsifiers: Sequence[BaseSparsifier]) -> None:
 def _faults(sparsifiers: Sequence[BaseSparsifier]) -> Iterator[str]:
     for part in sparsifiers:
         if part.chooses_ffn and part.stage == 'before':
-            yield (f"{type(part).__name__} chooses the tokens of the FFN (chooses_ffn), which is done after attention: set stage = 'after'.")
+            yield (
+                f'{type(part).__name__} chooses the tokens of the FFN (chooses_ffn), which is done after attention: '
+                "set stage = 'after'."
+            )
     for (place, one), (other_place, two) in permutations(enumerate(sparsifiers), 2):
         name, other = type(one).__name__, type(two).__name__
         shared = set(one.acting) & set(two.acting) if place < other_place and one.stage == two.stage else ()
@@ -39,19 +42,24 @@ def _faults(sparsifiers: Sequence[BaseSparsifier]) -> Iterator[str]:
                     'out, or give them different layers.'
                 )
             if one.chooses_ffn:
-                yield f'SparseViT: {other} acts at layer {layer} after {name} has chosen the tokens of the FFN. List it first.'
+                yield (
+                    f'SparseViT: {other} acts at layer {layer} after {name} has chosen the tokens of the FFN. List it '
+                    'first.'
+                )
             if one.moves_rows and two.asks_attention:
                 yield (
-                    f'SparseViT: {other} ranks tokens by the attention of layer {layer}, but {name}, listed before it, '
-                    'moves the tokens there, and no attention describes those that are left. Choose other layers for '
-                    'one of them.'
+                    f'SparseViT: {other} ranks tokens by the attention of layer {layer}, but {name}, listed before '
+                    'it, moves the tokens there, and no attention describes those that are left. Choose other layers '
+                    'for one of them.'
                 )
         moments = [(layer, two.stage == 'after', other_place) for layer in two.acting]
         first = min(((layer, one.stage == 'after', place) for layer in one.acting), default=None)
         later = first and moments and max(moments) > first
-        if later and one.leaves_invalid and two.moves_rows and name != other:  # one of the same kind knows the invalid ones
+        if (
+            later and one.leaves_invalid and two.moves_rows and name != other
+        ):  # one of the same kind knows the invalid ones
             yield (
-                f'SparseViT: {other} moves tokens at layer {max(two.acting)}, after {name} has left invalid ones in the '
-                'sequence (padding, or tokens masked in training): it would count and rank these too. Let '
+                f'SparseViT: {other} moves tokens at layer {max(two.acting)}, after {name} has left invalid ones in '
+                'the sequence (padding, or tokens masked in training): it would count and rank these too. Let '
                 f'{other} act before layer {min(one.acting)} only, or leave one out.'
             )

@@ -25,7 +25,9 @@ class Reactivation(nn.Module):
 
     def __init__(self, width: int, count: int):
         super().__init__()
-        self.tokens = nn.Parameter(torch.empty(count).uniform_(-1, 1))  # Kaiming-uniform with a=√5 of a column r×1: one input each
+        self.tokens = nn.Parameter(
+            torch.empty(count).uniform_(-1, 1)
+        )  # Kaiming-uniform with a=√5 of a column r×1: one input each
         self.channels = nn.Parameter(torch.zeros(width))
         self.norm = nn.LayerNorm(width)
 
@@ -34,7 +36,9 @@ class Reactivation(nn.Module):
         both_brc = self.norm(source_brc + target_brc)
         weights_r = self.tokens[: source_brc.shape[1]]
         channel_b1c = 2 * (weights_r.unsqueeze(-1) * both_brc).sum(1, keepdim=True).sigmoid()
-        token_br1 = 2 * F.linear(both_brc, self.channels.unsqueeze(0)).sigmoid() - 1  # a product by a vector has no rule in fvcore
+        token_br1 = (
+            2 * F.linear(both_brc, self.channels.unsqueeze(0)).sigmoid() - 1
+        )  # a product by a vector has no rule in fvcore
         return source_brc + source_brc * channel_b1c * token_br1
 
 
@@ -52,7 +56,9 @@ class PYRA(ToMe):
 
     def __init__(self, view: View, r: int | Sequence[int] = 8, inflect: float = 0.0):
         super().__init__(view, r, inflect)
-        self.layers = nn.ModuleDict({str(layer): Reactivation(view.width, self.counts[layer - 1]) for layer in self.acting})
+        self.layers = nn.ModuleDict(
+            {str(layer): Reactivation(view.width, self.counts[layer - 1]) for layer in self.acting}
+        )
         self.depth = view.depth
 
     @property
@@ -66,7 +72,11 @@ class PYRA(ToMe):
         first = self.training and self.acting[:1] == (layer,)
         if edges is None:
             return Plan.stay(tokens, edit=self._name_all) if first else None
-        return merging(tokens, edges, edit=lambda x_bnc: self._edit(layer, tokens, edges, self._name_all(x_bnc) if first else x_bnc))
+        return merging(
+            tokens,
+            edges,
+            edit=lambda x_bnc: self._edit(layer, tokens, edges, self._name_all(x_bnc) if first else x_bnc),
+        )
 
     def _name_all(self, x_bnc: Tensor) -> Tensor:
         """Add zero times every parameter: distributed training waits for a gradient of each."""
@@ -76,6 +86,8 @@ class PYRA(ToMe):
         size_bn1 = tokens.sizes_bn.unsqueeze(-1)
         source_br1, target_br1 = edges.source_br.unsqueeze(-1), edges.target_br.unsqueeze(-1)
         scaled_bnc = (x_bnc * size_bn1).to(x_bnc.dtype)
-        source_brc, target_brc = (scaled_bnc.gather(1, index_br1.expand(-1, -1, x_bnc.shape[2])) for index_br1 in (source_br1, target_br1))
+        source_brc, target_brc = (
+            scaled_bnc.gather(1, index_br1.expand(-1, -1, x_bnc.shape[2])) for index_br1 in (source_br1, target_br1)
+        )
         active_brc = self.layers[str(layer)](source_brc, target_brc) / size_bn1.gather(1, source_br1)
         return x_bnc.scatter(1, source_br1.expand_as(active_brc), active_brc.to(x_bnc.dtype))

@@ -30,6 +30,8 @@ class Restore(BaseModule):
     def forward(self, layers: tuple[Tokens, ...]) -> tuple[Tensor, ...]:
         """Return B×C×h×w for each of the backbone's outputs."""
         if not all(isinstance(t, Tokens) for t in layers):
-            raise InputError("Restore: received feature tensors, expected Tokens. Set the backbone's out_type='tokens'.")
+            raise InputError(
+                "Restore: received feature tensors, expected Tokens. Set the backbone's out_type='tokens'."
+            )
         maps = tuple(restore(t, self.mode) for t in layers)
         return maps if self.then is None else self.then(maps)

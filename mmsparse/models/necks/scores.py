@@ -99,7 +99,9 @@ def chosen(asker: str, name: str, scores: dict[str, type[Score]], view: View) ->
     check_word(f'{asker}: received score', name, tuple(scores))
     if scores[name].needs_class_token and not view.class_token:
         others = ' or '.join(f'score={other.name!r}' for other in scores.values() if not other.needs_class_token)
-        raise InputError(f'{asker}: score={name!r} needs a class token, and the host {view.name} has none. Use {others}.')
+        raise InputError(
+            f'{asker}: score={name!r} needs a class token, and the host {view.name} has none. Use {others}.'
+        )
     return scores[name]()
 
 

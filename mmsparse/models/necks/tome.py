@@ -104,7 +104,8 @@ class ToMe(BaseSparsifier):
         counts = [r] * view.depth if is_whole(r) else r
         if not is_list(counts) or is_whole(r) and r < 0:
             yield (
-                f'received r={r!r}, expected an integer of at least 0, or a list with one count per layer. To merge nothing leave out the sparsifier.'
+                f'received r={r!r}, expected an integer of at least 0, or a list with one count per layer. To merge '
+                'nothing leave out the sparsifier.'
             )
         if len(counts) != view.depth:
             yield (
@@ -114,7 +115,10 @@ class ToMe(BaseSparsifier):
         if not all(is_whole(count) and count >= 0 for count in counts):
             yield f'received r={list(r)}, expected integers of at least 0. Use 0 where nothing shall merge.'
         if inflect and not is_whole(r):
-            yield f'received a list of counts and inflect={inflect}. The list says the count of every layer; leave it out.'
+            yield (
+                f'received a list of counts and inflect={inflect}. The list says the count of every layer; leave it '
+                'out.'
+            )
 
     @property
     def acting(self) -> tuple[int, ...]:
@@ -139,11 +143,16 @@ class ToMe(BaseSparsifier):
     def _context(tokens: Tokens, probe: Probe) -> Tensor:
         """The sum of the features behind each token, B×N×c; as good as their mean, since directions are compared."""
         if probe.context is None:
-            raise InputError("ToMe: metric='context' needs a feature map beside the images, and none was handed in. Use metric='key'.")
+            raise InputError(
+                "ToMe: metric='context' needs a feature map beside the images, and none was handed in. Use "
+                "metric='key'."
+            )
         context_bmc = F.adaptive_avg_pool2d(probe.context, tokens.grid).flatten(2).transpose(1, 2)
         context_bmc = context_bmc * present(tokens).unsqueeze(-1)
         rows_bmc = tokens.source_bm.clamp(min=0).unsqueeze(-1).expand_as(context_bmc)
-        return context_bmc.new_zeros(*tokens.x_bnc.shape[:2], context_bmc.shape[2]).scatter_add(1, rows_bmc, context_bmc)
+        return context_bmc.new_zeros(*tokens.x_bnc.shape[:2], context_bmc.shape[2]).scatter_add(
+            1, rows_bmc, context_bmc
+        )
 
     def _pairs(self, layer: int, patches: int, prefix: int) -> int:
         evens, odds = ((prefix + patches - parity + 1) // 2 - (prefix - parity + 1) // 2 for parity in (0, 1))
@@ -162,7 +171,10 @@ def merging(tokens: Tokens, edges: Edges, edit=None) -> Plan:
     leaves_bn = torch.zeros(batch, rows, dtype=torch.bool, device=tokens.x_bnc.device).scatter(1, edges.source_br, 1)
     order_n = torch.arange(rows, device=tokens.x_bnc.device)
     # Prefix first, then what is left of the even positions, then the odd ones.
-    is_even_n, is_odd_n = (order_n >= tokens.prefix) & (order_n % 2 == 0), (order_n >= tokens.prefix) & (order_n % 2 == 1)
+    is_even_n, is_odd_n = (
+        (order_n >= tokens.prefix) & (order_n % 2 == 0),
+        (order_n >= tokens.prefix) & (order_n % 2 == 1),
+    )
     even_bn = (is_even_n & ~leaves_bn).cumsum(1)
     place_bn = torch.where(is_odd_n, even_bn[:, -1:] + is_odd_n.cumsum(0), even_bn) + tokens.prefix - 1
     place_bn = torch.where(order_n < tokens.prefix, order_n, place_bn)

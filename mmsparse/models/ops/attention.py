@@ -19,7 +19,9 @@ def without_autocast(device: torch.device) -> AbstractContextManager:
     return nullcontext() if device.type == 'meta' else torch.autocast(device.type, enabled=False)
 
 
-def attend(q_bhqd: Tensor, k_bhnd: Tensor, v_bhnd: Tensor, scale: float, dropout: float, bias: Tensor | None = None) -> Tensor:
+def attend(
+    q_bhqd: Tensor, k_bhnd: Tensor, v_bhnd: Tensor, scale: float, dropout: float, bias: Tensor | None = None
+) -> Tensor:
     """Return softmax(q·kᵀ·scale + bias)·v with heads joined.
 
     Args:
@@ -39,7 +41,13 @@ def attend(q_bhqd: Tensor, k_bhnd: Tensor, v_bhnd: Tensor, scale: float, dropout
 
 
 def attend_masked(
-    q_bhqd: Tensor, k_bhnd: Tensor, v_bhnd: Tensor, scale: float, dropout: float, mask_bn: Tensor, bias: Tensor | None = None
+    q_bhqd: Tensor,
+    k_bhnd: Tensor,
+    v_bhnd: Tensor,
+    scale: float,
+    dropout: float,
+    mask_bn: Tensor,
+    bias: Tensor | None = None,
 ) -> Tensor:
     """Attention with a multiplicative key mask that has a gradient (DynamicViT, eq. 10–11): a boolean mask would give
     its predictor none.
@@ -47,7 +55,9 @@ def attend_masked(
     A token always attends to itself. Arguments and result as in `attend`; mask_bn is B×N, 1 or 0.
     """
     wide = torch.promote_types(q_bhqd.dtype, torch.float32)
-    with without_autocast(k_bhnd.device):  # half-precision logits would be rounded, and overflow, where fused attention keeps them
+    with without_autocast(
+        k_bhnd.device
+    ):  # half-precision logits would be rounded, and overflow, where fused attention keeps them
         logits_bhqn = (q_bhqd.to(wide) * scale) @ k_bhnd.to(wide).transpose(-2, -1)
     logits_bhqn = logits_bhqn if bias is None else logits_bhqn + bias
     queries, keys = logits_bhqn.shape[-2:]
@@ -88,7 +98,9 @@ def key_bias(t: Tokens, queries: int, proportional: bool, masked: bool) -> Tenso
         bias = t.size_bn.clamp(min=1).log()[:, None, None, :]
     if masked and t.mask_bn is not None:
         rows = t.x_bnc.shape[1]
-        closed_b1qn = (t.mask_bn <= 0)[:, None, None, :] & ~torch.eye(queries, rows, dtype=torch.bool, device=t.x_bnc.device)
+        closed_b1qn = (t.mask_bn <= 0)[:, None, None, :] & ~torch.eye(
+            queries, rows, dtype=torch.bool, device=t.x_bnc.device
+        )
         open_bias = t.x_bnc.new_zeros(()) if bias is None else bias
         bias = torch.where(closed_b1qn, float('-inf'), open_bias)
     return bias

@@ -44,7 +44,12 @@ class LossContext:
         finish: makes a run of them.
     """
 
-    def __init__(self, model: nn.Module, encode: Callable[[bool, bool], Sequence[Tokens]], finish: Callable[[Sequence[Tokens]], Run]):
+    def __init__(
+        self,
+        model: nn.Module,
+        encode: Callable[[bool, bool], Sequence[Tokens]],
+        finish: Callable[[Sequence[Tokens]], Run],
+    ):
         self._model, self._encode, self._finish = model, encode, finish
         self.sparse = finish(encode(True, True))
 
@@ -79,7 +84,9 @@ class LossContext:
 @contextmanager
 def still_statistics(model: nn.Module) -> Iterator[None]:
     """Let batch norms normalise as in training and leave their running statistics where they are."""
-    norms = [module for module in model.modules() if getattr(module, 'track_running_stats', False)]  # torch's and mmcv's
+    norms = [
+        module for module in model.modules() if getattr(module, 'track_running_stats', False)
+    ]  # torch's and mmcv's
     try:
         for norm in norms:
             norm.track_running_stats = False
@@ -93,7 +100,11 @@ def asks_each_class(head: nn.Module) -> bool:
     """Tell whether a head's losses ask about each class by itself (sigmoid), not about one of all (softmax)."""
     from mmpretrain.models.losses import FocalLoss
 
-    asked = [getattr(loss, 'use_sigmoid', True) for loss in head.modules() if hasattr(loss, 'use_sigmoid') or isinstance(loss, FocalLoss)]
+    asked = [
+        getattr(loss, 'use_sigmoid', True)
+        for loss in head.modules()
+        if hasattr(loss, 'use_sigmoid') or isinstance(loss, FocalLoss)
+    ]
     return bool(asked) and all(asked)
 
 
@@ -108,10 +119,14 @@ def divergence(run: Run, teacher: Run) -> Tensor:
     """
     logits, target = run.logits, teacher.logits
     if not isinstance(logits, Tensor):
-        raise InputError('received the logits of several tasks, and distillation compares those of one. Use a head of one task.')
+        raise InputError(
+            'received the logits of several tasks, and distillation compares those of one. Use a head of one task.'
+        )
     target = target.detach()
     if run.each_class or logits.shape[1] == 1:
-        cross, own = (F.binary_cross_entropy_with_logits(each, target.sigmoid(), reduction='none') for each in (logits, target))
+        cross, own = (
+            F.binary_cross_entropy_with_logits(each, target.sigmoid(), reduction='none') for each in (logits, target)
+        )
         return (cross - own).sum(1).mean()
     return F.kl_div(logits.log_softmax(1), target.log_softmax(1), log_target=True, reduction='none').sum(1).mean()
 

@@ -37,11 +37,14 @@ class SparseSegmentor(EncoderDecoder):
         kind = type(self.decode_head)
         if (kind.loss, kind.loss_by_feat) != (BaseDecodeHead.loss, BaseDecodeHead.loss_by_feat):
             raise InputError(
-                f'SparseSegmentor: {kind.__name__} has a loss of its own, and distillation needs one logit per class and pixel. '
+                f'SparseSegmentor: {kind.__name__} has a loss of its own, and distillation needs one logit per class '
+                'and pixel. '
                 "Use another decode_head, or a sparsifier without losses under type='mmseg.EncoderDecoder'."
             )
 
-        if getattr(self.data_preprocessor, 'test_cfg', 0) is None:  # sides that patches do not divide; mmseg cuts predictions back
+        if (
+            getattr(self.data_preprocessor, 'test_cfg', 0) is None
+        ):  # sides that patches do not divide; mmseg cuts predictions back
             self.data_preprocessor.test_cfg = dict(size_divisor=math.lcm(*self.backbone.view.patch))
 
     def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
@@ -79,8 +82,15 @@ class SparseSegmentor(EncoderDecoder):
     def _finish(self, data_samples: list[SegDataSample], layers: list[Tokens]) -> Run:
         feats = self._maps(layers)
         logits = self.decode_head(feats)
-        return Run(layers[-1], logits, partial(self._task_losses, logits, feats, data_samples), asks_each_class(self.decode_head))
+        return Run(
+            layers[-1],
+            logits,
+            partial(self._task_losses, logits, feats, data_samples),
+            asks_each_class(self.decode_head),
+        )
 
-    def _task_losses(self, logits: Tensor, feats: tuple[Tensor, ...], data_samples: list[SegDataSample]) -> dict[str, Tensor]:
+    def _task_losses(
+        self, logits: Tensor, feats: tuple[Tensor, ...], data_samples: list[SegDataSample]
+    ) -> dict[str, Tensor]:
         losses = add_prefix(self.decode_head.loss_by_feat(logits, data_samples), 'decode')
         return losses | (self._auxiliary_head_forward_train(feats, data_samples) if self.with_auxiliary_head else {})

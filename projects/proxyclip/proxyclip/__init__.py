@@ -1,4 +1,6 @@
-"""ProxyCLIP on mmsparse's parts. Importing this package registers them: ``custom_imports = dict(imports=['projects.proxyclip.proxyclip'])``."""
+"""ProxyCLIP on mmsparse's parts. Importing this package registers them: ``custom_imports =
+dict(imports=['projects.proxyclip.proxyclip'])``.
+"""
 
 from . import class_count, datasets, positions, readout, segmentor, tta, vfm
 

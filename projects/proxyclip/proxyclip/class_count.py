@@ -21,23 +21,31 @@ class VocabularyHook(Hook):
         """The loops are built by now."""
         vocabulary = unwrapped(runner.model).vocabulary
         ours = vocabulary.classes
-        for split, loop in {'training': runner._train_loop, 'validation': runner._val_loop, 'test': runner._test_loop}.items():
+        for split, loop in {
+            'training': runner._train_loop,
+            'validation': runner._val_loop,
+            'test': runner._test_loop,
+        }.items():
             if not isinstance(loop, BaseLoop):
                 continue
             dataset = loop.dataloader.dataset
             theirs = dataset.metainfo['classes']
             if len(theirs) != len(ours):
                 raise InputError(
-                    f'model.classes names {len(ours)} classes ({_some(ours)}), but the {split} data ({type(dataset).__name__}) has {len(theirs)} '
-                    f'({_some(theirs)}). Give one class per class of the data, in its order.'
+                    f'model.classes names {len(ours)} classes ({_some(ours)}), but the {split} data '
+                    f'({type(dataset).__name__}) has {len(theirs)} ({_some(theirs)}). Give one class per class of the '
+                    'data, in its order.'
                 )
-            words = [{query.casefold() for query, of in zip(vocabulary.queries, vocabulary.query_class) if of == index} for index in range(len(ours))]
+            words = [
+                {query.casefold() for query, of in zip(vocabulary.queries, vocabulary.query_class) if of == index}
+                for index in range(len(ours))
+            ]
             for index, name in enumerate(theirs):
                 elsewhere = [other for other, synonyms in enumerate(words) if name.casefold() in synonyms]
                 if elsewhere and index not in elsewhere:
                     raise InputError(
-                        f'model.classes names {name!r} as class {elsewhere[0]}, but in the {split} data ({type(dataset).__name__}) it is class '
-                        f'{index}. Give the classes in the order of the data.'
+                        f'model.classes names {name!r} as class {elsewhere[0]}, but in the {split} data '
+                        f'({type(dataset).__name__}) it is class {index}. Give the classes in the order of the data.'
                     )
 
     def _before_iter(self, runner, batch_idx: int, data_batch=None, mode: str = 'train') -> None:

@@ -61,7 +61,8 @@ def traced(net: nn.Module, size: tuple[int, int]) -> dict[str, int]:
         size: pixels (height, width).
     """
     counter = FlopCounterMode(display=False, depth=4)
-    # Fake tensors run every operator's shape rule; the meta device would refuse autocast. The fused kernel has no formula on a CPU.
+    # Fake tensors run every operator's shape rule; the meta device would refuse autocast. The fused kernel has no
+    # formula on a CPU.
     with FakeTensorMode(allow_non_fake_inputs=True), sdpa_kernel(SDPBackend.MATH), torch.no_grad():
         net.to_empty(device='cpu')
         with counter:

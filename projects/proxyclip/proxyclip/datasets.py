@@ -10,7 +10,8 @@ from mmsparse.registry import DATASETS
 
 @DATASETS.register_module()
 class PascalVOC20Dataset(PascalVOCDataset):
-    """PASCAL VOC without its background, which is ignored: label 0 and the void 255 become 255, the 20 objects 0 to 19.
+    """PASCAL VOC without its background, which is ignored: label 0 and the void 255 become 255, the 20 objects 0 to
+    19.
 
     Args:
         kwargs: those of mmseg's ``PascalVOCDataset``.

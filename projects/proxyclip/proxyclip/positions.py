@@ -1,4 +1,5 @@
-"""Position embeddings at another grid, by the rule of DINO's and ProxyCLIP's published code: bicubic, to a grid that is 0.1 patches larger.
+"""Position embeddings at another grid, by the rule of DINO's and ProxyCLIP's published code: bicubic, to a grid that
+is 0.1 patches larger.
 
 timm and open_clip resize to the grid itself, with anti-aliasing; on unit features the difference is about 1e-2.
 """
@@ -61,21 +62,27 @@ class DinoView(TimmView):
 
 @MODELS.register_module(name='ProxyClipViT')
 def proxy_clip_vit(name: str, **kwargs) -> ProxyClipView:
-    """Build what ``mmsparse.OpenClipViT`` builds, with the published rule for positions. Arguments and errors are the same."""
+    """Build what ``mmsparse.OpenClipViT`` builds, with the published rule for positions. Arguments and errors are the
+    same.
+    """
     view = open_clip_vit(name, **kwargs)
     return _as(ProxyClipView, view)
 
 
 @MODELS.register_module(name='DinoViT')
 def dino_vit(name: str, **kwargs) -> DinoView:
-    """Build what ``mmsparse.TimmViT`` builds, for images of any size, with the published rule for positions. Arguments are the same.
+    """Build what ``mmsparse.TimmViT`` builds, for images of any size, with the published rule for positions. Arguments
+    are the same.
 
     Raises:
         InputError: also for a ViT with registers or without class token, to which that rule was never applied.
     """
     view = timm_vit(name, dynamic_img_size=True, **kwargs)
     if view.prefix != 1 or view.host.no_embed_class:
-        raise InputError(f"DinoViT: {name} has registers, or no class token. Use host=dict(type='mmsparse.TimmViT', dynamic_img_size=True, …).")
+        raise InputError(
+            f"DinoViT: {name} has registers, or no class token. Use host=dict(type='mmsparse.TimmViT', "
+            'dynamic_img_size=True, …).'
+        )
     return _as(DinoView, view)
 
 

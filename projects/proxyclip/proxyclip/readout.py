@@ -1,4 +1,6 @@
-"""ProxyCLIP: the last block's attention is replaced by the affinity of another network's features (Lan et al., ECCV 2024, arXiv 2408.04883)."""
+"""ProxyCLIP: the last block's attention is replaced by the affinity of another network's features (Lan et al., ECCV
+2024, arXiv 2408.04883).
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ from mmsparse.tokens import RESTORE, Tokens, present, restore, settle
 
 
 class ProxyAttention(nn.Module):
-    """Attention by the cosines S of another network's features: softmax(γ(S − β·mean S)), negative logits closed (eq. 4–6).
+    """Attention by the cosines S of another network's features: softmax(γ(S − β·mean S)), negative logits closed (eq.
+    4–6).
 
     A module of its own, so that a cost account can tell it from CLIP by its scope.
 
@@ -51,8 +54,8 @@ class ProxyAttention(nn.Module):
     def logits(self, context_bchw: Tensor) -> Tensor:
         """Return B×N×N, float32 or wider, −∞ where closed; a position is never closed to itself.
 
-        An image of nearly one colour (β·mean S > 1) would have all its pairs closed: there the mask is left out, and the attention is nearly
-        uniform.
+        An image of nearly one colour (β·mean S > 1) would have all its pairs closed: there the mask is left out, and
+        the attention is nearly uniform.
         """
         wide = torch.promote_types(context_bchw.dtype, torch.float32)
         # bfloat16 similarities would open and close pairs at random.
@@ -69,19 +72,21 @@ class ProxyAttention(nn.Module):
 class ProxyReadout(BaseReadout):
     """Values of the last block, mixed by a proxy's affinity on the proxy's grid; no residual and no FFN follow.
 
-    One affinity serves all heads. Its rows sum to one, so the output projection may come first, on the fewer rows of CLIP.
+    One affinity serves all heads. Its rows sum to one, so the output projection may come first, on the fewer rows of
+    CLIP.
 
     Args:
         view: the host's view.
         beta, gamma: shift and sharpness of the affinity.
-        restore: how each patch of CLIP's grid gets a value after a reduction: 'gather', 'stale' or 'delta' (`mmsparse.tokens.restore`; the last
-            two need ``SparseViT(stash=True)``). A dropped patch that nothing stands for contributes nothing under 'gather'.
-        fold: gather and interpolation are applied to the columns of the affinity instead of the values: the same result from a smaller
-            product. Exact for 'gather' only.
+        restore: how each patch of CLIP's grid gets a value after a reduction: 'gather', 'stale' or 'delta'
+            (`mmsparse.tokens.restore`; the last two need ``SparseViT(stash=True)``). A dropped patch that nothing
+            stands for contributes nothing under 'gather'.
+        fold: gather and interpolation are applied to the columns of the affinity instead of the values: the same
+            result from a smaller product. Exact for 'gather' only.
 
     Raises:
-        InputError: an unknown mode, fold with another mode than gather, a host with a norm between attention and projection, or no features
-            handed in.
+        InputError: an unknown mode, fold with another mode than gather, a host with a norm between attention and
+            projection, or no features handed in.
     """
 
     operators = ('norm1', 'v', 'proj')
@@ -91,10 +96,15 @@ class ProxyReadout(BaseReadout):
         if restore not in RESTORE:
             raise InputError(f'ProxyReadout: received restore={restore!r}, expected one of {RESTORE}.')
         if fold and restore != 'gather':
-            raise InputError(f"ProxyReadout: fold=True is exact for restore='gather' only, received {restore!r}. Leave fold out.")
+            raise InputError(
+                f"ProxyReadout: fold=True is exact for restore='gather' only, received {restore!r}. Leave fold out."
+            )
         row_11c = torch.empty(1, 1, view.width)
         if view.attended(self.block, row_11c) is not row_11c:  # what does nothing hands back what it got
-            raise InputError(f'ProxyReadout: {view.name} has a norm between attention and projection: values cannot be projected first. Use CLIP.')
+            raise InputError(
+                f'ProxyReadout: {view.name} has a norm between attention and projection: values cannot be projected '
+                'first. Use CLIP.'
+            )
         self.attention = ProxyAttention(beta, gamma)
         self.restore, self.fold = restore, fold
 
@@ -106,10 +116,14 @@ class ProxyReadout(BaseReadout):
             context: the proxy's features, B×C×h×w.
         """
         if context is None:
-            raise InputError("ProxyReadout: received no features. Call forward_tokens(images, context) with the proxy's, B×C×h×w.")
+            raise InputError(
+                "ProxyReadout: received no features. Call forward_tokens(images, context) with the proxy's, B×C×h×w."
+            )
         grid = tuple(context.shape[-2:])
         if self.fold:
-            mixed_bnc = self.attention(context, self._values(tokens.x_bnc), partial(_columns, grid=grid, tokens=tokens))
+            mixed_bnc = self.attention(
+                context, self._values(tokens.x_bnc), partial(_columns, grid=grid, tokens=tokens)
+            )
         else:
             mixed_bnc = self.attention(context, self._on_grid(tokens, grid))
         return replace(Tokens.start(mixed_bnc, prefix=0, grid=grid), notes=tokens.notes)

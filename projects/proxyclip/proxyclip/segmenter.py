@@ -61,7 +61,9 @@ class Segmenter:
         Args:
             picture_hw3: BGR, uint8, any size.
         """
-        shown = mmcv.imrescale(picture_hw3, (LONGEST, LONGEST)) if max(picture_hw3.shape[:2]) > LONGEST else picture_hw3
+        shown = (
+            mmcv.imrescale(picture_hw3, (LONGEST, LONGEST)) if max(picture_hw3.shape[:2]) > LONGEST else picture_hw3
+        )
         resized = mmcv.imrescale(picture_hw3, tuple(self.scale))
         sample = SegDataSample(metainfo=dict(ori_shape=shown.shape[:2], img_shape=resized.shape[:2]))
         pixels = torch.from_numpy(np.ascontiguousarray(resized.transpose(2, 0, 1)))

@@ -1,4 +1,6 @@
-"""ProxyCLIP for mmseg's runner: open-vocabulary segmentation without training (Lan et al., ECCV 2024, arXiv 2408.04883)."""
+"""ProxyCLIP for mmseg's runner: open-vocabulary segmentation without training (Lan et al., ECCV 2024, arXiv
+2408.04883).
+"""
 
 from __future__ import annotations
 
@@ -33,18 +35,21 @@ IGNORED = 255  # label of pixels without a class
 
 @MODELS.register_module()
 class ProxyCLIP(BaseSegmentor):
-    """Segment images by words: CLIP's values, mixed by the affinities of a vision foundation model (VFM), compared with texts.
+    """Segment images by words: CLIP's values, mixed by the affinities of a vision foundation model (VFM), compared
+    with texts.
 
     Args:
         backbone: a ``mmsparse.SparseViT`` on an open_clip host with ``mmsparse.ProxyReadout``.
-        vfm: the proxy: a ``mmsparse.SparseViT`` with ``out_type='featmap'``, or ``mmsparse.TimmFeatures``. It is frozen.
+        vfm: the proxy: a ``mmsparse.SparseViT`` with ``out_type='featmap'``, or ``mmsparse.TimmFeatures``. It is
+            frozen.
         classes: a benchmark's name, a class file or a list; see `vocabulary`.
         window, stride: pixels of the sliding window; an image is first brought to size by the pipeline.
         prob_thd: pixels whose best probability is lower become class 0 (sets with a background class).
         logit_scale: factor of the cosines before the softmax.
         vfm_size: pixels (h, w) that windows are resized to for the VFM (SAM: 1024); None: as they are.
         window_batch: windows that run at once, of all images of a batch.
-        data_preprocessor: mmseg's ``SegDataPreProcessor`` with CLIP's mean and std; the proxy's own are taken from what is known of its weights.
+        data_preprocessor: mmseg's ``SegDataPreProcessor`` with CLIP's mean and std; the proxy's own are taken from
+            what is known of its weights.
 
     Attributes:
         open_vocabulary: an adapter may be tested on other classes than it was trained with.
@@ -73,17 +78,24 @@ class ProxyCLIP(BaseSegmentor):
     ):
         super().__init__(data_preprocessor=data_preprocessor)
         if not 0 < stride <= window:
-            raise InputError(f'ProxyCLIP: received window={window}, stride={stride}; expected 0 < stride ≤ window, such as 336 and 112.')
+            raise InputError(
+                f'ProxyCLIP: received window={window}, stride={stride}; expected 0 < stride ≤ window, such as 336 and '
+                '112.'
+            )
         if not 0 <= prob_thd < 1:
             raise InputError(f'ProxyCLIP: received prob_thd={prob_thd}, expected a probability in [0, 1).')
         self.vocabulary = vocabulary(classes)
         if len(self.vocabulary.classes) < 2:
             raise InputError(
-                f'ProxyCLIP: received the single class {self.vocabulary.classes[0]!r}, which every pixel would belong to. Name what else may be seen.'
+                f'ProxyCLIP: received the single class {self.vocabulary.classes[0]!r}, which every pixel would belong '
+                'to. Name what else may be seen.'
             )
         self.backbone = MODELS.build(dict(backbone, out_type='featmap'))
         if not hasattr(self.backbone.view, 'project'):
-            raise InputError(f'ProxyCLIP: {self.backbone.view.name} has no space of texts. Use an open_clip host (mmsparse.ProxyClipViT).')
+            raise InputError(
+                f'ProxyCLIP: {self.backbone.view.name} has no space of texts. Use an open_clip host '
+                '(mmsparse.ProxyClipViT).'
+            )
         try:
             self.vfm = MODELS.build(vfm)
         except InputError as error:  # the way to provide weights, told for this place in the config
@@ -96,12 +108,19 @@ class ProxyCLIP(BaseSegmentor):
         patches = [self.backbone.view.patch] + ([] if vfm_size else [patch_of(self.vfm)])
         self.multiple = tuple(math.lcm(*sides) for sides in zip(*patches))
         clip = {key: backbone['host'][key] for key in ('name', 'checkpoint', 'pretrained') if key in backbone['host']}
-        self.texts = TextHead(self.backbone.view.project, text_bank(self.vocabulary.queries, **clip), self.vocabulary.query_class, logit_scale)
+        self.texts = TextHead(
+            self.backbone.view.project,
+            text_bank(self.vocabulary.queries, **clip),
+            self.vocabulary.query_class,
+            logit_scale,
+        )
         if said := warning(self):
             print_log(f'ProxyCLIP: {said}.', 'current', logging.WARNING)
         arriving = applied(self) or self.backbone.view.pixels or CLIP_PIXELS
         wanted = getattr(self.vfm, 'view', self.vfm).pixels or VFM_PIXELS
-        clip_mean, clip_std, vfm_mean, vfm_std = (torch.tensor(v, dtype=torch.float64).view(3, 1, 1) for v in (*arriving, *wanted))
+        clip_mean, clip_std, vfm_mean, vfm_std = (
+            torch.tensor(v, dtype=torch.float64).view(3, 1, 1) for v in (*arriving, *wanted)
+        )
         self.register_buffer('vfm_factor', (clip_std / vfm_std).float(), persistent=False)
         self.register_buffer('vfm_shift', ((clip_mean - vfm_mean) / vfm_std).float(), persistent=False)
 
@@ -116,7 +135,8 @@ class ProxyCLIP(BaseSegmentor):
         return self
 
     def extract_feat(self, inputs: Tensor) -> Tensor:
-        """Return CLIP's features on the VFM's grid, after the final norm, B×C×h×w; `texts.unit` brings them into the space of the texts.
+        """Return CLIP's features on the VFM's grid, after the final norm, B×C×h×w; `texts.unit` brings them into the
+        space of the texts.
 
         Args:
             inputs: windows, B×3×H×W, normalised for CLIP; both patch sizes divide them.
@@ -146,11 +166,16 @@ class ProxyCLIP(BaseSegmentor):
 
     @property
     def out_channels(self) -> int:
-        """What mmseg's SegTTAModel asks for first: it would take the softmax of probabilities, and no notice of the threshold."""
-        raise InputError("ProxyCLIP: its answers are probabilities already. Set tta_model=dict(type='mmsparse.ProxyCLIPTTA').")
+        """What mmseg's SegTTAModel asks for first: it would take the softmax of probabilities, and no notice of the
+        threshold.
+        """
+        raise InputError(
+            "ProxyCLIP: its answers are probabilities already. Set tta_model=dict(type='mmsparse.ProxyCLIPTTA')."
+        )
 
     def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
-        """Return the cross-entropy of the classes (each stands with its best word) and the losses of sparsifiers and adapters.
+        """Return the cross-entropy of the classes (each stands with its best word) and the losses of sparsifiers and
+        adapters.
 
         Args:
             inputs: crops, B×3×H×W.
@@ -165,7 +190,9 @@ class ProxyCLIP(BaseSegmentor):
         return self.texts(self.extract_feat(inputs))
 
     def _pixels(self, windows: Tensor) -> Tensor:
-        """Cosines at every pixel of windows; what the patches do not divide is padded with zeros, as published, and cropped."""
+        """Cosines at every pixel of windows; what the patches do not divide is padded with zeros, as published, and
+        cropped.
+        """
         padded, (top, bottom, left, right) = pad_to(windows, self.multiple)
         cosine = F.interpolate(self._forward(padded), size=padded.shape[-2:], mode='bilinear', align_corners=False)
         return cosine[..., top:bottom, left:right]
@@ -176,7 +203,9 @@ class ProxyCLIP(BaseSegmentor):
         return self.backbone.encode(inputs, sparsify, adapt, context)
 
     def _finish(self, size: tuple[int, int], truth_bhw: Tensor, layers: list) -> Run:
-        cosine = F.interpolate(self.texts(self.backbone.outputs(layers)[-1]), size=size, mode='bilinear', align_corners=False)
+        cosine = F.interpolate(
+            self.texts(self.backbone.outputs(layers)[-1]), size=size, mode='bilinear', align_corners=False
+        )
         logits = self.texts.logits(cosine)
         return Run(layers[-1], logits, lambda: dict(loss_ce=_cross_entropy(logits, truth_bhw)))
 

@@ -1,4 +1,6 @@
-"""Text embeddings of a vocabulary: 80 prompts per query, encoded once and kept on disk under the hash of what they were made from."""
+"""Text embeddings of a vocabulary: 80 prompts per query, encoded once and kept on disk under the hash of what they
+were made from.
+"""
 
 from __future__ import annotations
 
@@ -27,25 +29,33 @@ from mmsparse.models.hosts.weight_files import checked, read_weights
 NO_VISION = dict(image_size=1, patch_size=1, width=64, layers=1)
 
 
-def text_bank(queries: Sequence[str], name: str, checkpoint: str | bool | None = None, pretrained: str = 'openai') -> Tensor:
-    """Return one unit vector per query: the mean over OpenAI's 80 ImageNet prompts (CLIP, arXiv 2103.00020, sec. 3.1.4).
+def text_bank(
+    queries: Sequence[str], name: str, checkpoint: str | bool | None = None, pretrained: str = 'openai'
+) -> Tensor:
+    """Return one unit vector per query: the mean over OpenAI's 80 ImageNet prompts (CLIP, arXiv 2103.00020, sec.
+    3.1.4).
 
     Args:
         queries: words, as the prompts get them.
-        name, checkpoint, pretrained: of the CLIP model, as for ``mmsparse.OpenClipViT``; a file must hold the whole model. With
-            checkpoint=False the vectors are random too: those of a random text tower would mean as little, after minutes.
+        name, checkpoint, pretrained: of the CLIP model, as for ``mmsparse.OpenClipViT``; a file must hold the whole
+            model. With checkpoint=False the vectors are random too: those of a random text tower would mean as little,
+            after minutes.
 
     Returns:
         Q×D, float32.
 
     Raises:
-        InputError: no such model, weights that cannot be reached, a file without text tower, or words that the tower cannot tell apart or read whole.
+        InputError: no such model, weights that cannot be reached, a file without text tower, or words that the tower
+            cannot tell apart or read whole.
     """
     import open_clip
 
     config = open_clip.get_model_config(name)
     if config is None or config.get('custom_text') or 'hf_model_name' in config['text_cfg']:
-        raise InputError(f"text: {name!r} has no text tower of CLIP's own kind. Name another open_clip model, such as 'ViT-B-16-quickgelu'.")
+        raise InputError(
+            f"text: {name!r} has no text tower of CLIP's own kind. Name another open_clip model, such as "
+            "'ViT-B-16-quickgelu'."
+        )
     _check_words(queries, name)
     checkpoint = checked(checkpoint, 'ProxyCLIP')
     if checkpoint is False:
@@ -58,7 +68,11 @@ def text_bank(queries: Sequence[str], name: str, checkpoint: str | bool | None =
         try:
             return _stored(kept, (len(queries), config['embed_dim']))
         except (SafetensorError, ValueError, OSError) as error:
-            print_log(f'{kept}: the stored text embeddings cannot be used ({error}); they are made again.', 'current', logging.WARNING)
+            print_log(
+                f'{kept}: the stored text embeddings cannot be used ({error}); they are made again.',
+                'current',
+                logging.WARNING,
+            )
     text_qd = _encode(config, name, file, queries)
     _keep(text_qd, kept)
     return text_qd
@@ -81,13 +95,14 @@ def _check_words(queries: Sequence[str], name: str) -> None:
             raise InputError(f'classes: the tokenizer of {name} reads nothing in {query!r}. Use letters.')
         if (same := read.setdefault(tokens, query)) != query:
             raise InputError(
-                f'classes: the tokenizer of {name} reads {same!r} and {query!r} alike (upper case and spaces count for nothing). Name one of them.'
+                f'classes: the tokenizer of {name} reads {same!r} and {query!r} alike (upper case and spaces count '
+                'for nothing). Name one of them.'
             )
         count = len(tokenizer.encode(longest(query))) + 2  # start and end
         if count > tokenizer.context_length:
             raise InputError(
-                f'classes: {query!r} makes prompts of {count} tokens, but {name} reads {tokenizer.context_length}, and the rest would be lost. '
-                'Use a shorter name.'
+                f'classes: {query!r} makes prompts of {count} tokens, but {name} reads {tokenizer.context_length}, '
+                'and the rest would be lost. Use a shorter name.'
             )
 
 
@@ -101,20 +116,27 @@ def _tokenizer(name: str):
 def _encode(config: dict, name: str, file: str, queries: Sequence[str]) -> Tensor:
     import open_clip
 
-    model = open_clip.CLIP(config['embed_dim'], NO_VISION, config['text_cfg'], quick_gelu=config.get('quick_gelu', False)).eval()
+    model = open_clip.CLIP(
+        config['embed_dim'], NO_VISION, config['text_cfg'], quick_gelu=config.get('quick_gelu', False)
+    ).eval()
     state = rooted(read_weights(file), ('token_embedding.weight',), file).state
     wanted = {key for key in model.state_dict() if not key.startswith('visual.')} - {'logit_scale'}
     if lacks := sorted(wanted - state.keys()):
         raise InputError(
-            f'{file}: {len(lacks)} tensors of the text tower of {name} are not in it, {lacks[0]} for one. Words need the file of the whole model, '
-            'not of the visual tower alone.'
+            f'{file}: {len(lacks)} tensors of the text tower of {name} are not in it, {lacks[0]} for one. Words need '
+            'the file of the whole model, not of the visual tower alone.'
         )
     try:
         model.load_state_dict({key: state[key] for key in wanted}, strict=False)
     except RuntimeError as error:
-        raise InputError(f'{file}: not the weights of {name} ({str(error).splitlines()[-1].strip()}). Name the model that it belongs to.') from error
+        raise InputError(
+            f'{file}: not the weights of {name} ({str(error).splitlines()[-1].strip()}). Name the model that it '
+            'belongs to.'
+        ) from error
     many = len(queries) > 30  # a minute and more on a CPU
-    text_dq = open_clip.build_zero_shot_classifier(model, _tokenizer(name), queries, open_clip.OPENAI_IMAGENET_TEMPLATES, use_tqdm=many)
+    text_dq = open_clip.build_zero_shot_classifier(
+        model, _tokenizer(name), queries, open_clip.OPENAI_IMAGENET_TEMPLATES, use_tqdm=many
+    )
     return text_dq.T.contiguous()
 
 
@@ -128,7 +150,10 @@ def _hash(file: str, *made_from: object) -> str:
 
 def _existing(file: str) -> str:
     if not Path(file).is_file():
-        raise InputError(f'{file}: no such file of CLIP weights. Set model.backbone.host.checkpoint to an existing .safetensors or .pth file.')
+        raise InputError(
+            f'{file}: no such file of CLIP weights. Set model.backbone.host.checkpoint to an existing .safetensors or '
+            '.pth file.'
+        )
     return file
 
 

@@ -21,7 +21,9 @@ class TextHead(nn.Module):
         scale: factor of the cosines before the softmax.
     """
 
-    def __init__(self, project: Callable[[Tensor], Tensor], text_qd: Tensor, query_class: tuple[int, ...], scale: float):
+    def __init__(
+        self, project: Callable[[Tensor], Tensor], text_qd: Tensor, query_class: tuple[int, ...], scale: float
+    ):
         super().__init__()
         self.project = project  # the host's, and no part of this module
         self.register_buffer('text_qd', text_qd, persistent=False)
@@ -29,7 +31,9 @@ class TextHead(nn.Module):
         self.classes, self.scale = max(query_class) + 1, scale
 
     def forward(self, feat_bchw: Tensor) -> Tensor:
-        """Return the cosine of every query, B×Q×h×w, float32 or wider: 40 times the rounding of bfloat16 would decide between words."""
+        """Return the cosine of every query, B×Q×h×w, float32 or wider: 40 times the rounding of bfloat16 would decide
+        between words.
+        """
         unit_bhwd = self.unit(feat_bchw)
         with without_autocast(unit_bhwd.device):
             return torch.einsum('bhwd,qd->bqhw', unit_bhwd, self.text_qd.to(unit_bhwd.dtype))

@@ -13,7 +13,9 @@ from mmsparse.registry import MODELS
 
 @MODELS.register_module()
 class ProxyCLIPTTA(BaseTTAModel):
-    """Mean of the probabilities that several views of a picture give each class; then the best class and the threshold, as for one view."""
+    """Mean of the probabilities that several views of a picture give each class; then the best class and the
+    threshold, as for one view.
+    """
 
     def merge_preds(self, data_samples_list: Sequence[Sequence[SegDataSample]]) -> list[SegDataSample]:
         """Return one sample per picture, from those of its views."""

@@ -1,4 +1,6 @@
-"""Proxies that are no plain ViTs: SAM's image encoder and the rotary DINOv3, run as timm runs them. Plain ones are ``mmsparse.SparseViT``."""
+"""Proxies that are no plain ViTs: SAM's image encoder and the rotary DINOv3, run as timm runs them. Plain ones are
+``mmsparse.SparseViT``.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,8 @@ class TimmFeatures(BaseModule):
     """The last feature map of a frozen timm model, after its final norm (DINOv3) or neck (SAM).
 
     Args:
-        host: ``dict(name=…, checkpoint=…)`` and arguments for ``timm.create_model``; `name`, `checkpoint` and `checkpoint_grid` as for
-            ``mmsparse.TimmViT``.
+        host: ``dict(name=…, checkpoint=…)`` and arguments for ``timm.create_model``; `name`, `checkpoint` and
+            `checkpoint_grid` as for ``mmsparse.TimmViT``.
 
     Attributes:
         patch: pixels (h, w) of a patch.
@@ -40,7 +42,10 @@ class TimmFeatures(BaseModule):
         name, checkpoint = options.pop('name'), checked(options.pop('checkpoint', None), 'TimmFeatures')
         grid = checked_grid(options.pop('checkpoint_grid', None), checkpoint)
         if not timm.is_model(name.split('.')[0]):
-            raise InputError(f'TimmFeatures: timm has no model {name!r}. Known proxies: samvit_base_patch16.sa1b, vit_base_patch16_dinov3.lvd1689m.')
+            raise InputError(
+                f'TimmFeatures: timm has no model {name!r}. Known proxies: samvit_base_patch16.sa1b, '
+                'vit_base_patch16_dinov3.lvd1689m.'
+            )
         self.filed = None if checkpoint is False else {}
         if checkpoint is None:
             self.host = pretrained_timm(name, num_classes=0, **options)
@@ -49,7 +54,9 @@ class TimmFeatures(BaseModule):
             with seeded():
                 self.host = timm.create_model(name, pretrained=False, num_classes=0, **options)
         if not hasattr(self.host, 'forward_intermediates'):
-            raise InputError(f'TimmFeatures: {name} ({type(self.host).__name__}) does not hand out feature maps. Use another proxy.')
+            raise InputError(
+                f'TimmFeatures: {name} ({type(self.host).__name__}) does not hand out feature maps. Use another proxy.'
+            )
         if isinstance(checkpoint, str):
             self.filed = load_timm(self.host, name, checkpoint, grid)
         self.name, self.source = name, {None: 'from the hub', False: 'random, seed 0'}.get(checkpoint, checkpoint)
@@ -70,7 +77,10 @@ class TimmFeatures(BaseModule):
             return tuple(self.host.forward_intermediates(images, indices=1, norm=True, intermediates_only=True))
         except AssertionError as error:  # timm's word for a size that the model was not built for
             height, width = images.shape[-2:]
-            raise InputError(f'{self.name}: received images of {height}×{width} pixels: {error} Set vfm_size, or dynamic_img_size=True.') from error
+            raise InputError(
+                f'{self.name}: received images of {height}×{width} pixels: {error} Set vfm_size, or '
+                'dynamic_img_size=True.'
+            ) from error
 
     def init_weights(self) -> None:
         """Leave every weight as loaded."""

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from mmsparse.errors import InputError
 
-# What the background of VOC and of COCO-Object is made of (ProxyCLIP, arXiv 2408.04883; the lists of SCLIP, arXiv 2312.01597).
+# What the background of VOC and of COCO-Object is made of (ProxyCLIP, arXiv 2408.04883; the lists of SCLIP, arXiv
+# 2312.01597).
 BACKGROUND_COMMON = 'sky, wall, tree, wood, grass, road, sea, river, mountain, sands, desk, bed, building, cloud'
 BACKGROUND = {
-    'voc21': f'{BACKGROUND_COMMON}, lamp, door, window, wardrobe, ceiling, shelf, curtain, stair, floor, hill, rail, fence',
+    'voc21': f'{BACKGROUND_COMMON}, lamp, door, window, wardrobe, ceiling, shelf, curtain, stair, floor, hill, rail, '
+    'fence',
     'coco_object': f'{BACKGROUND_COMMON}, floor, hill, rail',
 }
 RENAMED = {'boat': 'ship', 'diningtable': 'table'}
@@ -57,11 +59,17 @@ class Vocabulary:
             InputError: no class, an empty name, or one that stands twice.
         """
         if not words or not all(words):
-            raise InputError(f'{where}: received {"no classes" if not words else "a class without a name"}. Name at least one, such as "cat; sofa".')
+            raise InputError(
+                f'{where}: received {"no classes" if not words else "a class without a name"}. Name at least one, '
+                'such as "cat; sofa".'
+            )
         queries = [query for synonyms in words for query in synonyms]
         twice = sorted({query for query in queries if queries.count(query) > 1})
         if twice:
-            raise InputError(f'{where}: received {", ".join(map(repr, twice))} more than once. Each name may stand for one class, once.')
+            raise InputError(
+                f'{where}: received {", ".join(map(repr, twice))} more than once. Each name may stand for one class, '
+                'once.'
+            )
         return cls.numbered(words)
 
     @classmethod
@@ -75,8 +83,9 @@ def vocabulary(classes: str | Sequence[str]) -> Vocabulary:
     """Return the vocabulary that a config or a command names.
 
     Args:
-        classes: a benchmark ('voc20', 'voc21', 'context59', 'context60', 'coco_object', 'coco_stuff', 'ade20k', 'cityscapes'); a file with one
-            class per line; or a list of classes. Commas or semicolons part the synonyms of a class; the first one names it.
+        classes: a benchmark ('voc20', 'voc21', 'context59', 'context60', 'coco_object', 'coco_stuff', 'ade20k',
+            'cityscapes'); a file with one class per line; or a list of classes. Commas or semicolons part the synonyms
+            of a class; the first one names it.
 
     Raises:
         InputError: nothing of that name, no classes, or a name twice.
@@ -84,7 +93,9 @@ def vocabulary(classes: str | Sequence[str]) -> Vocabulary:
     if not isinstance(classes, str):
         return Vocabulary.of([_synonyms(entry) for entry in classes], 'classes')
     if classes in SOURCES:
-        return Vocabulary.numbered(_benchmark(classes))  # COCO-Object's list has 'bed' twice, as an object and in the background
+        return Vocabulary.numbered(
+            _benchmark(classes)
+        )  # COCO-Object's list has 'bed' twice, as an object and in the background
     file = Path(classes)
     if not os.path.isfile(file):  # Path.is_file() fails where the text is too long for a name
         raise InputError(f'classes: received {classes!r}, which is neither a file nor one of {", ".join(SOURCES)}.')
@@ -100,7 +111,9 @@ def _synonyms(entry: str) -> list[str]:
 
 
 def _benchmark(name: str) -> list[list[str]]:
-    """Follow the published lists: VOC renames two classes, three sets join the words of a name, two describe their background."""
+    """Follow the published lists: VOC renames two classes, three sets join the words of a name, two describe their
+    background.
+    """
     import mmseg.datasets
 
     names = list(getattr(mmseg.datasets, SOURCES[name]).METAINFO['classes'])

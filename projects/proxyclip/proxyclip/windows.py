@@ -12,7 +12,8 @@ Box = tuple[int, int, int, int]
 
 
 def boxes(height: int, width: int, window: int, stride: int) -> list[Box]:
-    """Return (top, bottom, left, right) of the windows that cover an image, row by row; the last of a row or column is shifted back inside.
+    """Return (top, bottom, left, right) of the windows that cover an image, row by row; the last of a row or column is
+    shifted back inside.
 
     A side shorter than the window is one window of its own length.
     """

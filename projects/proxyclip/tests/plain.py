@@ -1,4 +1,6 @@
-"""ProxyCLIP once more, from the libraries' own modules: one image at a time, one head at a time, values interpolated, as published."""
+"""ProxyCLIP once more, from the libraries' own modules: one image at a time, one head at a time, values interpolated,
+as published.
+"""
 
 import torch
 from torch.nn import functional as F
@@ -40,7 +42,9 @@ def dino(vit, image):
     as_vfm = [(image[c] * STD['clip'][c] + MEAN['clip'][c] - MEAN['vfm'][c]) / STD['vfm'][c] for c in range(3)]
     patches = vit.patch_embed.proj(torch.stack(as_vfm)[None])
     grid = tuple(patches.shape[-2:])
-    rows = torch.cat([vit.cls_token[0], patches[0].flatten(1).T]) + positions(vit.pos_embed[0], vit.patch_embed.grid_size[0], grid)
+    rows = torch.cat([vit.cls_token[0], patches[0].flatten(1).T]) + positions(
+        vit.pos_embed[0], vit.patch_embed.grid_size[0], grid
+    )
     rows = rows[None]
     for block in vit.blocks:
         rows = block(rows)

@@ -1,4 +1,6 @@
-"""A ProxyCLIP of the right shape and the wrong size: small towers with drawn parameters, and a text tower that encodes in milliseconds."""
+"""A ProxyCLIP of the right shape and the wrong size: small towers with drawn parameters, and a text tower that encodes
+in milliseconds.
+"""
 
 import json
 import tempfile
@@ -21,7 +23,9 @@ TEXT = dict(context_length=77, vocab_size=49408, width=32, heads=2, layers=2)
 def small_clip() -> str:
     """Register the model with open_clip; return its name."""
     folder = Path(tempfile.mkdtemp())
-    (folder / f'{NAME}.json').write_text(json.dumps(dict(embed_dim=24, quick_gelu=True, vision_cfg=VISION, text_cfg=TEXT)))
+    (folder / f'{NAME}.json').write_text(
+        json.dumps(dict(embed_dim=24, quick_gelu=True, vision_cfg=VISION, text_cfg=TEXT))
+    )
     open_clip.add_model_config(folder)
     return NAME
 
@@ -47,9 +51,13 @@ def config(patch=16, backbone=(), readout=(), vfm=(), **options) -> dict:
 
 
 def build(seed=0, **options):
-    """The model with all parameters drawn, in evaluation mode; equal hosts get equal parameters whatever parts come with them."""
+    """The model with all parameters drawn, in evaluation mode; equal hosts get equal parameters whatever parts come
+    with them.
+    """
     model = MODELS.build(config(**options))
-    for number, part in enumerate((model.backbone.host, model.vfm, *model.backbone.adapters, *model.backbone.sparsifiers)):
+    for number, part in enumerate(
+        (model.backbone.host, model.vfm, *model.backbone.adapters, *model.backbone.sparsifiers)
+    ):
         draw(part, seed + 100 * number)
     return model.eval()
 

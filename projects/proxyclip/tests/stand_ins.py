@@ -1,4 +1,6 @@
-"""Stand-ins for the eight benchmarks: one image each, in the files and folders of the real data, under the shipped configs with small towers."""
+"""Stand-ins for the eight benchmarks: one image each, in the files and folders of the real data, under the shipped
+configs with small towers.
+"""
 
 from pathlib import Path
 

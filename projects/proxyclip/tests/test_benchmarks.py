@@ -1,4 +1,6 @@
-"""The eight benchmarks from files on disk to mIoU, on generated stand-ins: layout, label maps, what is ignored, order of classes."""
+"""The eight benchmarks from files on disk to mIoU, on generated stand-ins: layout, label maps, what is ignored, order
+of classes.
+"""
 
 import sys
 
@@ -61,7 +63,9 @@ def test_words_that_do_not_fit_the_data_stop_before_the_first_image(tmp_path):
     (tmp_path / 'mine.txt').write_text('cat\nsofa\n')
     made, _ = build('voc20', tmp_path, lambda cfg: cfg.model.update(classes=str(tmp_path / 'mine.txt')))
     made.model.predict = None
-    with pytest.raises(InputError, match=r'names 2 classes \(cat, sofa\), but the test data \(PascalVOC20Dataset\) has 20'):
+    with pytest.raises(
+        InputError, match=r'names 2 classes \(cat, sofa\), but the test data \(PascalVOC20Dataset\) has 20'
+    ):
         made.test()
 
 
@@ -76,7 +80,9 @@ def test_the_command_needs_no_checkpoint(tmp_path, monkeypatch, capsys):
     spec = util.spec_from_file_location('tools_test', CONFIGS.parents[2] / 'tools' / 'test.py')
     tool = util.module_from_spec(spec)
     spec.loader.exec_module(tool)
-    monkeypatch.setattr(sys, 'argv', ['test.py', str(tmp_path / 'small.py'), 'none', '--work-dir', str(tmp_path / 'work')])
+    monkeypatch.setattr(
+        sys, 'argv', ['test.py', str(tmp_path / 'small.py'), 'none', '--work-dir', str(tmp_path / 'work')]
+    )
     tool.main()
     assert 'mIoU' in capsys.readouterr().out
 

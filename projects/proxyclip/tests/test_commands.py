@@ -36,7 +36,11 @@ def run(small, tmp_path, monkeypatch, capsys):
 
     def command(source, classes='cat; sofa; plant pot', *more):
         out = tmp_path / 'out'
-        monkeypatch.setattr(sys, 'argv', ['segment.py', str(source), '--classes', classes, '--config', str(small), '--out', str(out), *more])
+        monkeypatch.setattr(
+            sys,
+            'argv',
+            ['segment.py', str(source), '--classes', classes, '--config', str(small), '--out', str(out), *more],
+        )
         try:
             segment.main()
         except SystemExit as stopped:
@@ -84,7 +88,11 @@ def test_a_film_becomes_a_film(run, tmp_path):
     out, shares = run(file, 'cat; sofa', '--every', '2')
     assert [name.split('frame ')[1] for name in shares] == ['0', '2', '4']
     made = cv2.VideoCapture(str(out / 'film.mp4'))
-    assert (made.get(cv2.CAP_PROP_FRAME_COUNT), made.get(cv2.CAP_PROP_FPS), made.get(cv2.CAP_PROP_FRAME_WIDTH)) == (3, 4, 96)
+    assert (made.get(cv2.CAP_PROP_FRAME_COUNT), made.get(cv2.CAP_PROP_FPS), made.get(cv2.CAP_PROP_FRAME_WIDTH)) == (
+        3,
+        4,
+        96,
+    )
     assert (out / 'film_last.png').is_file()
 
 

@@ -27,7 +27,9 @@ def test_a_config_is_a_paragraph_is_sound_and_survives_being_stored(tmp_path):
         text = path.read_text()
         head = ast.get_docstring(ast.parse(text))
         assert len(text.splitlines()) <= 25
-        assert 'Expected: ' in head and re.search(rf'Run: PYTHONPATH=. python tools/(test|train).py {path.relative_to(ROOT)}', head)
+        assert 'Expected: ' in head and re.search(
+            rf'Run: PYTHONPATH=. python tools/(test|train).py {path.relative_to(ROOT)}', head
+        )
         cfg = Config.fromfile(path)
         check_config(cfg)
         cfg.dump(tmp_path / 'stored.py')
@@ -38,7 +40,9 @@ def test_a_config_is_a_paragraph_is_sound_and_survives_being_stored(tmp_path):
 
 
 def test_every_benchmark_has_the_four_forms():
-    assert {f'{name}_{form}' for name in BENCHMARKS for form in ('dense', 'evit', 'tome', 'sparse_tuning')} <= {path.stem for path in LEAVES}
+    assert {f'{name}_{form}' for name in BENCHMARKS for form in ('dense', 'evit', 'tome', 'sparse_tuning')} <= {
+        path.stem for path in LEAVES
+    }
 
 
 def evit(rate):
@@ -79,17 +83,28 @@ def test_a_window_costs_what_was_foretold(changes, clip, vfm, total):
 
 
 def test_the_tower_with_its_last_block_costs_41_4():
-    whole = dict(type='mmsparse.SparseViT', host=dict(type='mmsparse.ProxyClipViT', name='ViT-B-16-quickgelu', checkpoint=False), out_type='pooled')
+    whole = dict(
+        type='mmsparse.SparseViT',
+        host=dict(type='mmsparse.ProxyClipViT', name='ViT-B-16-quickgelu', checkpoint=False),
+        out_type='pooled',
+    )
     with torch.device('meta'):
         net = MODELS.build(whole).eval()
     assert traced(net, (336, 336))['Global'] / 1e9 == pytest.approx(41.4, rel=0.01)
 
 
 def test_the_readme_and_the_configs_say_what_is_counted():
-    for name, found in (('voc20_dense', cost()), ('voc20_evit', cost('voc20_evit')), ('voc20_dino_b8', cost(**DINO_B8))):
+    for name, found in (
+        ('voc20_dense', cost()),
+        ('voc20_evit', cost('voc20_evit')),
+        ('voc20_dino_b8', cost(**DINO_B8)),
+    ):
         row = next(line for line in README.splitlines() if f'({name}.py)' in line)
         assert f'| {found.clip / 1e9:.1f} | {found.total / 1e9:.1f} |' in row
-        assert f'{found.clip / 1e9:.1f} GFLOPs per window in CLIP, {found.total / 1e9:.1f} in all' in (CONFIGS / f'{name}.py').read_text()
+        assert (
+            f'{found.clip / 1e9:.1f} GFLOPs per window in CLIP, {found.total / 1e9:.1f} in all'
+            in (CONFIGS / f'{name}.py').read_text()
+        )
 
 
 def test_folding_makes_the_product_smaller_and_a_smaller_window_is_cheaper():
@@ -99,7 +114,10 @@ def test_folding_makes_the_product_smaller_and_a_smaller_window_is_cheaper():
     assert cost('cityscapes_dense').total < 0.5 * cost().total
 
 
-@pytest.mark.parametrize('name', ['voc20_dinov2', 'voc20_mae', 'voc20_dinov3', 'voc20_sam', 'voc20_clip_l14', 'voc20_clip_h14', 'voc20_dino_s16'])
+@pytest.mark.parametrize(
+    'name',
+    ['voc20_dinov2', 'voc20_mae', 'voc20_dinov3', 'voc20_sam', 'voc20_clip_l14', 'voc20_clip_h14', 'voc20_dino_s16'],
+)
 def test_other_networks_speak_on_their_own_grid(name):
     """Built as configured but for depth and width; a window goes through."""
     cfg = Config.fromfile(CONFIGS / f'{name}.py')

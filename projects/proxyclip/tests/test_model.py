@@ -34,7 +34,9 @@ def unit(model, x):
         return model.texts.unit(model.extract_feat(x))
 
 
-@pytest.mark.parametrize(('size', 'patch'), [((224, 224), 16), ((336, 336), 16), ((224, 336), 16), ((336, 112), 8), ((112, 448), 16)])
+@pytest.mark.parametrize(
+    ('size', 'patch'), [((224, 224), 16), ((336, 336), 16), ((224, 336), 16), ((336, 112), 8), ((112, 448), 16)]
+)
 def test_the_visual_path_equals_a_plain_recomputation(size, patch):
     model, x = build(patch=patch), images(*size)
     with torch.no_grad():
@@ -50,7 +52,9 @@ def test_in_double_precision_nothing_is_left_to_rounding():
     model, x = build(patch=8).double(), images(112, 224).double()
     with torch.no_grad():
         expected, _ = plain.features(model.backbone.host, model.vfm.host, x[0])
-    torch.testing.assert_close(unit(model, x)[0], expected, atol=1e-7, rtol=0)  # pixels change hands by factors in single precision
+    torch.testing.assert_close(
+        unit(model, x)[0], expected, atol=1e-7, rtol=0
+    )  # pixels change hands by factors in single precision
 
 
 @pytest.mark.parametrize('sparsifier', NEUTRAL, ids=lambda cfg: cfg['type'])
@@ -103,13 +107,18 @@ def test_a_position_without_a_direction_keeps_to_itself():
 @pytest.mark.parametrize('sparsifier', [EVIT, TOME, dict(EVIT, fuse='drop')], ids=['evit', 'tome', 'drop'])
 def test_folding_into_the_proxy_product_changes_nothing(patch, sparsifier):
     x = images(224, 160, batch=2).double()
-    gathered, folded = (build(patch=patch, backbone=dict(sparsifier=sparsifier), readout=dict(fold=fold)).double() for fold in (False, True))
+    gathered, folded = (
+        build(patch=patch, backbone=dict(sparsifier=sparsifier), readout=dict(fold=fold)).double()
+        for fold in (False, True)
+    )
     torch.testing.assert_close(unit(folded, x), unit(gathered, x), atol=1e-9, rtol=0)
     assert (unit(folded, x) - unit(build(patch=patch).double(), x)).abs().max() > 1e-3  # the reduction is felt
 
 
 def explicit(model, x, mode):
-    """Restore patch by patch from the streams that single passes show, then mix as published; one image, EViT at layer 2 alone."""
+    """Restore patch by patch from the streams that single passes show, then mix as published; one image, EViT at layer
+    2 alone.
+    """
     backbone = model.backbone
     readout, taken = backbone.readout, []
 
@@ -156,7 +165,10 @@ def test_what_left_comes_back_as_stale_or_delta_says(mode):
 
 
 def test_merging_by_the_proxy_merges_what_the_proxy_finds_alike():
-    model, x = build(patch=8, backbone=dict(sparsifier=dict(type='mmsparse.ToMe', r=[30, 0, 0, 0], metric='context'))), images(112, 112)
+    model, x = (
+        build(patch=8, backbone=dict(sparsifier=dict(type='mmsparse.ToMe', r=[30, 0, 0, 0], metric='context'))),
+        images(112, 112),
+    )
     seen = []
     tome, plan = model.backbone.sparsifiers[0], model.backbone.sparsifiers[0].plan
     tome.plan = lambda *given: seen.append((given[1], plan(*given))) or seen[-1][1]
@@ -214,17 +226,27 @@ def test_nothing_is_hooked_and_nothing_grows():
     assert state() == before
 
 
-@pytest.mark.parametrize(('tag', 'mean', 'std'), [('augreg_in21k', 127.5, 127.5), (None, (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))])
+@pytest.mark.parametrize(
+    ('tag', 'mean', 'std'),
+    [('augreg_in21k', 127.5, 127.5), (None, (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))],
+)
 def test_the_proxy_gets_the_pixels_that_its_weights_were_trained_on(tmp_path, tag, mean, std):
     save_file(build().vfm.host.state_dict(), tmp_path / 'proxy.safetensors')
-    host = dino_host(name='vit_tiny_patch16_224' + (f'.{tag}' if tag else ''), checkpoint=str(tmp_path / 'proxy.safetensors') if tag else False)
-    preprocessor = dict(type='mmseg.SegDataPreProcessor', mean=[100.0, 110.0, 120.0], std=[50.0, 60.0, 70.0], bgr_to_rgb=True)
+    host = dino_host(
+        name='vit_tiny_patch16_224' + (f'.{tag}' if tag else ''),
+        checkpoint=str(tmp_path / 'proxy.safetensors') if tag else False,
+    )
+    preprocessor = dict(
+        type='mmseg.SegDataPreProcessor', mean=[100.0, 110.0, 120.0], std=[50.0, 60.0, 70.0], bgr_to_rgb=True
+    )
     model, seen = build(vfm=dict(host=host), data_preprocessor=preprocessor), []
     model.vfm.host.patch_embed.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
     picture_bgr = torch.randint(0, 256, (3, 224, 224), dtype=torch.uint8, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
         model.extract_feat(model.data_preprocessor(dict(inputs=[picture_bgr]))['inputs'])
-    wanted = (picture_bgr.flip(0).float() - torch.tensor(mean).expand(3).view(3, 1, 1)) / torch.tensor(std).expand(3).view(3, 1, 1)
+    wanted = (picture_bgr.flip(0).float() - torch.tensor(mean).expand(3).view(3, 1, 1)) / torch.tensor(std).expand(
+        3
+    ).view(3, 1, 1)
     torch.testing.assert_close(seen[0][0], wanted, atol=1e-4, rtol=0)
 
 
@@ -265,4 +287,6 @@ def test_the_replaced_block_is_no_place_for_parts():
 def test_a_host_whose_values_cannot_be_projected_first_is_refused():
     host = timm_host(name='beit3_base_patch16_224', depth=2)
     with pytest.raises(InputError, match='has a norm between attention and projection'):
-        MODELS.build(dict(type='mmsparse.SparseViT', host=host, readout=dict(type='mmsparse.ProxyReadout'), out_type='tokens'))
+        MODELS.build(
+            dict(type='mmsparse.SparseViT', host=host, readout=dict(type='mmsparse.ProxyReadout'), out_type='tokens')
+        )

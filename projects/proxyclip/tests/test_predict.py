@@ -36,7 +36,9 @@ def test_every_image_of_a_batch_gets_its_own_size_classes_and_threshold(prob_thd
         assert (sample.pred_sem_seg.data[0] == label).float().mean() > 0.999
     assert not torch.equal(found[0].pred_sem_seg.data, found[1].pred_sem_seg.data[:, :50, :70])
     if prob_thd:
-        assert any((sample.seg_logits.data.argmax(0) != sample.pred_sem_seg.data[0]).any() for sample in found)  # the threshold acts
+        assert any(
+            (sample.seg_logits.data.argmax(0) != sample.pred_sem_seg.data[0]).any() for sample in found
+        )  # the threshold acts
 
 
 def test_padding_and_flips_are_taken_back():
@@ -71,8 +73,16 @@ def test_without_samples_the_answer_has_the_size_of_the_input():
         (dict(vfm=dict(out_type='cls_token')), "vfm.out_type='cls_token'"),
         (dict(backbone=dict(host=dino_host())), 'has no space of texts'),
         (dict(vfm=dict(host=dino_host(reg_tokens=4))), 'DinoViT: .* has registers'),
-        (dict(vfm=dict(type='mmsparse.TimmFeatures', host=dict(name='samvit_huge', checkpoint=False))), "no model 'samvit_huge'"),
-        (dict(vfm=dict(type='mmsparse.TimmFeatures', host=dict(name='samvit_base_patch16', checkpoint='nowhere.pth'))), 'nowhere.pth: no such file'),
+        (
+            dict(vfm=dict(type='mmsparse.TimmFeatures', host=dict(name='samvit_huge', checkpoint=False))),
+            "no model 'samvit_huge'",
+        ),
+        (
+            dict(
+                vfm=dict(type='mmsparse.TimmFeatures', host=dict(name='samvit_base_patch16', checkpoint='nowhere.pth'))
+            ),
+            'nowhere.pth: no such file',
+        ),
         (dict(backbone=dict(host=clip_host(checkpoint='nowhere.pth'))), 'nowhere.pth: no such file'),
     ],
     ids=lambda value: value if isinstance(value, str) else '',
@@ -93,7 +103,10 @@ def test_restoring_what_nobody_kept_is_refused(restore):
 
 
 def test_a_tower_that_gets_no_features_says_so():
-    for sparsifier, words in ((None, 'received no features'), (dict(type='mmsparse.ToMe', metric='context'), "metric='context' needs")):
+    for sparsifier, words in (
+        (None, 'received no features'),
+        (dict(type='mmsparse.ToMe', metric='context'), "metric='context' needs"),
+    ):
         with pytest.raises(InputError, match=words), torch.no_grad():
             build(backbone=dict(sparsifier=sparsifier)).backbone(images(64, 64))
 

@@ -40,15 +40,20 @@ def test_a_plain_proxy_is_found_wherever_it_stands(tmp_path, prefix, nested):
 
 
 @pytest.mark.parametrize(
-    ('host', 'own', 'grid', 'named'), [(PLAIN, (6, 6), (4, 9), None), (PLAIN, (4, 9), (6, 6), (4, 9)), (SAM, (8, 8), (4, 16), None)]
+    ('host', 'own', 'grid', 'named'),
+    [(PLAIN, (6, 6), (4, 9), None), (PLAIN, (4, 9), (6, 6), (4, 9)), (SAM, (8, 8), (4, 16), None)],
 )
 def test_positions_come_to_the_grid_of_the_proxy_and_a_state_names_the_file(tmp_path, host, own, grid, named):
     source = draw(proxy(host, img_size=tuple(8 * side for side in own)).host, seed=3)
     torch.save(source.state_dict(), tmp_path / 'proxy.pth')
-    found = proxy(host, img_size=tuple(8 * side for side in grid), checkpoint=str(tmp_path / 'proxy.pth'), checkpoint_grid=named)
+    found = proxy(
+        host, img_size=tuple(8 * side for side in grid), checkpoint=str(tmp_path / 'proxy.pth'), checkpoint_grid=named
+    )
     prefix = 0 if host is SAM else 1
     plane = source.pos_embed.detach().reshape(1, -1, 48)[:, prefix:].transpose(1, 2).unflatten(2, own)
-    wanted = F.interpolate(plane, size=grid, mode='bicubic', antialias=True, align_corners=False).flatten(2).transpose(1, 2)
+    wanted = (
+        F.interpolate(plane, size=grid, mode='bicubic', antialias=True, align_corners=False).flatten(2).transpose(1, 2)
+    )
     torch.testing.assert_close(found.host.pos_embed.detach().reshape(1, -1, 48)[:, prefix:], wanted, atol=1e-6, rtol=0)
     assert torch.equal(found.filed['pos_embed'], source.pos_embed)
     before = fingerprints(found)['host']['fingerprint']

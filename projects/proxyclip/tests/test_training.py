@@ -35,26 +35,40 @@ def test_a_batch_without_a_labelled_pixel_has_loss_0_and_a_gradient_of_0():
     loss = model.loss(images(32, 48), samples(torch.full((1, 32, 48), 255)))['loss_ce']
     loss.backward()
     trains = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    assert loss == 0 and trains and all(parameter.grad is not None and not parameter.grad.any() for parameter in trains)
+    assert (
+        loss == 0 and trains and all(parameter.grad is not None and not parameter.grad.any() for parameter in trains)
+    )
 
 
-@pytest.mark.parametrize('sparsifier', [None, dict(type='mmsparse.EViT', layers=(2,)), dict(type='mmsparse.DyTDispatcher')], ids=str)
+@pytest.mark.parametrize(
+    'sparsifier', [None, dict(type='mmsparse.EViT', layers=(2,)), dict(type='mmsparse.DyTDispatcher')], ids=str
+)
 def test_adapters_and_dispatchers_alone_get_gradients(sparsifier):
     model = build(backbone=dict(adapter=ADAPTER, sparsifier=sparsifier)).train()
     losses = model.loss(images(32, 48), samples(torch.zeros(1, 32, 48, dtype=torch.long)))
     sum(value for name, value in losses.items() if 'loss' in name).backward()
     with_gradient = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
-    assert with_gradient == {name for name, parameter in model.named_parameters() if parameter.requires_grad} == set(adapter_tensors(model))
-    assert with_gradient and all(name.startswith(('backbone.adapters', 'backbone.sparsifiers')) for name in with_gradient)
+    assert (
+        with_gradient
+        == {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+        == set(adapter_tensors(model))
+    )
+    assert with_gradient and all(
+        name.startswith(('backbone.adapters', 'backbone.sparsifiers')) for name in with_gradient
+    )
     assert not model.vfm.training and not model.backbone.host.training
 
 
 @pytest.mark.parametrize('adapter', ['FullTuning', 'BitFit'])
 def test_of_a_tower_that_trains_whatever_trains_gets_a_gradient(adapter):
-    """The last block's FFN and the class token's way out have no influence: they stay frozen, and DDP waits for nobody."""
+    """The last block's FFN and the class token's way out have no influence: they stay frozen, and DDP waits for
+    nobody.
+    """
     model = build(backbone=dict(adapter=dict(type=f'mmsparse.{adapter}'))).train()
     model.loss(images(32, 48), samples(torch.zeros(1, 32, 48, dtype=torch.long)))['loss_ce'].backward()
-    assert {name for name, p in model.named_parameters() if p.grad is not None} == {name for name, p in model.named_parameters() if p.requires_grad}
+    assert {name for name, p in model.named_parameters() if p.grad is not None} == {
+        name for name, p in model.named_parameters() if p.requires_grad
+    }
 
 
 def test_adapters_trained_on_one_benchmark_are_tested_on_another(tmp_path):
@@ -101,4 +115,6 @@ def test_adapters_trained_on_one_benchmark_are_tested_on_another(tmp_path):
 
 def test_nothing_in_the_proxy_trains_not_even_a_part_of_its_own():
     model = build(vfm=dict(sparsifier=dict(type='mmsparse.DyTDispatcher')))
-    assert list(model.vfm.sparsifiers.parameters()) and not any(parameter.requires_grad for parameter in model.vfm.parameters())
+    assert list(model.vfm.sparsifiers.parameters()) and not any(
+        parameter.requires_grad for parameter in model.vfm.parameters()
+    )

@@ -67,8 +67,13 @@ def test_what_a_file_keeps_are_labels_in_their_smallest_type(tmp_path):
     kept = TOOL['Predictions'](str(tmp_path / 'a.pkl'))
     for highest in (149, 846):
         label_map = torch.tensor([[[0, highest]]])
-        kept.process(None, [dict(seg_logits=dict(data=torch.zeros(900, 1, 2)), pred_sem_seg=dict(data=label_map), img_path='a.png')])
-        assert kept.results[-1].keys() == {'pred_sem_seg', 'img_path'} and torch.equal(kept.results[-1]['pred_sem_seg']['data'].long(), label_map)
+        kept.process(
+            None,
+            [dict(seg_logits=dict(data=torch.zeros(900, 1, 2)), pred_sem_seg=dict(data=label_map), img_path='a.png')],
+        )
+        assert kept.results[-1].keys() == {'pred_sem_seg', 'img_path'} and torch.equal(
+            kept.results[-1]['pred_sem_seg']['data'].long(), label_map
+        )
     assert [result['pred_sem_seg']['data'].dtype for result in kept.results] == [torch.uint8, torch.int16]
     kept.process(None, [dict(pred_score=torch.ones(3))])  # a classifier's stay whole
     assert kept.results[-1].keys() == {'pred_score'}
@@ -79,7 +84,9 @@ def test_hooks_look_through_any_number_of_wrappers(tmp_path):
 
     runner, _ = build('voc21', tmp_path, uneven)
     runner.model = Wrapper(Wrapper(runner.model))
-    VocabularyHook().before_run(SimpleNamespace(model=runner.model, _train_loop=None, _val_loop=None, _test_loop=runner.test_loop))
+    VocabularyHook().before_run(
+        SimpleNamespace(model=runner.model, _train_loop=None, _val_loop=None, _test_loop=runner.test_loop)
+    )
 
 
 class Wrapper(torch.nn.Module):

@@ -11,7 +11,14 @@ from small_proxyclip import build, images
 
 @pytest.mark.parametrize(
     ('size', 'window', 'count'),
-    [((336, 448), 336, 2), ((448, 336), 336, 2), ((448, 597), 336, 8), ((448, 896), 224, 21), ((336, 336), 336, 1), ((200, 300), 336, 1)],
+    [
+        ((336, 448), 336, 2),
+        ((448, 336), 336, 2),
+        ((448, 597), 336, 8),
+        ((448, 896), 224, 21),
+        ((336, 336), 336, 1),
+        ((200, 300), 336, 1),
+    ],
 )
 def test_windows_are_as_many_as_published(size, window, count):
     assert len(boxes(*size, window, 112)) == count
@@ -20,7 +27,9 @@ def test_windows_are_as_many_as_published(size, window, count):
 @pytest.mark.parametrize('size', [(336, 448), (448, 597), (449, 450), (100, 700)])
 def test_windows_lie_inside_have_one_size_and_cover_everything(size):
     cuts = boxes(*size, 336, 112)
-    assert {(bottom - top, right - left) for top, bottom, left, right in cuts} == {(min(336, size[0]), min(336, size[1]))}
+    assert {(bottom - top, right - left) for top, bottom, left, right in cuts} == {
+        (min(336, size[0]), min(336, size[1]))
+    }
     assert all(top >= 0 and bottom <= size[0] and left >= 0 and right <= size[1] for top, bottom, left, right in cuts)
     cover = join(torch.ones(len(cuts), 1, *(min(336, side) for side in size)), cuts, size)
     assert torch.equal(cover, torch.ones(1, 1, *size))
@@ -68,7 +77,11 @@ def test_an_image_smaller_than_the_window_and_no_multiple_of_the_patch_is_padded
 
 def test_both_patch_sizes_divide_what_is_run():
     assert build(patch=8).multiple == (16, 16)
-    vfm = dict(type='mmsparse.SparseViT', host=timm_host(depth=1, patch_size=14, img_size=56, dynamic_img_size=True), out_type='featmap')
+    vfm = dict(
+        type='mmsparse.SparseViT',
+        host=timm_host(depth=1, patch_size=14, img_size=56, dynamic_img_size=True),
+        out_type='featmap',
+    )
     model = build(vfm=vfm)
     assert model.multiple == (112, 112)
     with torch.no_grad():

@@ -76,8 +76,8 @@ class Parts:
             InputError: names the part. A subclass that extends this method raises it too.
         """
         refuse(
-            f'{type(self).__name__}: block {index} of {self.name} {fault}, which this view cannot run. A new kind of host '
-            'needs a view of its own: CONTRIBUTING.md, Add a host.'
+            f'{type(self).__name__}: block {index} of {self.name} {fault}, which this view cannot run. A new kind of '
+            'host needs a view of its own: CONTRIBUTING.md, Add a host.'
             for fault in self.block_faults(block)
         )
 

@@ -170,6 +170,9 @@ def _faults(name: str, kwargs: dict) -> Iterator[str]:
 
     config = open_clip.get_model_config(name)
     if config is None:
-        yield f'open_clip has no model {name!r}.{did_you_mean(name, open_clip.list_models()) or " Set host.name to another."}'
+        yield (
+            'open_clip has no model '
+            f'{name!r}.{did_you_mean(name, open_clip.list_models()) or " Set host.name to another."}'
+        )
     elif timm_name := (config['vision_cfg'] | kwargs).get('timm_model_name'):
         yield f"the visual tower of {name} is timm's {timm_name}. Use host=dict(type='mmsparse.TimmViT', name=…)."

@@ -15,7 +15,8 @@ def carry_phases(t: Tokens, sin_nd: Tensor, cos_nd: Tensor) -> Tokens:
     """Give the patches of a first sequence their phases, and return it.
 
     ``Tokens.carry['phase']``, B×N×2d, holds sine and cosine − 1 and goes with the tokens through every reduction: a
-    token without position (class token, registers, prompts) holds zeros, a merged one the mean of the phases behind it.
+    token without position (class token, registers, prompts) holds zeros, a merged one the mean of the phases behind
+    it.
     """
     phase_nd = F.pad(torch.cat([sin_nd, cos_nd - 1], dim=-1), (0, 0, t.prefix, 0))
     t.carry[PHASE] = phase_nd.expand(len(t.x_bnc), -1, -1)

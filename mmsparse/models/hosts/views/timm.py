@@ -101,6 +101,9 @@ def _faults(name: str, kwargs: Collection[str]) -> Iterator[str]:
     import timm
 
     if named := sorted({'pretrained', 'checkpoint_path', 'pretrained_cfg'}.intersection(kwargs)):
-        yield f'received {", ".join(named)}. Weights are named by checkpoint: a file, None (pretrained) or False (random).'
+        yield (
+            f'received {", ".join(named)}. Weights are named by checkpoint: a file, None (pretrained) or False '
+            '(random).'
+        )
     if not timm.is_model(base := name.split('.')[0]):
         yield f'timm has no model {base!r}.{did_you_mean(base, timm.list_models()) or " Set host.name to another."}'

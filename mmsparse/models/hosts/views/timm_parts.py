@@ -98,5 +98,7 @@ class TimmParts(View):
             x_bnc, weight_bn = (torch.cat([all_n[:, :own], all_n[:, t.prefix :]], 1) for all_n in (t.x_bnc, weight_bn))
             x_bc = host.attn_pool(x_bnc, attn_mask=weight_bn.log()[:, None, None, :].to(x_bnc.dtype))
         else:
-            raise InputError(f"{self.name}: out_type='pooled' cannot run the host's pooling {pool!r}. Known: 'token', 'avg', 'map'.")
+            raise InputError(
+                f"{self.name}: out_type='pooled' cannot run the host's pooling {pool!r}. Known: 'token', 'avg', 'map'."
+            )
         return host.fc_norm(x_bc)

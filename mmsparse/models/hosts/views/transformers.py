@@ -175,7 +175,9 @@ class TransformersSiglipView(TransformersClipView):
     def pooled(self, t: Tokens) -> Tensor:
         """Pool by the host's head, in which a token counts for the patches behind it: B×C. Prompts are not read."""
         if not self.host.use_head:
-            raise InputError(f"{self.name}: out_type='pooled' needs a host with a head, received one with vision_use_head=False.")
+            raise InputError(
+                f"{self.name}: out_type='pooled' needs a host with a head, received one with vision_use_head=False."
+            )
         head, x_bnc = self.host.head, t.x_bnc[:, t.prefix :]
         weight_bn = t.sizes_bn if t.mask_bn is None else t.sizes_bn * (t.mask_bn > 0)
         bias_b1n = weight_bn[:, None, t.prefix :].log().to(x_bnc.dtype)

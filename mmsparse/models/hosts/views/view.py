@@ -182,6 +182,7 @@ def resolve(model: nn.Module) -> View:
     known = sorted({name for view in _views() for name in view.model_types})
     raise InputError(
         ' '.join(dict.fromkeys(refused))  # views that inherit a check refuse with the same words
-        or f'received a host of type {kind}, which no view knows. Known: {", ".join(known)}. Use one of these, such as '
-        "dict(type='mmsparse.TimmViT', name='vit_base_patch16_224'), or write a view: CONTRIBUTING.md, Add a host."
+        or f'received a host of type {kind}, which no view knows. Known: {", ".join(known)}. Use one of these, '
+        "such as dict(type='mmsparse.TimmViT', name='vit_base_patch16_224'), or write a view: CONTRIBUTING.md, "
+        'Add a host.'
     )
