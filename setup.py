@@ -20,10 +20,8 @@ class BuildPyWithMim(build_py):
         """Build the package, then add to it what lies beside it in the repository."""
         super().run()
         if getattr(self, 'editable_mode', False):
-            for left in (
-                ROOT / 'mmsparse',
-                *(ROOT / 'build' / 'lib' / place for place in PLACES),
-            ):  # by other installs from this checkout
+            # by other installs from this checkout
+            for left in (ROOT / 'mmsparse', *(ROOT / 'build' / 'lib' / place for place in PLACES)):
                 shutil.rmtree(left / '.mim', ignore_errors=True)
             return
         for place in PLACES:

@@ -12,9 +12,8 @@ __version__ = '0.1.0'
 _PUBLIC = {'load': 'mmsparse.apis', 'SparseRunner': 'mmsparse.engine.runner'}
 __all__ = ['__version__', *_PUBLIC]
 sys.meta_path.insert(0, Imports)
-warnings.filterwarnings(
-    'ignore', 'Fail to import ``MultiScaleDeformableAttention``'
-)  # mmcv-lite has none, and nothing here needs it
+# mmcv-lite has none, and nothing here needs it
+warnings.filterwarnings('ignore', 'Fail to import ``MultiScaleDeformableAttention``')
 if CONFIGS in sys.modules:
     open_to(sys.modules[CONFIGS])
 

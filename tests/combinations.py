@@ -11,9 +11,8 @@ from mmsparse.models import BaseAdapter, BaseSparsifier
 from mmsparse.registry import MODELS
 
 WIDTH, DEPTH, CLASSES, SIDE = 32, 3, 3, 32
-USUAL = dict(
-    bottleneck=4, rank=2, num_prompts=2, layers=(2,), keep_rate=0.7, keep_rates=(0.7,), rate=0.5, r=2
-)  # small, by an argument's name
+# small, by an argument's name
+USUAL = dict(bottleneck=4, rank=2, num_prompts=2, layers=(2,), keep_rate=0.7, keep_rates=(0.7,), rate=0.5, r=2)
 MORE = {  # by method, where the usual arguments would leave a part of it untried; a new method needs no entry
     'Adapter': dict(places=('attn', 'mlp')),
     'DoRA': dict(alpha=3, targets=('q', 'k', 'v', 'proj', 'fc1', 'fc2')),

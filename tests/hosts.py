@@ -55,19 +55,16 @@ def tiny_hosts(**size):
         'timm_registers': timm_host(reg_tokens=4, **size),
         'timm_no_class_token': timm_host(class_token=False, global_pool='avg', **size),
         'timm_siglip': timm_host(name='vit_base_patch16_siglip_224', **size),
-        'timm_dinov3': timm_host(
-            name='vit_small_patch16_dinov3', init_values=0.5, **size
-        ),  # as built 1e-5, and no adapter would show
+        # as built 1e-5, and no adapter would show
+        'timm_dinov3': timm_host(name='vit_small_patch16_dinov3', init_values=0.5, **size),
         'mmpretrain': mmpretrain_host(**size),
         'mmpretrain_pre_norm': mmpretrain_host(pre_norm=True, patch_cfg=dict(bias=False), **size),
         'open_clip': open_clip_host(**size),
     }
 
 
-BEYOND_THE_REFERENCE = (
-    'timm_siglip',
-    'timm_dinov3',
-)  # the float64 reference has neither attention pooling nor rotary positions
+# the float64 reference has neither attention pooling nor rotary positions
+BEYOND_THE_REFERENCE = ('timm_siglip', 'timm_dinov3')
 HOSTS = {name: host for name, host in tiny_hosts().items() if name not in BEYOND_THE_REFERENCE} | {
     'timm_registers_bare_positions': timm_host(reg_tokens=4, no_embed_class=True),
     'timm_qk_norm': timm_host(qk_norm=True),

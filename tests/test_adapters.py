@@ -86,9 +86,8 @@ def test_the_method_is_where_its_paper_puts_it(name, sparsifier):
         images = images_for('timm_wide_image', batch=2, seed=seed)
         return images, *adapted(backbone.host.state_dict(), images, HEADS, methods, sparsifiers)
 
-    images, expected, _ = next(
-        case for case in (expect(methods, seed) for seed in range(20)) if case[2] > 1e-5
-    )  # no row ties for a place
+    # no row ties for a place
+    images, expected, _ = next(case for case in (expect(methods, seed) for seed in range(20)) if case[2] > 1e-5)
     plain = adapted(backbone.host.state_dict(), images, HEADS, [], sparsifiers)[0]
     with torch.no_grad():
         found, wide = backbone(images)[-1], backbone.double()(images.double())[-1]
@@ -239,11 +238,8 @@ def test_the_published_starts():
         fact, bound = drawn_at_start(dict(type=f'mmsparse.FacT{form}', rank=rank)), 1 / math.sqrt(192)
         assert 0.98 * bound < fact('down.weight').abs().max() <= bound and not fact('up.weight').any()
     train = drawn_at_start(dict(type='mmsparse.FacTTT', rank=16))
-    for target, bound in (
-        ('v.weight', 1 / 4),
-        ('fc1.weight', 1 / 4),
-        ('fc2.weight', 1 / 8),
-    ):  # 1 / √(values that go in)
+    # 1 / √(values that go in)
+    for target, bound in (('v.weight', 1 / 4), ('fc1.weight', 1 / 4), ('fc2.weight', 1 / 8)):
         assert 0.98 * bound < train(target).abs().max() <= bound
     for factor, bound in (('C', math.sqrt(6 / (2 * 32 * 32))), ('P', math.sqrt(6 / (32 + 6 * 12)))):  # Xavier-uniform
         assert 0.98 * bound < fact(factor).abs().max() <= bound
@@ -377,18 +373,12 @@ def test_layer_decay_lowers_the_rate_from_head_to_patches(host):
     [
         (timm_host(), ['LoRA', 'SSF', 'AdaptFormer', 'VPT'], ['AdaptFormer', 'VPT']),
         (timm_host(), ['LoRA', 'AdaptFormer', 'SSF'], ['AdaptFormer', 'SSF']),
-        (
-            timm_host(qkv_bias=False),
-            ['SSF', 'LoRA'],
-            ['SSF', 'LoRA'],
-        ),  # no bias takes SSF's shift; LoRA's product would be scaled by it
+        # no bias takes SSF's shift; LoRA's product would be scaled by it
+        (timm_host(qkv_bias=False), ['SSF', 'LoRA'], ['SSF', 'LoRA']),
         (timm_host(qkv_bias=False), ['LoRA', 'SSF'], ['SSF']),
         (timm_host(), ['DoRA', 'LoRA', 'AdaptFormer'], ['AdaptFormer']),
-        (
-            timm_host(),
-            ['LoRA', 'DoRA'],
-            ['LoRA', 'DoRA'],
-        ),  # DoRA measures the rows of the host's weight, to which LoRA's product would come
+        # DoRA measures the rows of the host's weight, to which LoRA's product would come
+        (timm_host(), ['LoRA', 'DoRA'], ['LoRA', 'DoRA']),
         (timm_host(), ['LoRA', 'AdaptFormer', 'DoRA'], ['LoRA', 'AdaptFormer', 'DoRA']),
         (timm_host(), ['DoRA', 'DoRA'], ['DoRA', 'DoRA']),
     ],
@@ -589,9 +579,8 @@ FACTORS = [
             for factor in FACTORS
             for value in ('16', 0, -1.0, math.nan, math.inf, True, [1])
         ),
-        *(
-            (*factor, None, 'a finite number above 0') for factor in FACTORS if factor != ('LoRA', 'alpha')
-        ),  # there the rank is meant
+        # there the rank is meant
+        *((*factor, None, 'a finite number above 0') for factor in FACTORS if factor != ('LoRA', 'alpha')),
     ],
 )
 def test_an_option_of_another_kind_is_refused_with_what_was_received(name, option, value, expected):

@@ -117,9 +117,8 @@ def test_saved_bytes_leave_out_parameters_and_free_nothing_before_the_end():
             self.factor, self.register = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(7))
 
         def forward(self, x):
-            kept = [
-                (x * self.factor * self.factor).square().sum() for _ in range(4)
-            ]  # intermediate results go out of scope one by one
+            # intermediate results go out of scope one by one
+            kept = [(x * self.factor * self.factor).square().sum() for _ in range(4)]
             return sum(kept)
 
     model, x = Squares(), torch.randn(8, 3)
@@ -220,9 +219,8 @@ def test_training_and_testing_are_what_the_project_does(instant):
     torch.manual_seed(0)
     with torch.no_grad():  # a training step without the parts' losses is refused
         classes = Contender('dynamic', model).predict(model, images)
-    assert (
-        with_its_losses > nn.functional.cross_entropy(classes, torch.zeros(3, dtype=torch.long)) + 0.1
-    )  # ratio and distillation are in it
+    # ratio and distillation are in it
+    assert with_its_losses > nn.functional.cross_entropy(classes, torch.zeros(3, dtype=torch.long)) + 0.1
 
 
 def test_compiled_rows_run_the_compiled_network(instant, monkeypatch):

@@ -267,7 +267,5 @@ def test_the_claim_compares_seeds_that_all_rows_have():
     runs = {seed: RESULT | {'accuracy': 60.0 + seed} for seed in range(3)}
     rows = {(claim.REFERENCE, ''): {seed: run for seed, run in runs.items() if seed < 2}, ('row', ''): runs}
     lines = claim.table(rows, [0, 1]).rows
-    assert [line[1] for line in lines] == ['60.5', '60.5'] and lines[1][2:4] == [
-        '+0.00',
-        '–',
-    ]  # equal differences have no interval
+    # equal differences have no interval
+    assert [line[1] for line in lines] == ['60.5', '60.5'] and lines[1][2:4] == ['+0.00', '–']

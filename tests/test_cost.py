@@ -282,9 +282,8 @@ def test_re_activation_is_booked_on_the_sparsifier_that_makes_it():
     )
     for part in ('attention', 'ffn'):
         assert tome.part(part) == pyra.part(part)
-    assert pyra.layer(1).published - tome.layer(1).published == 2 * (
-        5 * WIDTH + WIDTH
-    )  # per source a norm and a product by a vector
+    # per source a norm and a product by a vector
+    assert pyra.layer(1).published - tome.layer(1).published == 2 * (5 * WIDTH + WIDTH)
 
 
 def test_rows_that_skip_the_ffn_cost_nothing_and_rows_that_pad_cost_only_what_runs():

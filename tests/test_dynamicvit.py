@@ -61,9 +61,8 @@ def train_once(host, sparsifier, batch=4, adapter=None, **options):
         assert torch.isclose(masks[layer], masks[layer].round(), atol=1e-6).all()
         masks[layer] = masks[layer].round()
         alive = [[patch for patch in range(tokens.patches) if mask[patch]] for mask in masks[layer]]
-        rows[layer] = [
-            [before_b.index(patch) for patch in alive_b] for before_b, alive_b in zip(present, alive)
-        ]  # fails where a dead patch returns
+        # fails where a dead patch returns
+        rows[layer] = [[before_b.index(patch) for patch in alive_b] for before_b, alive_b in zip(present, alive)]
         present = alive
     assert any(0 < len(after) < tokens.patches for after in present)
     return backbone, images, tokens, masks, rows

@@ -38,11 +38,8 @@ def test_an_exported_graph_answers_alike_on_other_images_and_on_ties(name):
     # onnxscript has an operator for sort, none for sort.stable; argsort becomes one of the two.
     assert not [node for node in program.graph.nodes if 'sort' in str(node.target)]
     alike = images[:, :, :8, :8].repeat(1, 1, 4, 4)  # every patch the same
-    for each in (
-        images,
-        images_for(batch=2, seed=7),
-        *(() if name == 'PYRA' else (alike,)),
-    ):  # there rounding says which edge is the strongest
+    # there rounding says which edge is the strongest
+    for each in (images, images_for(batch=2, seed=7), *(() if name == 'PYRA' else (alike,))):
         with torch.no_grad():
             torch.testing.assert_close(program.module()(each)[-1], backbone(each)[-1], atol=1e-5, rtol=0)
 

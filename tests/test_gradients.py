@@ -25,9 +25,8 @@ def dense_adapter(**options):
 
 def train(host, adapter, sparsifier, out_type='cls_token', optimiser=torch.optim.SGD, steps=3):
     """Train adapters as built on a drawn host at a constant rate; yields the backbone after each backward pass."""
-    torch.manual_seed(
-        0
-    )  # the adapter draws from the run's generator; a narrow bottleneck can start with every unit dead
+    # the adapter draws from the run's generator; a narrow bottleneck can start with every unit dead
+    torch.manual_seed(0)
     backbone = MODELS.build(
         dict(type='mmsparse.SparseViT', host=HOSTS[host], adapter=adapter, sparsifier=sparsifier, out_type=out_type)
     )

@@ -64,9 +64,8 @@ def test_a_network_is_found_under_every_prefix_and_the_rest_is_told(tmp_path, to
         told.clear()
         assert loaded(HOSTS[library], path) == fingerprint(source), prefix
         assert len(told) == 1 and '2 tensors were left out (head, neck)' in told[0]
-        stripped = (
-            prefix.removesuffix('visual.') if library == 'open_clip' else prefix
-        )  # visual is the tower's place in its model
+        # visual is the tower's place in its model
+        stripped = prefix.removesuffix('visual.') if library == 'open_clip' else prefix
         assert f'the prefix {stripped!r} was stripped' in told[0] or not stripped
 
 

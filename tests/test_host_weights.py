@@ -123,10 +123,11 @@ def test_an_npz_of_two_towers_and_one_with_stacked_blocks_load_as_the_plain_one(
         'MlpBlock_3': 'MlpBlock_0',
         'Norm_2': 'Norm_1',
     }
+    # big_vision's
     theirs = {
         functools.reduce(lambda name, pair: name.replace(*pair), renamed.items(), key): value
         for key, value in plain.items()
-    }  # big_vision's
+    }
     np.savez(tmp_path / 'two.npz', **{f'params/img/{key}': value for key, value in theirs.items()}, **other)
     np.savez(tmp_path / 'opt.npz', **{f'opt/target/{key}': value for key, value in plain.items()})
     for file in ('two.npz', 'opt.npz'):
@@ -166,9 +167,8 @@ def test_files_of_one_name_from_two_places_are_two_files(tmp_path, monkeypatch):
         save_file({'value': torch.tensor(float(len(fetched)))}, file)
 
     monkeypatch.setattr(torch.hub, 'download_url_to_file', fetch)
-    first, second = (
-        f'https://hub/{name}/resolve/main/model-20240101.safetensors' for name in 'AB'
-    )  # a date is no digest
+    # a date is no digest
+    first, second = (f'https://hub/{name}/resolve/main/model-20240101.safetensors' for name in 'AB')
     values = [
         read_weights(url)['value'].item()
         for url in (first, second, f'{first}?download=true', first, 'https://hub/vit-0123abcd.safetensors')

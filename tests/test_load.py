@@ -56,9 +56,8 @@ def test_what_every_shipped_config_writes_on_its_card_may_be_built():
         with DefaultScope.overwrite_default_scope(scope_of(card, 'card.json')):
             steps = [type(TRANSFORMS.build(step)).__name__ for step in pipeline_config(card, 'card.json')]
         names = [step['type'].split('.')[-1] for step in config['test_pipeline'] if step['type'] != 'LoadAnnotations']
-        assert (
-            steps == ([] if names[0].startswith('LoadImage') else ['LoadImage']) + names
-        )  # a data set of arrays has no loader
+        # a data set of arrays has no loader
+        assert steps == ([] if names[0].startswith('LoadImage') else ['LoadImage']) + names
 
     check_each(LEAVES, check)
 

@@ -222,6 +222,5 @@ def test_the_tool_that_counts_hosts_tells_who_has_a_view_and_why_others_have_non
     assert refusal('vit_tiny_patch16_224') is None and refusal('eva02_base_patch16_clip_224') is None
     assert 'stands before its blocks' in refusal('vit_base_mci_224')
     assert 'DiffAttention' in refusal('vit_dwee_patch16_reg1_gap_256')
-    assert 'shares keys among heads' in refusal(
-        'vit_large_patch16_sapiens2'
-    )  # built whole: timm wants one entry per block
+    # built whole: timm wants one entry per block
+    assert 'shares keys among heads' in refusal('vit_large_patch16_sapiens2')

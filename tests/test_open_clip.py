@@ -55,16 +55,14 @@ def test_pooled_output_equals_the_towers_own_pooling(options):
     assert_near(backbone(images)[-1], backbone.host(images))
 
 
-@pytest.mark.parametrize(
-    ('height', 'width'), [(48, 24), (16, 64), (40, 40)]
-)  # 2 × 8 patches are as many as the host's 4 × 4
+# 2 × 8 patches are as many as the host's 4 × 4
+@pytest.mark.parametrize(('height', 'width'), [(48, 24), (16, 64), (40, 40)])
 def test_images_of_any_size_equal_a_tower_that_open_clip_resized(height, width):
     backbone = build('open_clip', out_type='pooled')
     resized = MODELS.build(open_clip_host(img_size=(height, width))).host
     state = {f'visual.{key}': value for key, value in backbone.host.state_dict().items()}
-    square = (
-        torch.nn.functional.interpolate
-    )  # open_clip's own rule, spelt out: it would keep the table where the counts agree
+    # open_clip's own rule, spelt out: it would keep the table where the counts agree
+    square = torch.nn.functional.interpolate
     table = state['visual.positional_embedding']
     grid = square(
         table[1:].T.reshape(1, WIDTH, 4, 4),

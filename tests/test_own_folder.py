@@ -366,9 +366,8 @@ def test_from_a_folder_to_answers_by_the_commands(tmp_path, monkeypatch, capsys)
     monkeypatch.chdir(tmp_path)
     pictures(tmp_path / 'shades', dark=8, bright=8)
     (tmp_path / 'shades/notes.txt').write_text('')
-    alone = [
-        f'{split}_dataloader.num_workers=0' for split in ('train', 'val', 'test')
-    ]  # workers of a process this large end slowly
+    # workers of a process this large end slowly
+    alone = [f'{split}_dataloader.num_workers=0' for split in ('train', 'val', 'test')]
     assert tool('train.py', ROOT / CUSTOM, '--data', 'shades', '--cfg-options', 'train_cfg.max_epochs=6', *alone) == 0
     said = ''.join(capsys.readouterr())
     assert (

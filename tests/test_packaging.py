@@ -201,9 +201,8 @@ def test_every_requirement_is_one_exact_version(path):
 
 
 def make(*arguments: str, cwd: Path) -> str:
-    env = {
-        key: value for key, value in os.environ.items() if not key.startswith(('MAKE', 'MFLAGS'))
-    }  # the suite itself may run under make
+    # the suite itself may run under make
+    env = {key: value for key, value in os.environ.items() if not key.startswith(('MAKE', 'MFLAGS'))}
     return subprocess.run(['make', *arguments], cwd=cwd, env=env, capture_output=True, text=True, check=True).stdout
 
 

@@ -260,9 +260,8 @@ def test_a_full_disk_is_one_sentence_and_the_last_state_stays(small, monkeypatch
 
     def fills_up(path, content):
         written.append(path)
-        return (
-            write(path, content) if len(written) <= 6 else refuse(number)
-        )  # two files of each epoch, and of the best
+        # two files of each epoch, and of the best
+        return write(path, content) if len(written) <= 6 else refuse(number)
 
     monkeypatch.setattr(Path, 'write_bytes', fills_up)
     with pytest.raises(

@@ -34,12 +34,8 @@ ROOMS = (
     'analysis',
     'cli',
 )
-DOORS = (
-    'mmsparse',
-    'mmsparse.__main__',
-    'mmsparse.tokens',
-    'mmsparse.models',
-)  # lead into rooms; nothing inside goes through them
+# lead into rooms; nothing inside goes through them
+DOORS = ('mmsparse', 'mmsparse.__main__', 'mmsparse.tokens', 'mmsparse.models')
 
 
 def modules() -> dict[str, Path]:

@@ -196,9 +196,8 @@ def test_of_equal_scores_the_first_count_on_every_device(part, side):
     backbone = build(dict(HOSTS['timm'], img_size=8 * side), sparsifier=part)
     with torch.no_grad():
         for name, parameter in backbone.named_parameters():
-            if (
-                'predictors' in name or 'qkv' in name
-            ):  # keys of zero: every row is as similar, and as much attended to, as any other
+            # keys of zero: every row is as similar, and as much attended to, as any other
+            if 'predictors' in name or 'qkv' in name:
                 parameter.zero_()
         seen = watch(backbone)
         backbone.forward_tokens(torch.randn(2, 3, 8 * side, 8 * side, generator=torch.Generator().manual_seed(0)))

@@ -89,9 +89,8 @@ def test_a_training_step_reaches_everything_that_trains_and_nothing_else(name, a
     silent = [
         key for key, parameter in model.named_parameters() if parameter.requires_grad and not parameter.grad.any()
     ]
-    assert (
-        all('sparsifiers.0.layers.6' in key for key in silent) if name == 'PYRA' else not silent
-    )  # the class token sees no merge of the last layer
+    # the class token sees no merge of the last layer
+    assert all('sparsifiers.0.layers.6' in key for key in silent) if name == 'PYRA' else not silent
     assert all(torch.equal(value, before[key]) for key, value in model.backbone.host.state_dict().items())
 
 

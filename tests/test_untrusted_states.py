@@ -106,9 +106,8 @@ PATHS = {
     'load_from': lambda world, state: world.runner.load_checkpoint(str(state)),  # also tools/test.py
     'resume': lambda world, state: world.runner.resume(str(state)),
     'newest': lambda world, state: newest(state.parent),
-    'adapted': lambda world, state: adapted(
-        Config.fromfile(world.config), state
-    ),  # merge_adapter.py and lora_to_peft.py
+    # merge_adapter.py and lora_to_peft.py
+    'adapted': lambda world, state: adapted(Config.fromfile(world.config), state),
 }
 
 
@@ -130,9 +129,8 @@ def test_nothing_in_a_state_is_executed(world, path):
                 pass
             shutil.rmtree(state.parent)
             assert not world.ran.exists() and 'planted' not in sys.modules, f'{where} was executed by {path}: {one}'
-    assert (
-        went_through > 5
-    )  # else the plants would all have been stopped at one gate, and what lies behind it not tried
+    # else the plants would all have been stopped at one gate, and what lies behind it not tried
+    assert went_through > 5
 
 
 @pytest.mark.slow

@@ -50,9 +50,8 @@ def test_what_is_kept_is_what_enters_a_block():
     images, samples = batch()
     view = model.backbone.view
     rows = len(images) * (1 + view.patches) * view.width * images.element_size()
-    needed = (
-        saved_bytes(model, lambda: model(images, samples, mode='loss')) - images.nbytes
-    )  # the patch projection keeps its input
+    # the patch projection keeps its input
+    needed = saved_bytes(model, lambda: model(images, samples, mode='loss')) - images.nbytes
     assert view.depth * rows <= needed < (view.depth + 1) * rows  # the head and the final norm read one row
 
 

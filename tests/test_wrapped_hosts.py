@@ -162,9 +162,8 @@ def test_what_has_been_put_around_an_operator_is_not_merged_past(change, message
     before = backbone(images_for())[-1]
     with pytest.raises(InputError, match=message):
         backbone.fold()
-    assert len(backbone.adapters) == 1 and torch.equal(
-        backbone(images_for())[-1], before
-    )  # not one layer has been merged
+    # not one layer has been merged
+    assert len(backbone.adapters) == 1 and torch.equal(backbone(images_for())[-1], before)
 
 
 def test_parametrized_weights_are_those_that_run():

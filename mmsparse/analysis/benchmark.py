@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
-from statistics import mean
 from typing import Literal
 
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor
 from mmsparse.analysis.contenders import Contender
 from mmsparse.analysis.fixed_rate import hold_rate
 from mmsparse.analysis.memory import held, nbytes, saved_bytes, transient_peak
-from mmsparse.analysis.timing import Spread, interleave, speedup
+from mmsparse.analysis.timing import Spread, clock_mhz, interleave, speedup
 from mmsparse.engine.precision import Precision, long_name
 from mmsparse.errors import InputError
 from mmsparse.visualization.tables import Table
@@ -171,21 +170,6 @@ class _Run:
             trainable=sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad),
             ffn_rate=self.ffn_rate,
         )
-
-
-def clock_mhz(device: str) -> int | None:
-    """Return the present clock: mean over the processor's cores, or the GPU's; None where the system does not say."""
-    if device == 'cuda':
-        try:
-            return torch.cuda.clock_rate()
-        except Exception:  # needs NVIDIA's management library, whose errors are its own
-            return None
-    try:
-        lines = Path('/proc/cpuinfo').read_text().splitlines()
-    except OSError:
-        return None
-    clocks = [float(line.split(':')[1]) for line in lines if line.startswith('cpu MHz')]
-    return round(mean(clocks)) if clocks else None
 
 
 def write_rows(rows: Sequence[Row], path: Path) -> None:

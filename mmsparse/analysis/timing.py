@@ -6,7 +6,10 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
+from pathlib import Path
+from statistics import mean, median
+
+import torch
 
 from mmsparse.errors import InputError
 
@@ -77,3 +80,18 @@ def interleave(
 def speedup(reference: Sequence[float], own: Sequence[float]) -> Spread:
     """Return how many times as fast as the reference, round by round: above 1 is faster."""
     return Spread.of([theirs / ours for theirs, ours in zip(reference, own, strict=True)])
+
+
+def clock_mhz(device: str) -> int | None:
+    """Return the present clock: mean over the processor's cores, or the GPU's; None where the system does not say."""
+    if device == 'cuda':
+        try:
+            return torch.cuda.clock_rate()
+        except Exception:  # needs NVIDIA's management library, whose errors are its own
+            return None
+    try:
+        lines = Path('/proc/cpuinfo').read_text().splitlines()
+    except OSError:
+        return None
+    clocks = [float(line.split(':')[1]) for line in lines if line.startswith('cpu MHz')]
+    return round(mean(clocks)) if clocks else None

@@ -30,38 +30,17 @@ from mmsparse.models.backbones import SparseViT
 from mmsparse.registry import RUNNERS
 from mmsparse.state.card import plain
 
-DATA = (
-    'data_preprocessor',
-    'train_dataloader',
-    'val_dataloader',
-    'test_dataloader',
-    'val_evaluator',
-    'test_evaluator',
-)
-SILENT = (
-    'timer',
-    'logger',
-    'checkpoint',
-    'visualization',
-    'class_count',
-    'finite_loss',
-    'card',
-    'progress',
-)  # hooks that look on
+DATA = ('data_preprocessor', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator')
+DATA += ('test_evaluator',)
+# Hooks that look on.
+SILENT = ('timer', 'logger', 'checkpoint', 'visualization', 'class_count', 'finite_loss', 'card', 'progress')
 USUAL = {  # the others, as every config has them
     'param_scheduler': dict(type='ParamSchedulerHook'),
     'sampler_seed': dict(type='DistSamplerSeedHook'),
     'epoch_seed': dict(type='mmsparse.EpochSeedHook'),
 }
-LOCAL = (
-    'work_dir',
-    'experiment_name',
-    'log_level',
-    'default_hooks',
-    'visualizer',
-    'vis_backends',
-    'filename',
-)  # do not change the outcome
+# What does not change the outcome.
+LOCAL = ('work_dir', 'experiment_name', 'log_level', 'default_hooks', 'visualizer', 'vis_backends', 'filename')
 
 
 @cache

@@ -45,9 +45,8 @@ class Reader:
             InputError: it cannot be read or prepared; the text names it.
         """
         results = self._load(source)
-        with in_words(
-            f'{_name(source)}: the test pipeline fails on it'
-        ):  # a crop larger than this one picture, for instance
+        # a crop larger than this one picture, for instance
+        with in_words(f'{_name(source)}: the test pipeline fails on it'):
             return self.steps(results)
 
     def picture(self, source: str | Path | Image.Image | np.ndarray) -> np.ndarray:

@@ -46,9 +46,8 @@ def load_config(args: argparse.Namespace, loaders: tuple[str, ...]) -> Config:
         randomness.seed = args.seed
     if args.deterministic:
         randomness.deterministic = True
-        os.environ.setdefault(
-            'CUBLAS_WORKSPACE_CONFIG', ':4096:8'
-        )  # without it deterministic matrix products are refused on a GPU
+        # without it deterministic matrix products are refused on a GPU
+        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
     for name in loaders:
         _complete(cfg.get(name), args, cfg.get('default_scope'))
     return cfg

@@ -87,9 +87,8 @@ def _target(node: Mapping, where: str, scope: str, slot: Slot):
 def _key_faults(node: Mapping, where: str, keys: tuple[str, ...]) -> Iterator[str]:
     for key in node if keys else ():
         near = get_close_matches(key, keys, n=1, cutoff=0.8)
-        if key not in keys and (
-            near or not where.startswith('optim_wrapper')
-        ):  # optimisers read marks of their own, such as lars_exclude
+        # optimisers read marks of their own, such as lars_exclude
+        if key not in keys and (near or not where.startswith('optim_wrapper')):
             hint = f' Did you mean {near[0]!r}?' if near else ''
             yield f'{where}: nothing reads {key!r}, expected some of: {", ".join(keys)}.{hint}'
 

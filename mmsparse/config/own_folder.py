@@ -101,10 +101,8 @@ def _fit_host(cfg: Config) -> tuple[Input, View]:
         if backbone.out_type == 'cls_token' and not view.class_token:
             backbone.out_type = 'pooled'
             for part in sparsifier if isinstance(sparsifier := backbone.get('sparsifier'), list) else [sparsifier]:
-                if part and part.type in (
-                    'mmsparse.EViT',
-                    'mmsparse.ATS',
-                ):  # their default reads the class token's attention
+                # their default reads the class token's attention
+                if part and part.type in ('mmsparse.EViT', 'mmsparse.ATS'):
                     part.setdefault('score', 'received')
         with torch.device('meta'):
             output = SparseViT(host=backbone.host, out_type=backbone.out_type)(torch.zeros(1, 3, *view.image_size))[-1]

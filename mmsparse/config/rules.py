@@ -75,9 +75,8 @@ def contradictions(cfg: Mapping) -> Iterator[str]:
     """Say which entries of a config contradict each other, one sentence each, which names both."""
     for key in cfg:
         near = get_close_matches(key, READ, n=1, cutoff=0.9)
-        if (
-            key not in READ and near and len(key) > 7 and 'pipeline' not in key
-        ):  # a file may have variables called models and train_pipeline2
+        # a file may have variables called models and train_pipeline2
+        if key not in READ and near and len(key) > 7 and 'pipeline' not in key:
             yield f'{key}: nothing reads this entry of the config. Did you mean {near[0]!r}?'
     wrapper, scale = cfg.get('optim_wrapper'), cfg.get('auto_scale_lr') or {}
     if isinstance(wrapper, Mapping) and 'optimizer' not in wrapper and 'constructor' not in wrapper:

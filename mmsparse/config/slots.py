@@ -70,9 +70,8 @@ KINDS = {  # what a value may be: (a test, words for what fails it)
     ),
     'list': (lambda value: not isinstance(value, Mapping), 'received {!r}, expected a list of hooks: [dict(type=…)]'),
 }
-PLAIN = dict(
-    work_dir='folder', log_level='level', resume='resume', new_head='flag', custom_hooks='list'
-)  # of the config itself
+# Of the config itself.
+PLAIN = dict(work_dir='folder', log_level='level', resume='resume', new_head='flag', custom_hooks='list')
 SPANS = dict(T_max='count', step_size='count', total_iters='count', begin='whole', end='count', eta_min='amount')
 TYPED = 'dict(type=…)'
 MODEL = Slot(
@@ -167,23 +166,10 @@ BELOW = {  # by key anywhere below, but in a model; any other key stands for mor
     'mp_cfg': Slot(keys=('mp_start_method', 'opencv_num_threads')),
     'paramwise_cfg': Slot(
         keys=(
-            *(
-                'bias_lr_mult',
-                'bias_decay_mult',
-                'norm_decay_mult',
-                'flat_decay_mult',
-                'dwconv_decay_mult',
-                'dcn_offset_lr_mult',
-            ),
-            *(
-                'bypass_duplicate',
-                'custom_keys',
-                'layer_decay_rate',
-                'decay_rate',
-                'decay_type',
-                'num_layers',
-            ),  # the latter of mmpretrain and mmseg
-        )
+            *('bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult', 'flat_decay_mult', 'dwconv_decay_mult'),
+            *('dcn_offset_lr_mult', 'bypass_duplicate', 'custom_keys'),
+            *('layer_decay_rate', 'decay_rate', 'decay_type', 'num_layers'),  # of mmpretrain and mmseg
+        ),
     ),
     'custom_keys': Slot(inner=Slot(keys=('lr_mult', 'decay_mult'))),
     'clip_grad': Slot(
@@ -196,15 +182,8 @@ BELOW = {  # by key anywhere below, but in a model; any other key stands for mor
     ),
 }
 INIT = Slot(('WEIGHT_INITIALIZERS',))
-PARTS = (
-    'backbone',
-    'head',
-    'decode_head',
-    'host',
-    'adapter',
-    'sparsifier',
-    'loss',
-)  # of models: a word there would be taken for something else
+# Of models: a word there would be taken for something else.
+PARTS = ('backbone', 'head', 'decode_head', 'host', 'adapter', 'sparsifier', 'loss')
 
 
 def below(slot: Slot, key: str) -> Slot:

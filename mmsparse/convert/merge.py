@@ -55,9 +55,8 @@ def merge_adapters(model: nn.Module, cfg: Mapping) -> tuple[dict[str, Tensor], d
     backbone = model.backbone
     refuse(_obstacles(model))
     images = torch.randn(2, 3, *backbone.view.image_size, generator=torch.Generator().manual_seed(0))
-    library = _LIBRARIES[_package(model)](
-        model, cfg, images
-    )  # refuses while the model is still whole; its tensors are the host's own
+    # refuses while the model is still whole; its tensors are the host's own
+    library = _LIBRARIES[_package(model)](model, cfg, images)
     backbone.fold()
     if not _answers_alike(library, images):
         raise InputError(

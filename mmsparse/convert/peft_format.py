@@ -25,9 +25,8 @@ from mmsparse.state.schema import validated
 from mmsparse.structures import Tokens
 
 PREFIX = 'base_model.model.'
-OTHER_FORMS = dict(
-    use_dora=False, bias='none', fan_in_fan_out=False, lora_bias=False
-)  # what changes the sum beyond a scaled product
+# what changes the sum beyond a scaled product
+OTHER_FORMS = dict(use_dora=False, bias='none', fan_in_fan_out=False, lora_bias=False)
 # Every other start (PiSSA, OLoRA, CorDA, LoftQ, LoRA-GA, …) subtracts its product from peft's base weights; the host
 # here has them whole.
 STARTS_BESIDE_THE_BASE = (None, True, False, 'gaussian', 'eva', 'orthogonal', 'mica')

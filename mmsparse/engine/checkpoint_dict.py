@@ -47,9 +47,8 @@ def of_state(runner, filename: str) -> dict:
     while isinstance(config.get('module'), dict):  # wrapped for test-time augmentation
         config = config['module']
     lines = other_settings(state, config)
-    new_head = bool(runner.cfg.get('new_head')) and isinstance(
-        runner._train_loop, BaseLoop
-    )  # a test of an untrained head is never meant
+    # a test of an untrained head is never meant
+    new_head = bool(runner.cfg.get('new_head')) and isinstance(runner._train_loop, BaseLoop)
     if new_head and runner._resume:
         raise InputError('new_head=True: a run goes on with its own head. Set load_from=STATE without --resume.')
     full = full_state_dict(

@@ -1,16 +1,13 @@
-"""What data and model must agree on before the first batch: labels, class names, pipelines, names of scores."""
+"""What data and model must agree on before the first batch: labels, class names, pipelines."""
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from copy import deepcopy
 
 import cv2
 import numpy as np
-import torch
 
 from mmsparse.engine.random_state import random_state, set_random_state
 from mmsparse.errors import InputError
@@ -175,38 +172,3 @@ def item_faults(dataset, split: str) -> Iterator[str]:
         )
     if fault:
         yield f'{split}_dataloader.dataset.pipeline: {fault}'
-
-
-def score_faults(runner) -> Iterator[str]:
-    """Say which `save_best` or `monitor` no validation will return: one item is evaluated where they name a score."""
-    named = {'save_best': [key for hook in runner.hooks for key in getattr(hook, 'key_indicators', ())]}
-    named['monitor'] = [hook.monitor for hook in runner.hooks if isinstance(getattr(hook, 'monitor', None), str)]
-    wanted = [(option, key) for option, keys in named.items() for key in keys if key != 'auto']
-    scores = _scores(runner) if wanted else []
-    for option, key in wanted if scores else ():
-        if key not in scores:
-            yield f'{option}: received {key!r}, expected a score of val_evaluator: {", ".join(scores)}.'
-
-
-def _scores(runner) -> list[str]:
-    """Names of the scores of one item; none where one item is not enough."""
-    loop, model, drawn = runner.val_loop, runner.model, random_state()
-    training = model.training
-    logging.disable(logging.ERROR)  # some metrics print a table
-    try:
-        with torch.no_grad():
-            batch = loop.dataloader.collate_fn([loop.dataloader.dataset[0]])
-            samples = [sample.to_dict() for sample in model.eval().val_step(batch)]
-        names = []
-        for metric in map(deepcopy, loop.evaluator.metrics):
-            metric.process(batch, samples)
-            names += [
-                f'{metric.prefix}/{name}' if metric.prefix else name for name in metric.compute_metrics(metric.results)
-            ]
-        return names
-    except Exception:
-        return []
-    finally:
-        logging.disable(logging.NOTSET)
-        model.train(training)
-        set_random_state(drawn)

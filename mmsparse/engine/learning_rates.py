@@ -11,11 +11,8 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop
 
 SLACK = 1e-6  # MMEngine's schedules multiply step by step, and rounding adds up
-SPANS = {
-    'T_max': 0,
-    'total_steps': 0,
-    'total_iters': 1,
-}  # what of a schedule says how long it lasts, and the steps it leaves out
+# what of a schedule says how long it lasts, and the steps it leaves out
+SPANS = {'T_max': 0, 'total_steps': 0, 'total_iters': 1}
 
 
 def ahead(runner) -> np.ndarray:

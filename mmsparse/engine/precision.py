@@ -130,10 +130,8 @@ def check_wrapper(wrapper: Mapping | OptimWrapper) -> None:
     """
     if not isinstance(wrapper, Mapping):  # built, and refused then
         return
-    for one in (
-        wrapper,
-        *(value for value in wrapper.values() if isinstance(value, Mapping)),
-    ):  # several models have one each
+    # several models have one each
+    for one in (wrapper, *(value for value in wrapper.values() if isinstance(value, Mapping))):
         kind = str(one.get('type')).rpartition('.')[2]
         if kind == 'AutocastOptimWrapper':
             long_name(one.get('dtype', 'auto'), get_device())

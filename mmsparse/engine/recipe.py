@@ -21,12 +21,8 @@ from mmsparse.state.schema import validated
 START_ANEW = 'Set it as it was, or start a new run from these weights: load_from=STATE instead of --resume.'
 PARTS = ('optim_wrapper', 'train_cfg', 'train_dataloader', 'custom_hooks')
 FIXED = ('optim_wrapper.optimizer.type', 'optim_wrapper.constructor', 'optim_wrapper.accumulative_counts')
-POSITION = {
-    'last_step',
-    'optimizer',
-    'end',
-    'verbose',
-}  # of a schedule's arguments; an `end` that changes its values changes others too
+# of a schedule's arguments; an `end` that changes its values changes others too
+POSITION = {'last_step', 'optimizer', 'end', 'verbose'}
 NUMBERS = ('last_step', '_global_step', '_last_value', 'base_values', 'best', 'num_bad_epochs', 'cooldown_counter')
 REMEDY = 'Resume from another state.'
 

@@ -103,11 +103,8 @@ class SparseRunner(Runner):
             return
         for wrapper in optim_wrapper.values() if isinstance(optim_wrapper, OptimWrapperDict) else [optim_wrapper]:
             images = self.world_size * self.train_dataloader.batch_size * wrapper._accumulative_counts
-            ratio = images / auto_scale_lr['base_batch_size']
-            self.logger.info(
-                f'{images} images per step, the learning rate is for {auto_scale_lr["base_batch_size"]}: scaled by '
-                f'{ratio:g}.'
-            )
+            ratio = images / (usual := auto_scale_lr['base_batch_size'])
+            self.logger.info(f'{images} images per step, the learning rate is for {usual}: scaled by {ratio:g}.')
             for group in wrapper.optimizer.param_groups:
                 group['lr'] *= ratio
 
@@ -155,11 +152,8 @@ class SparseRunner(Runner):
                 f'out_dir {out_dir}: states are written to local folders only, with no backend. Copy them from there.'
             )
         epoch, iteration = (self.epoch + 1, self.iter) if by_epoch else (self.epoch, self.iter + 1)
-        meta = (
-            dict(epoch=epoch, iter=iteration)
-            | (meta or {})
-            | dict(seed=self.seed, experiment_name=self.experiment_name)
-        )
+        meta = dict(epoch=epoch, iter=iteration) | (meta or {})
+        meta |= dict(seed=self.seed, experiment_name=self.experiment_name)
         model, metainfo = unwrapped(self.model), getattr(self.train_dataloader.dataset, 'metainfo', {})
         checkpoint = of_run(self, dict(meta, dataset_meta=metainfo), save_optimizer, save_param_scheduler)
         self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
@@ -167,9 +161,8 @@ class SparseRunner(Runner):
         names = adapter_tensors(model).keys()
         tensors = {name: value for name, value in checkpoint.pop('state_dict').items() if name in names}
         if 'ema_state_dict' in checkpoint:
-            frozen = {
-                f'module.{name}' for name in model.state_dict().keys() - names
-            }  # do not move, so their average is what they are
+            # do not move, so their average is what they are
+            frozen = {f'module.{name}' for name in model.state_dict().keys() - names}
             checkpoint['ema_state_dict'] = {
                 key: value for key, value in checkpoint['ema_state_dict'].items() if key not in frozen
             }
@@ -177,9 +170,8 @@ class SparseRunner(Runner):
         card = describe(
             model, digest(tensors), self.cfg.to_dict(), metainfo.get('classes'), score, meta['epoch'], meta['iter']
         )
-        write_state(
-            Path(out_dir) / filename, tensors, card, checkpoint if save_optimizer or save_param_scheduler else None
-        )
+        resume = checkpoint if save_optimizer or save_param_scheduler else None
+        write_state(Path(out_dir) / filename, tensors, card, resume)
 
     def load_checkpoint(
         self, filename: str, map_location='cpu', strict: bool = False, revise_keys=((r'^module.', ''),)
@@ -257,9 +249,8 @@ class SparseRunner(Runner):
         if resume_param_scheduler:
             load_schedules(checkpoint.get('param_schedulers'), self.param_schedulers)
         for sampler in (self.train_dataloader.sampler, self.train_dataloader.batch_sampler):
-            if hasattr(
-                sampler, 'seed'
-            ):  # built before the state was read, which names the seed that the run began with
+            # built before the state was read, which names the seed that the run began with
+            if hasattr(sampler, 'seed'):
                 sampler.seed = self.seed
         if is_main_process():
             set_random_state(checkpoint['random'])

@@ -17,11 +17,8 @@ from mmsparse.state.trust import refuse_foreign_types
 
 ABSENT = 'absent'  # what stands for an entry that one of two configs lacks
 HEADS = ('head.', 'decode_head.', 'auxiliary_head.')
-WEIGHTS = (
-    'checkpoint',
-    'init_cfg',
-    'checkpoint_grid',
-)  # where a host's weights lie may differ: the fingerprint proves what they are
+# where a host's weights lie may differ: the fingerprint proves what they are
+WEIGHTS = ('checkpoint', 'init_cfg', 'checkpoint_grid')
 
 
 def full_state_dict(model: nn.Module, state: State, classes: Any = None, new_head: bool = False) -> dict:

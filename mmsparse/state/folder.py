@@ -29,9 +29,8 @@ def whole(target: Path) -> Iterator[Path]:
         for file in (*writing.iterdir(), writing):
             _flush(file)
     except OSError:
-        shutil.rmtree(
-            writing, ignore_errors=True
-        )  # on a full disk the half of a state is in the way of everything else
+        # on a full disk the half of a state is in the way of everything else
+        shutil.rmtree(writing, ignore_errors=True)
         raise
     if target.exists():
         target.rename(replaced)  # killed between here and the next line, `tidy` gives the name back

@@ -34,9 +34,8 @@ def pipeline_config(card: Card, file: str) -> list[dict]:
     for index, step in steps.items():
         refuse_unsafe(step, f'test_dataloader.dataset.pipeline[{index}]', 'TRANSFORMS', card, file)
     load = [] if any(_bare(step) in LOADERS for step in steps.values()) else [dict(type='mmsparse.LoadImage')]
-    if load and not card.normalisation.get(
-        'to_rgb'
-    ):  # networks see RGB: a data set whose channels are not swapped gave RGB
+    # networks see RGB: a data set whose channels are not swapped gave RGB
+    if load and not card.normalisation.get('to_rgb'):
         load[0]['to_rgb'] = True
     return _portable([*load, *steps.values()], scope_of(card, file))
 

@@ -10,12 +10,8 @@ from mmsparse.errors import InputError
 from mmsparse.models.hosts.frozen_model import tensor_differences
 from mmsparse.state.saved_tensors import adapter_tensors
 
-PREFIXES = (
-    'module.',
-    '_orig_mod.',
-    'model.',
-    'state_dict.',
-)  # wrappers for several processes, compiled models, Lightning's modules
+# wrappers for several processes, compiled models, Lightning's modules
+PREFIXES = ('module.', '_orig_mod.', 'model.', 'state_dict.')
 HOST = (
     'perhaps with an adapter merged into it (merge_adapter.py). Its own library loads it; here it can be '
     'model.backbone.host.checkpoint'

@@ -128,9 +128,8 @@ def _registered(scope: str, registries: tuple[str, ...] = ()) -> dict:
 
 def _signature(target) -> tuple[dict, list, bool]:
     """Arguments, those without default, and whether these are all; ``**kwargs`` hands on to the next class."""
-    if isinstance(target, partial) and inspect.isclass(
-        wrapped := target.keywords.get('transform')
-    ):  # mmpretrain's torchvision/NAME
+    # mmpretrain's torchvision/NAME
+    if isinstance(target, partial) and inspect.isclass(wrapped := target.keywords.get('transform')):
         target = wrapped
     if not (inspect.isclass(target) or inspect.isfunction(target)):
         return {}, [], False

@@ -60,9 +60,8 @@ class Imports:
             spec.loader = Quiet(name, spec.origin)
             return spec
         builder = sys.modules.get(OPTIMIZERS)
-        if (
-            name == 'transformers' and builder is not None and not hasattr(builder, 'TRANSFORMERS_OPTIMIZERS')
-        ):  # it is being executed
+        # it is being executed
+        if name == 'transformers' and builder is not None and not hasattr(builder, 'TRANSFORMERS_OPTIMIZERS'):
             if PathFinder.find_spec(name) is not None:
                 builder.OPTIMIZERS.register_module(name='Adafactor', module=adafactor)
             raise ModuleNotFoundError(name)

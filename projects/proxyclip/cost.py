@@ -13,9 +13,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-sys.path.insert(
-    0, str(Path(__file__).resolve().parents[2])
-)  # the configs import this project by its path from the root
+# the configs import this project by its path from the root
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmsparse.cli.launch import load_config
 from mmsparse.cli.reporting import reporting

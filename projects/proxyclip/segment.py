@@ -25,9 +25,8 @@ import torch
 from PIL import Image
 from rich.progress import track
 
-sys.path.insert(
-    0, str(Path(__file__).resolve().parents[2])
-)  # the configs import this project by its path from the root
+# the configs import this project by its path from the root
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmsparse.cli.launch import load_config
 from mmsparse.cli.options import Changes
@@ -62,12 +61,8 @@ def parse_args() -> argparse.Namespace:
     args = options.parse_args()
     if args.every < 1:
         options.error(f'--every {args.every}: expected a number of frames of at least 1.')
-    args.launcher, args.work_dir, args.seed, args.deterministic = (
-        'none',
-        None,
-        None,
-        False,
-    )  # what load_config reads besides
+    # what load_config reads besides
+    args.launcher, args.work_dir, args.seed, args.deterministic = ('none', None, None, False)
     return args
 
 
@@ -106,9 +101,8 @@ def segment_video(file: Path, segmenter: Segmenter, out: Path, every: int) -> di
             found[f'{file}, frame {index}'] = dict(
                 zip(segmenter.classes, shares(answer.label_hw, len(segmenter.classes)))
             )
-    draw_labels(answer.picture_hw3, answer.label_hw, segmenter.classes).save(
-        out / f'{file.stem}_last.png'
-    )  # with the legend
+    # with the legend
+    draw_labels(answer.picture_hw3, answer.label_hw, segmenter.classes).save(out / f'{file.stem}_last.png')
     return found
 
 

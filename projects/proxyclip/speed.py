@@ -25,9 +25,8 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
 
-sys.path.insert(
-    0, str(Path(__file__).resolve().parents[2])
-)  # the configs import this project by its path from the root
+# the configs import this project by its path from the root
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmsparse.cli.reporting import reporting
 from mmsparse.errors import InputError

@@ -41,9 +41,8 @@ HOSTS = {  # one of each family, small
     'mmpretrain ViT': dict(type='mmpretrain.VisionTransformer', arch=ARCH, img_size=32, patch_size=4),
     'open_clip tower': dict(type='mmsparse.OpenClipViT', name='ViT-B-16-quickgelu', **CLIP),
 }
-OPTIONS = dict(
-    bottleneck=8, layers=(2,), keep_rate=0.7, keep_rates=(0.7,)
-)  # for hosts of two layers; the rest at its default
+# for hosts of two layers; the rest at its default
+OPTIONS = dict(bottleneck=8, layers=(2,), keep_rate=0.7, keep_rates=(0.7,))
 
 
 def registered(base: type) -> dict[str, dict]:

@@ -283,9 +283,8 @@ def notes_of(table: dict, rows: list[Row]) -> list[str]:
 def cell(paper: float | None, ours: float | None) -> str:
     """Both figures, and how far ours lies from the paper's."""
     off = difference(paper, ours)
-    far = (
-        '' if off is None else f' ({round(off, 1) + 0.0:+.1f} %{" ✗" if abs(off) > 1 else ""})'
-    )  # no minus before zero
+    # no minus before zero
+    far = '' if off is None else f' ({round(off, 1) + 0.0:+.1f} %{" ✗" if abs(off) > 1 else ""})'
     return f'{known(paper)} / {known(ours)}{far}'
 
 

@@ -1,10 +1,16 @@
 """A head and data that disagree on the classes are found before the first batch."""
 
+import logging
+from collections.abc import Iterator
+from copy import deepcopy
+
+import torch
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop
 from torch.nn import ModuleList
 
-from mmsparse.engine.data_check import item_faults, label_faults, label_map_faults, name_faults, score_faults
+from mmsparse.engine.data_check import item_faults, label_faults, label_map_faults, name_faults
+from mmsparse.engine.random_state import random_state, set_random_state
 from mmsparse.errors import refuse
 from mmsparse.registry import HOOKS
 from mmsparse.state.saved_tensors import unwrapped
@@ -42,7 +48,7 @@ class ClassCountHook(Hook):
             refuse(item_faults(dataset, split))
         refuse(name_faults({} if free else known))
         if isinstance(runner._val_loop, BaseLoop):
-            refuse(score_faults(runner))
+            refuse(_score_faults(runner))
 
     def _before_iter(self, runner, batch_idx: int, data_batch=None, mode: str = 'train') -> None:
         """Look at the label maps of a batch, if it has any."""
@@ -61,3 +67,38 @@ def _heads(model) -> dict[str, int]:
     return {
         name: head.num_classes for name, head in found.items() if isinstance(getattr(head, 'num_classes', None), int)
     }
+
+
+def _score_faults(runner) -> Iterator[str]:
+    """Say which `save_best` or `monitor` no validation will return: one item is evaluated where they name a score."""
+    named = {'save_best': [key for hook in runner.hooks for key in getattr(hook, 'key_indicators', ())]}
+    named['monitor'] = [hook.monitor for hook in runner.hooks if isinstance(getattr(hook, 'monitor', None), str)]
+    wanted = [(option, key) for option, keys in named.items() for key in keys if key != 'auto']
+    scores = _scores(runner) if wanted else []
+    for option, key in wanted if scores else ():
+        if key not in scores:
+            yield f'{option}: received {key!r}, expected a score of val_evaluator: {", ".join(scores)}.'
+
+
+def _scores(runner) -> list[str]:
+    """Names of the scores of one item; none where one item is not enough."""
+    loop, model, drawn = runner.val_loop, runner.model, random_state()
+    training = model.training
+    logging.disable(logging.ERROR)  # some metrics print a table
+    try:
+        with torch.no_grad():
+            batch = loop.dataloader.collate_fn([loop.dataloader.dataset[0]])
+            samples = [sample.to_dict() for sample in model.eval().val_step(batch)]
+        names = []
+        for metric in map(deepcopy, loop.evaluator.metrics):
+            metric.process(batch, samples)
+            names += [
+                f'{metric.prefix}/{name}' if metric.prefix else name for name in metric.compute_metrics(metric.results)
+            ]
+        return names
+    except Exception:
+        return []
+    finally:
+        logging.disable(logging.NOTSET)
+        model.train(training)
+        set_random_state(drawn)

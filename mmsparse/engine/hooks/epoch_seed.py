@@ -40,8 +40,7 @@ class EpochSeedHook(Hook):
 def _seed(runner) -> int:
     """Set the generators by the run's seed, the position and the process; return what they were set to."""
     position = [runner.seed, runner.iter, runner.rank]
-    seed = (
-        int(np.random.SeedSequence(position).generate_state(1)[0]) >> 1
-    )  # room for the worker's number below NumPy's limit of 2^32
+    # room for the worker's number below NumPy's limit of 2^32
+    seed = int(np.random.SeedSequence(position).generate_state(1)[0]) >> 1
     set_random_seed(seed)
     return seed

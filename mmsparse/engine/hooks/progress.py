@@ -50,9 +50,8 @@ class ProgressHook(Hook):
             read = runner.message_hub.get_scalar
             speed = len(data_batch['inputs']) * runner.world_size / read('train/time').mean(RECENT)
             left = timedelta(seconds=round(runner.message_hub.get_info('eta')))
-            rate = (
-                f'  lr {read("train/lr").current():.2e}' if 'train/lr' in runner.message_hub.log_scalars else ''
-            )  # several optimisers have several
+            # several optimisers have several
+            rate = f'  lr {read("train/lr").current():.2e}' if 'train/lr' in runner.message_hub.log_scalars else ''
             now = f'{left} left  loss {read("train/loss").mean(RECENT):.4f}{rate}  {speed:.0f} img/s'
             self.progress.update(self.line, completed=runner.iter + 1, figures=now)
 

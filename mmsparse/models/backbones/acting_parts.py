@@ -26,10 +26,8 @@ class ActingParts:
         ]
         self.stages = {stage: [part for part in sparsifiers if part.stage == stage] for stage in ('before', 'after')}
         self.at: dict[str, list[Part]] = {}
-        for part in (
-            *sparsifiers,
-            *adapters,
-        ):  # a sparsifier sees what the host's operator gave, before adapters add to it
+        # a sparsifier sees what the host's operator gave, before adapters add to it
+        for part in (*sparsifiers, *adapters):
             for name in part.sites:
                 self.at.setdefault(name, []).append(part)
         self.reads_input = any(part.reads_input for name in ('norm2', 'mlp') for part in self.at.get(name, ()))

@@ -1,4 +1,4 @@
-"""From the configs of adapters and sparsifiers to the parts."""
+"""From the arguments of a SparseViT to its parts and layers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from mmsparse.models.hosts.views.view import View
 from mmsparse.models.necks.base import BaseSparsifier
 from mmsparse.models.part import check_sites
 from mmsparse.registry import MODELS
+from mmsparse.utils.value_checks import is_list, is_whole
 
-ROLES = {
-    'adapter': (BaseAdapter, 'mmsparse.LoRA'),
-    'sparsifier': (BaseSparsifier, 'mmsparse.EViT'),
-}  # what stands there, and one of them
+# what stands there, and one of them
+ROLES = {'adapter': (BaseAdapter, 'mmsparse.LoRA'), 'sparsifier': (BaseSparsifier, 'mmsparse.EViT')}
 
 
 def build_parts(role: str, cfg: dict | Sequence[dict] | None, view: View) -> nn.ModuleList:
@@ -42,3 +41,19 @@ def build_parts(role: str, cfg: dict | Sequence[dict] | None, view: View) -> nn.
         check_sites(part)
         parts.append(part)
     return nn.ModuleList(parts)
+
+
+def layers_of(out_indices: int | Sequence[int], depth: int) -> tuple[int, ...]:
+    """Return the layers, counted from 1, of blocks counted from 0 or from the end, as mmpretrain names them.
+
+    Raises:
+        InputError: what are no blocks of a network of that depth, or not in rising order.
+    """
+    indices = [out_indices] if is_whole(out_indices) else out_indices
+    told = f'SparseViT: received out_indices={out_indices}, expected'
+    if not is_list(indices) or any(not is_whole(index) or not -depth <= index < depth for index in indices):
+        raise InputError(f'{told} blocks in [{-depth}, {depth - 1}], counted from 0.')
+    layers = tuple(index % depth + 1 for index in indices)
+    if list(layers) != sorted(set(layers)):
+        raise InputError(f'{told} each block once, in rising order.')
+    return layers

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mmsparse.errors import InputError
 from mmsparse.models.adapters.folding import mergeable
-from mmsparse.models.backbones.build_parts import build_parts
+from mmsparse.models.backbones.build_parts import build_parts, layers_of
 from mmsparse.models.backbones.encoder import Encoder
 from mmsparse.models.hosts.build import build_view
 from mmsparse.models.hosts.frozen_model import FrozenModel, fill_frozen
@@ -20,7 +20,7 @@ from mmsparse.models.ops.attention import without_autocast
 from mmsparse.models.part import has_losses
 from mmsparse.registry import MODELS
 from mmsparse.structures import Tokens, restore
-from mmsparse.utils.value_checks import check_flag, check_word, is_list, is_whole
+from mmsparse.utils.value_checks import check_flag, check_word
 
 OUT_TYPES = {
     'cls_token': lambda view, t: t.x_bnc[:, 0],
@@ -86,7 +86,7 @@ class SparseViT(BaseModule):
                 f"SparseViT: the host {self.view.name} has no class token. Use out_type='pooled' or 'avg_featmap'."
             )
         check_order(self.sparsifiers)
-        self.out_type, self.out_layers = out_type, self._layers(out_indices)
+        self.out_type, self.out_layers = out_type, layers_of(out_indices, self.view.depth)
         self.host_trains, self.folded = self._freeze(), ()
         self._refuse_what_no_gradient_reaches(out_indices)
         if out_type == 'pooled':  # an image's worth of zeros: a pooling that the view does not know is refused here
@@ -115,15 +115,12 @@ class SparseViT(BaseModule):
             InputError: in training, where a part has losses: who calls this would train without them.
         """
         learns = self.training and torch.is_grad_enabled() and not torch.compiler.is_compiling()
-        if learns and (
-            lost := [type(part).__name__ for part in (*self.adapters, *self.sparsifiers) if has_losses(part)]
-        ):
+        parts = (*self.adapters, *self.sparsifiers)
+        if learns and (lost := [type(part).__name__ for part in parts if has_losses(part)]):
             raise InputError(
                 f'SparseViT: {" and ".join(lost)} has losses of its own, and a model that calls the backbone does not '
-                'collect them, so it would not '
-                "learn. Use type='mmsparse.SparseClassifier' (mmsparse.SparseSegmentor) for the model; in a loop of "
-                'your own call encode(images) and '
-                'mmsparse.models.ops.losses.collect.'
+                "collect them, so it would not learn. Use type='mmsparse.SparseClassifier' (mmsparse.SparseSegmentor) "
+                'for the model; in a loop of your own call encode(images) and mmsparse.models.ops.losses.collect.'
             )
         return self.outputs(self.encode(images))
 
@@ -258,18 +255,3 @@ class SparseViT(BaseModule):
                 f'what trains there ({", ".join(names)}) would get no gradient. Let the last index be -1, or leave '
                 'out what trains.'
             )
-
-    def _layers(self, out_indices: int | Sequence[int]) -> tuple[int, ...]:
-        depth = self.view.depth
-        indices = [out_indices] if is_whole(out_indices) else out_indices
-        if not is_list(indices) or any(not is_whole(index) or not -depth <= index < depth for index in indices):
-            raise InputError(
-                f'SparseViT: received out_indices={out_indices}, expected blocks in [{-depth}, {depth - 1}], counted '
-                'from 0.'
-            )
-        layers = tuple(index % depth + 1 for index in indices)
-        if list(layers) != sorted(set(layers)):
-            raise InputError(
-                f'SparseViT: received out_indices={out_indices}, expected each block once, in rising order.'
-            )
-        return layers

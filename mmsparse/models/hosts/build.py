@@ -28,9 +28,8 @@ def build_view(cfg: dict) -> View:
         InputError: unknown type, or weights that are not named or do not fit.
     """
     cfg, kind = dict(cfg), cfg.get('type')
-    if inspect.isfunction(
-        kind if callable(kind) else MODELS.get(str(kind))
-    ):  # a builder of views; the others are networks
+    # a builder of views; the others are networks
+    if inspect.isfunction(kind if callable(kind) else MODELS.get(str(kind))):
         return MODELS.build(cfg)
     init_cfg = cfg.pop('init_cfg', None) or {}
     checkpoint = checked(cfg.pop('checkpoint', init_cfg.get('checkpoint')), f'host {kind}')

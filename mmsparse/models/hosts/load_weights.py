@@ -120,9 +120,8 @@ def load_timm(host: nn.Module, name: str, path: str, grid: Grid | None = None) -
     found = rooted(read_weights(path), TIMM_ROOTS, path)
     refuse_other_timm_activation(name, path, found.state)
     refuse(f'{path}: {fault}' for fault in _faults(host, name, found.state))
-    alone = (
-        'ln_pre.weight' in found.state
-    )  # CLIP's tower without its model: timm's converter knows it by its place there
+    # CLIP's tower without its model: timm's converter knows it by its place there
+    alone = 'ln_pre.weight' in found.state
     state = {f'visual.{key}' if alone else key: value for key, value in found.state.items()}
     clip, left = 'visual.ln_pre.weight' in state, list(found.left)
     left += [key for key in state if clip and not key.startswith('visual.')]

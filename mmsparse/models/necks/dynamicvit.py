@@ -117,13 +117,11 @@ class DynamicViT(BaseSparsifier):
         if self.training:
             stay_bm = F.gumbel_softmax(logp_bm2.float(), hard=True)[..., 0] * mask_bn[:, prefix:]
             mask_bn = torch.cat([mask_bn[:, :prefix], stay_bm], dim=1)
-            share_b = (
-                stay_bm.sum(1) / tokens.source_bm.shape[1]
-            )  # of the image's patches, like the rates, whatever another method took before
+            # of the image's patches, like the rates, whatever another method took before
+            share_b = stay_bm.sum(1) / tokens.source_bm.shape[1]
             return Plan.stay(tokens, mask_bn=mask_bn, notes={f'dynamicvit.{layer}': share_b})
-        keep = max(
-            1, int(self.rates[layer] * tokens.source_bm.shape[1])
-        )  # in this order: .29 · 10 · 10 is 29 in floats, .29 · 100 is not
+        # in this order: .29 · 10 · 10 is 29 in floats, .29 · 100 is not
+        keep = max(1, int(self.rates[layer] * tokens.source_bm.shape[1]))
         if keep >= tokens.patches:
             return None
         return Plan.keep(tokens, strongest(logp_bm2[..., 0], keep))

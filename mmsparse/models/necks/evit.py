@@ -82,9 +82,8 @@ class EViT(KeepRateSparsifier):
             return None
         score_bn = self.score(asked('EViT', layer, probe), tokens)
         if tokens.mask_bn is not None:
-            score_bn = score_bn.masked_fill(
-                tokens.mask_bn <= 0, 0.0
-            )  # scores are never negative: what is not valid ranks last
+            # scores are never negative: what is not valid ranks last
+            score_bn = score_bn.masked_fill(tokens.mask_bn <= 0, 0.0)
         score_bm = score_bn[:, tokens.prefix :]
         kept_bk = strongest(score_bm, keep)
         if self.fuse == 'argmax':

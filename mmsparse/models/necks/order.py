@@ -55,9 +55,8 @@ def _faults(sparsifiers: Sequence[BaseSparsifier]) -> Iterator[str]:
         moments = [(layer, two.stage == 'after', other_place) for layer in two.acting]
         first = min(((layer, one.stage == 'after', place) for layer in one.acting), default=None)
         later = first and moments and max(moments) > first
-        if (
-            later and one.leaves_invalid and two.moves_rows and name != other
-        ):  # one of the same kind knows the invalid ones
+        # one of the same kind knows the invalid ones
+        if later and one.leaves_invalid and two.moves_rows and name != other:
             yield (
                 f'SparseViT: {other} moves tokens at layer {max(two.acting)}, after {name} has left invalid ones in '
                 'the sequence (padding, or tokens masked in training): it would count and rank these too. Let '

@@ -25,9 +25,8 @@ class Reactivation(nn.Module):
 
     def __init__(self, width: int, count: int):
         super().__init__()
-        self.tokens = nn.Parameter(
-            torch.empty(count).uniform_(-1, 1)
-        )  # Kaiming-uniform with a=√5 of a column r×1: one input each
+        # Kaiming-uniform with a=√5 of a column r×1: one input each
+        self.tokens = nn.Parameter(torch.empty(count).uniform_(-1, 1))
         self.channels = nn.Parameter(torch.zeros(width))
         self.norm = nn.LayerNorm(width)
 
@@ -36,9 +35,8 @@ class Reactivation(nn.Module):
         both_brc = self.norm(source_brc + target_brc)
         weights_r = self.tokens[: source_brc.shape[1]]
         channel_b1c = 2 * (weights_r.unsqueeze(-1) * both_brc).sum(1, keepdim=True).sigmoid()
-        token_br1 = (
-            2 * F.linear(both_brc, self.channels.unsqueeze(0)).sigmoid() - 1
-        )  # a product by a vector has no rule in fvcore
+        # a product by a vector has no rule in fvcore
+        token_br1 = 2 * F.linear(both_brc, self.channels.unsqueeze(0)).sigmoid() - 1
         return source_brc + source_brc * channel_b1c * token_br1
 
 

@@ -55,9 +55,8 @@ def attend_masked(
     A token always attends to itself. Arguments and result as in `attend`; mask_bn is B×N, 1 or 0.
     """
     wide = torch.promote_types(q_bhqd.dtype, torch.float32)
-    with without_autocast(
-        k_bhnd.device
-    ):  # half-precision logits would be rounded, and overflow, where fused attention keeps them
+    # half-precision logits would be rounded, and overflow, where fused attention keeps them
+    with without_autocast(k_bhnd.device):
         logits_bhqn = (q_bhqd.to(wide) * scale) @ k_bhnd.to(wide).transpose(-2, -1)
     logits_bhqn = logits_bhqn if bias is None else logits_bhqn + bias
     queries, keys = logits_bhqn.shape[-2:]

@@ -84,9 +84,8 @@ class LossContext:
 @contextmanager
 def still_statistics(model: nn.Module) -> Iterator[None]:
     """Let batch norms normalise as in training and leave their running statistics where they are."""
-    norms = [
-        module for module in model.modules() if getattr(module, 'track_running_stats', False)
-    ]  # torch's and mmcv's
+    # torch's and mmcv's
+    norms = [module for module in model.modules() if getattr(module, 'track_running_stats', False)]
     try:
         for norm in norms:
             norm.track_running_stats = False

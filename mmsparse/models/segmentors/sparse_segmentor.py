@@ -42,9 +42,8 @@ class SparseSegmentor(EncoderDecoder):
                 "Use another decode_head, or a sparsifier without losses under type='mmseg.EncoderDecoder'."
             )
 
-        if (
-            getattr(self.data_preprocessor, 'test_cfg', 0) is None
-        ):  # sides that patches do not divide; mmseg cuts predictions back
+        # sides that patches do not divide; mmseg cuts predictions back
+        if getattr(self.data_preprocessor, 'test_cfg', 0) is None:
             self.data_preprocessor.test_cfg = dict(size_divisor=math.lcm(*self.backbone.view.patch))
 
     def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:

@@ -93,9 +93,8 @@ def vocabulary(classes: str | Sequence[str]) -> Vocabulary:
     if not isinstance(classes, str):
         return Vocabulary.of([_synonyms(entry) for entry in classes], 'classes')
     if classes in SOURCES:
-        return Vocabulary.numbered(
-            _benchmark(classes)
-        )  # COCO-Object's list has 'bed' twice, as an object and in the background
+        # COCO-Object's list has 'bed' twice, as an object and in the background
+        return Vocabulary.numbered(_benchmark(classes))
     file = Path(classes)
     if not os.path.isfile(file):  # Path.is_file() fails where the text is too long for a name
         raise InputError(f'classes: received {classes!r}, which is neither a file nor one of {", ".join(SOURCES)}.')

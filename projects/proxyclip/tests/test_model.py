@@ -52,9 +52,8 @@ def test_in_double_precision_nothing_is_left_to_rounding():
     model, x = build(patch=8).double(), images(112, 224).double()
     with torch.no_grad():
         expected, _ = plain.features(model.backbone.host, model.vfm.host, x[0])
-    torch.testing.assert_close(
-        unit(model, x)[0], expected, atol=1e-7, rtol=0
-    )  # pixels change hands by factors in single precision
+    # pixels change hands by factors in single precision
+    torch.testing.assert_close(unit(model, x)[0], expected, atol=1e-7, rtol=0)
 
 
 @pytest.mark.parametrize('sparsifier', NEUTRAL, ids=lambda cfg: cfg['type'])

@@ -36,9 +36,8 @@ def test_every_image_of_a_batch_gets_its_own_size_classes_and_threshold(prob_thd
         assert (sample.pred_sem_seg.data[0] == label).float().mean() > 0.999
     assert not torch.equal(found[0].pred_sem_seg.data, found[1].pred_sem_seg.data[:, :50, :70])
     if prob_thd:
-        assert any(
-            (sample.seg_logits.data.argmax(0) != sample.pred_sem_seg.data[0]).any() for sample in found
-        )  # the threshold acts
+        # the threshold acts
+        assert any((sample.seg_logits.data.argmax(0) != sample.pred_sem_seg.data[0]).any() for sample in found)
 
 
 def test_padding_and_flips_are_taken_back():
