@@ -90,6 +90,16 @@ def command(*args, folder: Path, status: int = 0) -> subprocess.CompletedProcess
     return done
 
 
+def two_processes(script: Path) -> subprocess.CompletedProcess:
+    """Run a script of a test as two processes; the tests' own modules can be imported in it."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / 'tests')])
+    env = {**os.environ, 'PYTHONPATH': path, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
+    launch = [sys.executable, '-W', 'ignore', '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2']
+    done = subprocess.run([*launch, str(script)], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
 def tool(name, *args) -> int:
     """Run a tool in this process, as ``python tools/NAME ARGS``; return its exit status."""
     before = sys.argv

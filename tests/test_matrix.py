@@ -2,11 +2,7 @@
 folds where it says.
 """
 
-import os
-import subprocess
-import sys
 from itertools import product
-from pathlib import Path
 
 import pytest
 import torch
@@ -20,6 +16,7 @@ from mmsparse.state.agreement import full_state_dict
 from mmsparse.state.card import describe
 from mmsparse.state.files import read_state, write_state
 from mmsparse.state.saved_tensors import adapter_tensors
+from small_run import two_processes
 
 ADAPTERS, SPARSIFIERS = adapters(), sparsifiers()
 PAIRWISE = pairwise(HOSTS, ADAPTERS, SPARSIFIERS)
@@ -27,7 +24,6 @@ CASES = [
     pytest.param(*case, marks=[] if case in PAIRWISE else pytest.mark.matrix)
     for case in product(HOSTS, ADAPTERS, SPARSIFIERS)
 ]
-TESTS = Path(__file__).parent
 
 DISTRIBUTED = """
 import torch
@@ -131,21 +127,7 @@ def test_combination(host, adapter, sparsifier, tmp_path):
 def test_two_processes_train_every_pair_without_looking_for_unused_parameters(tmp_path):
     script = tmp_path / 'distributed.py'
     script.write_text(DISTRIBUTED)
-    path = os.pathsep.join([str(TESTS.parent), str(TESTS)])
-    env = {**os.environ, 'PYTHONPATH': path, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
-    command = [
-        sys.executable,
-        '-W',
-        'ignore',
-        '-m',
-        'torch.distributed.run',
-        '--standalone',
-        '--nproc-per-node',
-        '2',
-        str(script),
-    ]
-    done = subprocess.run(command, env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
+    done = two_processes(script)
     # Built without anything that trains but the head, a pair is a pair all the same.
     assert done.stdout.split('\n')[:-1] == [
         f'{adapter} {sparsifier}' for adapter in combinations.adapters() for sparsifier in SPARSIFIERS

@@ -3,10 +3,6 @@ on as it would have.
 """
 
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -24,7 +20,7 @@ from mmsparse.engine.runner import SparseRunner
 from mmsparse.errors import InputError
 from mmsparse.registry import HOOKS, MODELS
 from small_classifier import config
-from small_run import write_run
+from small_run import two_processes, write_run
 
 LENGTH = 4  # iterations of an epoch
 
@@ -201,21 +197,7 @@ def test_sizes_are_refused_where_labels_are_maps():
 def test_processes_with_seeds_of_their_own_draw_the_same(tmp_path):
     """randomness=dict(diff_rank_seed=True): the images of one step shall not be reduced at two rates."""
     (tmp_path / 'two.py').write_text(TWO)
-    path = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parent)])
-    env = {**os.environ, 'PYTHONPATH': path, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
-    command = [
-        sys.executable,
-        '-W',
-        'ignore',
-        '-m',
-        'torch.distributed.run',
-        '--standalone',
-        '--nproc-per-node',
-        '2',
-        str(tmp_path / 'two.py'),
-    ]
-    done = subprocess.run(command, env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
+    two_processes(tmp_path / 'two.py')
     one, two = ((tmp_path / f'rank_{rank}').read_text() for rank in (0, 1))
     assert one == two and len(set(one.split())) > 1
 

@@ -55,7 +55,8 @@ def _clear_other_types(cfg: Config, changes: Mapping) -> None:
         *place, last = path.split('.')
         if last != 'type':
             place, value = [*place, last], value.get('type') if isinstance(value, Mapping) else None
-        if value is None or [key for key in place if not key.isdigit()][-1:] not in ([part] for part in PARTS):
+        role = next((key for key in reversed(place) if not key.isdigit()), None)
+        if value is None or role not in PARTS:
             continue
         *above, key = (int(key) if key.isdigit() else key for key in place)
         holder = cfg
@@ -64,7 +65,7 @@ def _clear_other_types(cfg: Config, changes: Mapping) -> None:
         old = holder.get(key) if isinstance(holder, Mapping) else holder[key]
         if not isinstance(old, Mapping) or str(old.get('type')).split('.')[-1] != value.split('.')[-1]:
             holder[key] = {}
-            if 'sparsifier' in place and f'{".".join(place)}.keep_rate' not in changes:
+            if role == 'sparsifier' and f'{".".join(place)}.keep_rate' not in changes:
                 _drop_keep_rate_hooks(cfg, value)
 
 

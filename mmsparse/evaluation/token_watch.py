@@ -56,7 +56,7 @@ class _Noted:
 
 
 class _Watcher(BaseAdapter):
-    sites = ('norm2',)
+    sites, reads_input = ('norm2',), False
 
     def __init__(self):
         super().__init__()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from torch import Tensor
 from torch.nn import Parameter
@@ -53,18 +53,11 @@ class ActingParts:
         for part in (*self.adapters, *self.sparsifiers):
             # torch's own layers, by far the most, keep nothing
             own = [module for module in part.modules() if not type(module).__module__.startswith('torch.')]
-            for value in [value for module in own for value in vars(module).values()]:
-                for each in (
-                    value.values()
-                    if isinstance(value, dict)
-                    else value
-                    if isinstance(value, list | tuple)
-                    else (value,)
-                ):
-                    if isinstance(each, Tensor) and (
-                        each.grad_fn is not None or not isinstance(each, Parameter) and each.shape[:1] == (batch,)
-                    ):
-                        found[id(each)] = type(part).__name__
+            kept = [each for module in own for value in vars(module).values() for each in _entries(value)]
+            for tensor in (each for each in kept if isinstance(each, Tensor)):
+                per_image = not isinstance(tensor, Parameter) and tensor.shape[:1] == (batch,)
+                if per_image or tensor.grad_fn is not None:
+                    found[id(tensor)] = type(part).__name__
         return found
 
     def attend(
@@ -101,3 +94,10 @@ class ActingParts:
             # Another sparsifier at this stage may ask about attention only while the tokens are those that attended.
             probe = probe if plan.index_bn is None else None
         return t, ffn_bn
+
+
+def _entries(value: object) -> Iterable[object]:
+    """What a dictionary, a list or a tuple holds; anything else holds itself."""
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list | tuple) else (value,)

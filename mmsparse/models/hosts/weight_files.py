@@ -64,8 +64,9 @@ def _faults(file: Path) -> Iterator[str]:
     if file.suffix not in KINDS:
         received = f'received a {file.suffix or "suffixless"} file'
         yield f'{received}, expected .safetensors or .pth, or for a VisionTransformer of timm .npz.'
+    head = _head(file)
     for start, what in NO_WEIGHTS.items():
-        if _head(file).startswith(start):
+        if head.startswith(start):
             yield f'this is {what}. Download the weights again.'
 
 
