@@ -80,28 +80,6 @@ def test_an_adapter_beside_a_branch_gets_the_rows_of_its_output_in_the_shortened
     assert rows[:DEPTH] == [(17, 17, 17)] * (DEPTH - 1) + [(1, 1, 1)]
 
 
-class MoreKeys(Gain):
-    """Key and value rows that are no tokens (prefix tuning)."""
-
-    sites = ('k', 'v')
-
-    def __init__(self, view):
-        super().__init__(view)
-        self.rows = nn.ParameterDict({name: torch.zeros(2, view.width) for name in self.sites})
-
-    def site(self, name, layer, x, y, t):
-        return torch.cat([self.rows[name].expand(len(y), -1, -1), y], dim=1)
-
-
-@pytest.mark.parametrize(
-    'sparsifier', [EVIT, dict(type='mmsparse.ToMe', r=2), dict(type='mmsparse.ATS', layers=(2,), keep_rate=0.7)]
-)
-def test_keys_that_are_no_tokens_are_refused_where_rows_are_ranked_by_them(sparsifier):
-    with pytest.raises(InputError, match='an adapter gives attention 19 keys and 19 values for 17 tokens'):
-        build(adapter=plug_in(MoreKeys), sparsifier=sparsifier)(images_for())
-    assert build(adapter=plug_in(MoreKeys))(images_for())[-1].shape == (3, 17, WIDTH)
-
-
 class Everywhere(Gain):
     """Looks at every site."""
 
@@ -111,7 +89,7 @@ class Everywhere(Gain):
         if name != 'embed':
             chosen = name in ('fc1', 'fc2')  # a dispatcher sends some tokens through the FFN's linears
             assert x.shape[:-1] == y.shape[:-1] and (
-                chosen or name in ('q', 'proj', 'attn') or y.shape[1] == t.x_bnc.shape[1]
+                chosen or name in ('q', 'attended', 'proj', 'attn') or y.shape[1] == t.x_bnc.shape[1]
             ), (name, layer)
         return y
 

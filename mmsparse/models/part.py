@@ -15,7 +15,8 @@ from mmsparse.models.hosts.views.view import View
 from mmsparse.models.ops.losses import LossContext
 from mmsparse.structures import Tokens
 
-SITES = ('embed', 'norm1', 'q', 'k', 'v', 'proj', 'attn', 'norm2', 'fc1', 'fc2', 'mlp', 'block', 'norm')
+SITES = ('embed', 'norm1', 'q', 'k', 'v', 'attended', 'proj', 'attn')
+SITES += ('norm2', 'fc1', 'fc2', 'mlp', 'block', 'norm')
 
 
 class SiteOutput(NamedTuple):
@@ -69,15 +70,15 @@ class Part(nn.Module):
         before adapters.
 
         `x` and `y` have the same tokens at every site: those of `t`, but at fc1 and fc2 (at norm2 and mlp too, where
-        nobody `reads_input`) under a sparsifier that chooses the FFN's tokens, and at q, proj and attn of a last block
-        that runs for the class token alone. Keys and values may be given entries that are no tokens, where nothing
-        reduces and no position is rotary.
+        nobody `reads_input`) under a sparsifier that chooses the FFN's tokens, and at q, attended, proj and attn of a
+        last block that runs for the class token alone.
 
         Args:
             name: one of `sites`.
             layer: counted from 1; 0 at embed.
-            x: the operator's input.
-            y: its output; at attn and mlp after layer scale and drop-path, before the residual sum.
+            x: the operator's input; at attended the queries that asked, heads joined: normed, rotated, not scaled.
+            y: its output; at attended that of attention, before a norm (where the host has one) and the projection; at
+                attn and mlp after layer scale and drop-path, before the residual sum.
             t: the sequence; `t.x_bnc` is the residual stream entering the branch, after the reduction for norm2 to
                 mlp. None at embed.
         """

@@ -51,7 +51,10 @@ def one(state, item, image, heads, methods, sparsifiers):
                 x = torch.cat([x[:start], own['prompts'][layer - 1], x[start + len(prompts[index]) :]])
                 prompts[index] = own['prompts'][layer - 1]
             start += len(prompts[index])
-        sequence.x = x
+        grown = len(x) - len(sequence.x)
+        sequence.x, sequence.prefix = x, sequence.prefix + grown
+        sequence.sources = [row if row < 0 else row + grown for row in sequence.sources]
+        sequence.sizes = [1] * grown + sequence.sizes
         block(state, f'blocks.{layer - 1}.', layer, sequence, heads, methods, sparsifiers)
     return after(
         methods, 'norm', depth, sequence.x, normalise(sequence.x, state['norm.weight'], state['norm.bias'])
@@ -69,10 +72,13 @@ def block(state, stem, layer, sequence, heads, methods, sparsifiers):
     size, mixed, weights = width // heads, [], []
     counts = any(sparsifier['type'] in PROPORTIONAL for sparsifier in sparsifiers)
     bias = torch.tensor([math.log(count) for count in sequence.sizes], dtype=x.dtype) if counts else 0.0
+    more_k, more_v = beyond(methods, layer, k[:0], own)
     for head in range(heads):
         part = slice(head * size, (head + 1) * size)
-        weights.append(softmax(q[:, part] @ k[:, part].T / size**0.5 + bias))
-        mixed.append(weights[-1] @ v[:, part])
+        logits = q[:, part] @ k[:, part].T / size**0.5 + bias + of_places(own, head, sequence)
+        weights.append(softmax(logits))  # what a sparsifier sees
+        logits = torch.cat([logits, q[:, part] @ more_k[:, part].T / size**0.5], 1)
+        mixed.append(softmax(logits) @ torch.cat([v[:, part], more_v[:, part]]))
     mixed = torch.cat(mixed, 1)
     y = linear_after(methods, 'proj', layer, mixed, own, 'attn.proj')
     sequence.x = x + beside(methods, 'attn', layer, sequence, h, y)
@@ -83,6 +89,33 @@ def block(state, stem, layer, sequence, heads, methods, sparsifiers):
     z = gelu(linear_after(methods, 'fc1', layer, h, own, 'mlp.fc1'))
     y = linear_after(methods, 'fc2', layer, z, own, 'mlp.fc2')
     sequence.x = behind(methods, layer, x + beside(methods, 'mlp', layer, sequence, h, y))
+
+
+def beyond(methods, layer, none, own):
+    """Keys and values that are no tokens."""
+    pairs = [(none, none)]
+    for name, _, state in methods:
+        if name == 'KeysAndValues':
+            pairs.append((state['keys'][layer - 1], state['values'][layer - 1]))
+    return [torch.cat(each) for each in zip(*pairs)]
+
+
+def of_places(own, head, sequence):
+    """A bias of places, H×P×P with the class token first, as tokens have it: the mean over all pairs of their
+    patches; none for prompts.
+    """
+    if 'attn.places' not in own:
+        return 0.0
+    places = [[] for _ in sequence.x]
+    places[0].append(0)
+    for patch, row in enumerate(sequence.sources):
+        if row >= 0:
+            places[row].append(1 + patch)
+    table, found = own['attn.places'][head], torch.zeros(len(places), len(places), dtype=torch.float64)
+    for i, mine in enumerate(places):
+        for j, theirs in enumerate(places):
+            found[i, j] = sum(table[a, b] for a in mine for b in theirs) / max(1, len(mine) * len(theirs))
+    return found
 
 
 def linear_after(methods, place, layer, x, own, name):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from mmsparse.models.hosts.views.view import View
 from mmsparse.models.part import Part
 from mmsparse.structures import Tokens
@@ -26,6 +28,20 @@ class BaseAdapter(Part):
     def tokens(self, layer: int, t: Tokens) -> Tokens:
         """Add or replace tokens before a block (prompts). Layers count from 1."""
         return t
+
+    def keys(self, layer: int, t: Tokens) -> tuple[Tensor, Tensor] | None:
+        """Return keys and values that are no tokens (prefix tuning): every query is compared with them too.
+
+        Used as returned: the host's norm of keys, its rotary positions and its bias are for tokens. No sparsifier sees
+        them: a probe's attention is that among tokens alone.
+
+        Args:
+            layer: counted from 1.
+            t: the tokens that attend.
+
+        Returns:
+            Keys and values, P×C or B×P×C each, heads side by side; None: no such keys at this layer.
+        """
 
     def trains(self, key: str) -> bool:
         """Tell whether a host parameter trains, by its key in ``host.state_dict()``; own parameters always do."""

@@ -84,14 +84,15 @@ class DenseAdapter(BaseAdapter):
         self.distance = {name: distance for name, distance in (('prev', 1), ('skip', skip)) if name in inputs}
         layers = range(1, view.depth + 1)
         number = next(self._numbers)  # two in a list keep their histories apart
-        self.keys = {layer: f'dense_adapter.{number}.{layer}' for layer in layers}
+        self.carried = {layer: f'dense_adapter.{number}.{layer}' for layer in layers}
         readers = {
             layer: [layer + distance for distance in self.distance.values() if layer + distance in layers]
             for layer in layers
         }
         # What each layer is the last to read; its own output where nobody reads it.
         self.unread = {
-            layer: {self.keys[old]: None for old in layers if max([old, *readers[old]]) == layer} for layer in layers
+            layer: {self.carried[old]: None for old in layers if max([old, *readers[old]]) == layer}
+            for layer in layers
         }
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleDict()
@@ -127,9 +128,9 @@ class DenseAdapter(BaseAdapter):
         inputs = {'x': t.x_bnc}
         for source, distance in self.distance.items():
             if layer > distance:
-                inputs[source] = t.carry[self.keys[layer - distance]]
+                inputs[source] = t.carry[self.carried[layer - distance]]
         da_bnc = self._output(self.layers[str(layer)], inputs)
-        return SiteOutput(y + da_bnc, {self.keys[layer]: da_bnc} | self.unread[layer])
+        return SiteOutput(y + da_bnc, {self.carried[layer]: da_bnc} | self.unread[layer])
 
     def _output(self, part: nn.ModuleDict, inputs: dict[str, Tensor]) -> Tensor:
         down, up = part['down'], part['up']

@@ -10,7 +10,7 @@ from torch.nn import Parameter
 from mmsparse.errors import InputError
 from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.necks.base import BaseSparsifier
-from mmsparse.models.ops.attention import Probe, attend, attend_masked, key_bias
+from mmsparse.models.ops.attention import Probe, attend, attend_masked, key_bias, more_keys, padded
 from mmsparse.models.part import Part, SiteOutput
 from mmsparse.structures import Tokens, reduce
 
@@ -24,6 +24,7 @@ class ActingParts:
         self.inserting = [
             part for part in adapters if getattr(part.tokens, '__func__', None) is not BaseAdapter.tokens
         ]
+        self.keying = [part for part in adapters if getattr(part.keys, '__func__', None) is not BaseAdapter.keys]
         self.stages = {stage: [part for part in sparsifiers if part.stage == stage] for stage in ('before', 'after')}
         self.at: dict[str, list[Part]] = {}
         # a sparsifier sees what the host's operator gave, before adapters add to it
@@ -38,10 +39,11 @@ class ActingParts:
             shape, y = y.shape, part.site(name, layer, x, y, t)
             if isinstance(y, SiteOutput):
                 y, t = y.y, y.remembered(t)
-            if y.shape != shape and name not in ('k', 'v'):  # the sum behind a branch would broadcast it
+            if y.shape != shape:  # the sum behind a branch would broadcast it
                 raise InputError(
                     f'{type(part).__name__}: received a tensor of {tuple(shape)} at the site {name} of layer {layer} '
-                    f'and returned one of {tuple(y.shape)}. Return the shape received; tokens are added by `tokens`.'
+                    f'and returned one of {tuple(y.shape)}. Return the shape received; tokens are added by `tokens`, '
+                    'keys and values that are no tokens by `keys`.'
                 )
         return y, t
 
@@ -61,21 +63,29 @@ class ActingParts:
         return found
 
     def attend(
-        self, q_bhqd: Tensor, k_bhnd: Tensor, v_bhnd: Tensor, scale: float, dropout: float, t: Tokens
+        self,
+        layer: int,
+        q_bhqd: Tensor,
+        k_bhnd: Tensor,
+        v_bhnd: Tensor,
+        scale: float,
+        dropout: float,
+        bias: Tensor | None,
+        t: Tokens,
     ) -> tuple[Tensor, Probe]:
-        """Attention in the form that the tokens and sparsifiers ask for, and what may be asked about it."""
-        tokens = t.x_bnc.shape[1]
-        if self.sparsifiers and (k_bhnd.shape[2], v_bhnd.shape[2]) != (tokens, tokens):
-            raise InputError(
-                f'an adapter gives attention {k_bhnd.shape[2]} keys and {v_bhnd.shape[2]} values for {tokens} tokens, '
-                'so that a sparsifier would rank others than those that leave. Add them as tokens '
-                '(BaseAdapter.tokens), or leave out the sparsifier.'
-            )
+        """Attention in the form that the tokens and parts ask for, and what may be asked about it.
+
+        Args as in `mmsparse.models.ops.attention.attend`; `bias` is the host's.
+        """
         soft = t.mask_bn is not None and t.mask_bn.requires_grad
-        bias = key_bias(t, q_bhqd.shape[2], self.proportional, masked=not soft)
+        bias, mask_bn = key_bias(t, q_bhqd.shape[2], self.proportional, not soft, bias), t.mask_bn
         probe = Probe(q_bhqd, k_bhnd, v_bhnd, scale, bias, self.context)
+        others = self.keying and [pair for part in self.keying if (pair := part.keys(layer, t)) is not None]
+        if others:
+            k_bhnd, v_bhnd = (more_keys(own, more) for own, more in zip((k_bhnd, v_bhnd), zip(*others)))
+            bias, mask_bn = padded(bias, k_bhnd.shape[2], 0), padded(mask_bn, k_bhnd.shape[2], 1)
         if soft:
-            return attend_masked(q_bhqd, k_bhnd, v_bhnd, scale, dropout, t.mask_bn, bias), probe
+            return attend_masked(q_bhqd, k_bhnd, v_bhnd, scale, dropout, mask_bn, bias), probe
         return attend(q_bhqd, k_bhnd, v_bhnd, scale, dropout, bias), probe
 
     def reduce(self, stage: str, layer: int, t: Tokens, probe: Probe | None) -> tuple[Tokens, Tensor | None]:

@@ -35,6 +35,7 @@ class Encoder(nn.Module):
     def __init__(self, view: View, stash: bool = False, with_cp: bool = False):
         super().__init__()
         self.view, self.stash, self.with_cp = view, stash, with_cp
+        self.biased = type(view).bias is not View.bias
 
     def forward(
         self,
@@ -134,8 +135,12 @@ class Encoder(nn.Module):
         v_bnc, t = site('v', layer, h_bnc, v_bnc, t) if 'v' in at else (v_bnc, t)
         q_bhqd, k_bhnd, v_bhnd = view.heads_of(block, q_bnc, k_bnc, v_bnc)
         q_bhqd, k_bhnd = view.turn(block, q_bhqd, t), view.turn(block, k_bhnd, t)
-        o_bnc, probe = parts.attend(q_bhqd, k_bhnd, v_bhnd, view.scale(block), view.attention_dropout(block), t)
+        bias = view.bias(block, t, q_bhqd.shape[2]) if self.biased else None
+        scale, dropout = view.scale(block), view.attention_dropout(block)
+        o_bnc, probe = parts.attend(layer, q_bhqd, k_bhnd, v_bhnd, scale, dropout, bias, t)
         t = t.first_row() if class_row_only else t
+        if 'attended' in at:
+            o_bnc, t = site('attended', layer, q_bhqd.transpose(1, 2).flatten(2), o_bnc, t)
         o_bnc = view.attended(block, o_bnc)
         y_bnc = view.proj(block, o_bnc)
         y_bnc, t = site('proj', layer, o_bnc, y_bnc, t) if 'proj' in at else (y_bnc, t)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -83,7 +84,7 @@ def attend_affinity(logits_bqn: Tensor, v_bnc: Tensor) -> Tensor:
     return logits_bqn.softmax(-1).to(v_bnc.dtype) @ v_bnc
 
 
-def key_bias(t: Tokens, queries: int, proportional: bool, masked: bool) -> Tensor | None:
+def key_bias(t: Tokens, queries: int, proportional: bool, masked: bool, bias: Tensor | None = None) -> Tensor | None:
     """Return what the logits of the keys get added, broadcast to B×H×Q×N, or None.
 
     Args:
@@ -91,10 +92,11 @@ def key_bias(t: Tokens, queries: int, proportional: bool, masked: bool) -> Tenso
         queries: the first so many tokens ask.
         proportional: a token that stands for s patches counts as s keys: log s (ToMe, sec. 3).
         masked: invalid tokens get −∞, but for themselves, so that no token is left without a key.
+        bias: the host's own, or None.
     """
-    bias = None
     if proportional and t.size_bn is not None:
-        bias = t.size_bn.clamp(min=1).log()[:, None, None, :]
+        size_b11n = t.size_bn.clamp(min=1).log()[:, None, None, :]
+        bias = size_b11n if bias is None else bias + size_b11n
     if masked and t.mask_bn is not None:
         rows = t.x_bnc.shape[1]
         closed_b1qn = (t.mask_bn <= 0)[:, None, None, :] & ~torch.eye(
@@ -103,6 +105,18 @@ def key_bias(t: Tokens, queries: int, proportional: bool, masked: bool) -> Tenso
         open_bias = t.x_bnc.new_zeros(()) if bias is None else bias
         bias = torch.where(closed_b1qn, float('-inf'), open_bias)
     return bias
+
+
+def more_keys(tokens_bhnd: Tensor, others: Sequence[Tensor]) -> Tensor:
+    """Return keys or values with those of no tokens (P×C or B×P×C each, heads side by side) behind them."""
+    batch, heads = tokens_bhnd.shape[:2]
+    split = [other.to(tokens_bhnd.dtype).unflatten(-1, (heads, -1)).transpose(-3, -2) for other in others]
+    return torch.cat([tokens_bhnd, *(other.expand(batch, *other.shape[-3:]) for other in split)], dim=2)
+
+
+def padded(value: Tensor | None, keys: int, fill: float) -> Tensor | None:
+    """Return what belongs to the keys of tokens, `fill` for those behind them, up to so many keys; None stays."""
+    return None if value is None else F.pad(value, (0, keys - value.shape[-1]), value=fill)
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,20 @@ class View(Parts, PatchGrid, ABC):
         """Factor of the attention logits."""
         return attrgetter(self.parts['scale'])(block) if 'scale' in self.parts else (self.width // self.heads) ** -0.5
 
+    def bias(self, block: nn.Module, t: Tokens, queries: int) -> Tensor | None:
+        """Return what the host adds to the logits of attention, such as a table of relative positions.
+
+        It follows the tokens (`bias_of_tokens`), and sparsifiers that read the attention read it with this.
+
+        Args:
+            block: of the host.
+            t: the tokens that attend.
+            queries: the first so many of them ask.
+
+        Returns:
+            Broadcast to B×H×queries×N, or None.
+        """
+
     def attention_dropout(self, block: nn.Module) -> float:
         """Probability of an attention weight to be dropped now (0 in evaluation)."""
         return attrgetter(self.parts['dropout'])(block) if block.training else 0.0

@@ -1,0 +1,46 @@
+"""Relative positions: the bias that a host adds to the logits of attention, brought to the present tokens."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mmsparse.structures.tokens import Tokens
+
+
+def bias_of_tokens(bias_hpp: Tensor, own: int, t: Tokens, queries: int) -> Tensor:
+    """Return the bias of every pair of tokens, from that of every pair of places.
+
+    A patch token has the mean over the patches that it stands for, as query and as key: what a key that is their mean
+    would get. The host's own prefix tokens have theirs, others of the prefix (prompts) have no place and no bias,
+    nor has padding.
+
+    Args:
+        bias_hpp: H×P×P of the places: the host's own prefix tokens, then the m patches.
+        own: how many prefix tokens the host itself has; they are the first of `t`.
+        t: the present tokens.
+        queries: the first so many of them ask.
+
+    Returns:
+        B×H×queries×N; 1×H×queries×N where nothing has been reduced.
+    """
+    heads, places = bias_hpp.shape[:2]
+    batch, length = (1 if t.size_bn is None else len(t.x_bnc)), t.x_bnc.shape[1]
+    if t.size_bn is None and t.prefix == own:
+        return bias_hpp[None, :, :queries]
+    first_bp = torch.arange(own, device=bias_hpp.device).expand(batch, -1)
+    token_bp = torch.cat([first_bp, t.source_bm[:batch]], dim=1)
+    token_bp = torch.where(token_bp < 0, length, token_bp)  # one place past the end, which is cut off
+    one_bp = torch.ones_like(token_bp, dtype=bias_hpp.dtype)
+    share_bp = 1 / one_bp.new_zeros(batch, length + 1).scatter_add(1, token_bp, one_bp).gather(1, token_bp)
+
+    def means(x_bhrp: Tensor) -> Tensor:
+        """Over the places of every token, along the last axis."""
+        to_bhrp = token_bp[:, None, None, :].expand_as(x_bhrp)
+        out_bhrn = x_bhrp.new_zeros(*x_bhrp.shape[:3], length + 1)
+        return out_bhrn.scatter_add(3, to_bhrp, x_bhrp * share_bp[:, None, None, :])[..., :length]
+
+    rows_bhqp = bias_hpp[:, :queries].expand(batch, -1, -1, -1)
+    if queries > own:
+        rows_bhqp = means(bias_hpp.mT.expand(batch, heads, places, places)).mT[:, :, :queries]
+    return means(rows_bhqp)
