@@ -1,4 +1,33 @@
 """The public door to `Tokens`, `Plan` and what moves them."""
 
-from mmsparse.structures import *  # noqa: F403
-from mmsparse.structures import __all__ as __all__
+from mmsparse.structures import (
+    RESTORE,
+    Plan,
+    Settled,
+    Stash,
+    Tokens,
+    drop_prefix,
+    insert_prefix,
+    merge,
+    present,
+    reduce,
+    restore,
+    rows_of,
+    settle,
+)
+
+__all__ = [
+    'RESTORE',
+    'Plan',
+    'Settled',
+    'Stash',
+    'Tokens',
+    'drop_prefix',
+    'insert_prefix',
+    'merge',
+    'present',
+    'reduce',
+    'restore',
+    'rows_of',
+    'settle',
+]
