@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmsparse.tokens import Plan, Tokens, merge, reduce, restore
+from mmsparse.tokens import Plan, Tokens, merge, pour, reduce, restore, rows_of
 
 
 @st.composite
@@ -130,3 +130,39 @@ def test_sizes_count_beyond_what_bfloat16_can():
     index_bn = torch.tensor([[0] + [1] * 403])
     after = reduce(tokens, Plan(index_bn, 2))
     assert after.size_bn.tolist() == [[1, 403]] and after.x_bnc.dtype == torch.bfloat16
+
+
+@given(states(), st.integers(0, 2**16))
+@settings(deadline=None, max_examples=40)
+def test_of_every_image_other_numbers_of_tokens_stay(case, seed):
+    """`Plan.keep` takes one number for all images; what a plug-in's images show may ask for more or fewer."""
+    before = case[0][-1]
+    generator = torch.Generator().manual_seed(seed)
+    chosen_bm = torch.rand(len(before.x_bnc), before.patches, generator=generator) < 0.6
+    after = reduce(before, Plan.where(before, chosen_bm))
+    for b, chosen_m in enumerate(chosen_bm):
+        places = [*range(before.prefix), *(before.prefix + chosen_m.nonzero().flatten()).tolist()]
+        count = len(places)
+        assert after.x_bnc[b, :count].equal(before.x_bnc[b, places]) and not after.x_bnc[b, count:].any()
+        assert after.carry['history'][b, :count].equal(before.carry['history'][b, places])
+        assert after.mask_bn[b].tolist() == [1.0] * count + [0.0] * (after.x_bnc.shape[1] - count)
+        moved = [places.index(place) if place in places else -1 for place in before.source_bm[b].tolist()]
+        assert after.source_bm[b].tolist() == moved
+    assert after.x_bnc.shape[1] == before.prefix + chosen_bm.sum(1).max()
+
+
+@given(states())
+@settings(deadline=None, max_examples=40)
+def test_a_token_gets_the_mean_of_what_lies_on_its_patches(case):
+    """Merged alone it would get the sum; and values of patches that have left are nobody's."""
+    tokens = case[0][-1]
+    grid_bmc = torch.randn(*tokens.source_bm.shape, 3, dtype=torch.float64).requires_grad_()
+    found = pour(tokens, grid_bmc)
+    for b, sources in enumerate(tokens.source_bm.tolist()):
+        for place, x_c in enumerate(found[b]):
+            own = [patch for patch, source in enumerate(sources) if source == place]
+            torch.testing.assert_close(x_c, grid_bmc[b, own].mean(0) if own else torch.zeros_like(x_c))
+    assert found.shape == (*tokens.x_bnc.shape[:2], 3)
+    (gradient_bmc,) = torch.autograd.grad(found.sum(), grid_bmc)
+    assert ((gradient_bmc.abs().sum(-1) > 0) == (tokens.source_bm >= 0)).all()
+    torch.testing.assert_close(pour(tokens, rows_of(tokens))[:, tokens.prefix :], tokens.x_bnc[:, tokens.prefix :])

@@ -53,13 +53,13 @@ class Part(nn.Module):
     Attributes:
         sites: where `site` is asked, of `SITES`; set by the class or when it is built.
         reads_rows: True if the method uses other tokens of the last block's output than the class token; all tokens
-            are then computed.
+            are then computed. None: where it has a `finish`.
         reads_input: False if the method makes no use of `x` at norm2 and mlp; tokens that skip the FFN (DyT) then skip
             its norm too.
     """
 
     sites: tuple[str, ...] = ()
-    reads_rows = False
+    reads_rows: bool | None = None
     reads_input = True
 
     def __init__(self, view: View | None = None):
@@ -84,6 +84,18 @@ class Part(nn.Module):
         """
         return y
 
+    def finish(self, t: Tokens) -> Tokens:
+        """Return what heads, poolings and feature maps read, given the tokens after the final norm; asked once a pass,
+        sparsifiers before adapters, and nobody who leaves this out.
+
+        `x_bnc` alone may be another, of its shape. A stash follows: what the token of a patch gains, the patch gains,
+        unless in mode stale its token has left or was merged.
+
+        Args:
+            t: all tokens, or the class token alone (`reads_rows`); with the carry and the notes of the pass.
+        """
+        return t
+
     def losses(self, ctx: LossContext) -> dict[str, Tensor]:
         """Return the losses of this method by name; the names that contain 'loss' are summed. See
         `mmsparse.SparseClassifier`."""
@@ -93,6 +105,11 @@ class Part(nn.Module):
 def has_losses(part: Part | type[Part]) -> bool:
     """Tell whether a part, or a class of parts, has losses of its own."""
     return getattr(part.losses, '__func__', part.losses) is not Part.losses
+
+
+def reads_rows(part: Part) -> bool:
+    """Tell whether a part needs the last block for all tokens; one that finishes does unless it says otherwise."""
+    return type(part).finish is not Part.finish if part.reads_rows is None else part.reads_rows
 
 
 def check_sites(part: Part) -> None:

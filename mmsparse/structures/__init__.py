@@ -1,7 +1,7 @@
 """The token sequence, the plans that shorten it, and what leaves it: pure functions on tensors."""
 
-from mmsparse.structures.plan import Plan, merge, reduce
-from mmsparse.structures.restore import RESTORE, restore, settle
+from mmsparse.structures.plan import Plan, merge, pour, reduce
+from mmsparse.structures.restore import RESTORE, follow, restore, settle
 from mmsparse.structures.stash import Settled, Stash
 from mmsparse.structures.tokens import Tokens, drop_prefix, insert_prefix, present, rows_of
 
@@ -12,8 +12,10 @@ __all__ = [
     'Stash',
     'Tokens',
     'drop_prefix',
+    'follow',
     'insert_prefix',
     'merge',
+    'pour',
     'present',
     'reduce',
     'restore',

@@ -56,6 +56,27 @@ class Plan:
         keep_bk = keep.expand(batch, -1) + tokens.prefix
         return cls(index_bn.scatter(1, keep_bk, place_n[tokens.prefix :].expand(batch, -1)), length)
 
+    @classmethod
+    def where(cls, tokens: Tokens, chosen_bm: Tensor, most: int | None = None) -> Plan:
+        """Keep the chosen patch tokens in their order, of every image as many as it may be; prefix tokens stay.
+
+        The sequence is as long as the longest image's; behind the others there are invalid tokens, which stand for
+        nothing. A sparsifier whose plans are of this kind says `leaves_invalid`.
+
+        Args:
+            tokens: the present sequence.
+            chosen_bm: B×n booleans for the n present patch tokens. Invalid ones must not be among the chosen.
+            most: the most that can be chosen in an image; an exported graph has one length for all pictures and needs
+                it.
+        """
+        prefix, count_b = tokens.prefix, chosen_bm.sum(1)
+        fixed = most is not None and torch.compiler.is_exporting()
+        length = prefix + (most if fixed else int(count_b.max()))
+        place_bm = torch.where(chosen_bm, prefix + chosen_bm.cumsum(1) - 1, -1)
+        place_n = torch.arange(length, device=chosen_bm.device)
+        index_bn = torch.cat([place_n[:prefix].expand(len(place_bm), -1), place_bm], dim=1)
+        return cls(index_bn, length, mask_bn=(place_n < prefix + count_b.unsqueeze(1)).to(tokens.x_bnc.dtype))
+
     def fuse_rest(self, weight_bn: Tensor) -> Plan:
         """Send every token that would leave to one new last token.
 
@@ -119,6 +140,21 @@ def reduce(tokens: Tokens, plan: Plan) -> Tokens:
             carry={key: merge(value, plan) for key, value in tokens.carry.items()},
         )
     return after if tokens.stash is None else replace(after, stash=_remembered(tokens, plan, after))
+
+
+def pour(tokens: Tokens, grid_bmc: Tensor) -> Tensor:
+    """Bring what was computed on the patch grid to the tokens: each gets the mean over the patches that it stands for.
+
+    Args:
+        tokens: the present sequence.
+        grid_bmc: B×m×c, for each original patch.
+
+    Returns:
+        B×N×c in the type of `grid_bmc`; zeros for prefix tokens and for padding. What lies on patches that no token
+        stands for is read by none.
+    """
+    sum_bnc = merge(grid_bmc, Plan(tokens.source_bm, tokens.x_bnc.shape[1]))
+    return (sum_bnc / tokens.sizes_bn.clamp(min=1).unsqueeze(-1)).to(grid_bmc.dtype)
 
 
 def _remembered(before: Tokens, plan: Plan, after: Tokens) -> Stash:

@@ -50,4 +50,15 @@ def settle(tokens: Tokens, norm: Callable[[Tensor], Tensor]) -> Tokens:
     stash, now_bmc = tokens.stash, rows_of(tokens)
     stale_bmc = torch.where(stash.touched_bm.unsqueeze(-1), stash.stale_bmc, now_bmc)
     delta_bmc = torch.where(present(tokens).unsqueeze(-1), now_bmc + stash.lost_bmc, stale_bmc)
-    return replace(tokens, stash=Settled(norm(stale_bmc), norm(delta_bmc)))
+    return replace(tokens, stash=Settled(norm(stale_bmc), norm(delta_bmc), stash.touched_bm))
+
+
+def follow(before: Tokens, after: Tokens) -> Tokens:
+    """Let the settled stash of `after` follow what was made of the tokens since `before`: what the token of a patch
+    has gained, the patch gains; in mode stale only where its token never left nor was merged."""
+    if before.stash is None:
+        return after
+    stash, gain_bmc = before.stash, rows_of(after) - rows_of(before)
+    gone_bm1 = stash.touched_bm.unsqueeze(-1)
+    stale_bmc = stash.stale_bmc + gain_bmc.masked_fill(gone_bm1, 0.0)
+    return replace(after, stash=replace(stash, stale_bmc=stale_bmc, delta_bmc=stash.delta_bmc + gain_bmc))

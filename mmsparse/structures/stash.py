@@ -24,7 +24,9 @@ class Stash:
 
 @dataclass(frozen=True)
 class Settled:
-    """A stash after the final norm: B×m×C for each of the modes stale and delta."""
+    """A stash after the final norm: B×m×C for each of the modes stale and delta, and B×m whether a patch has left or
+    was merged."""
 
     stale_bmc: Tensor
     delta_bmc: Tensor
+    touched_bm: Tensor

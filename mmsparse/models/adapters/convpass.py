@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.hosts.views.view import View
 from mmsparse.registry import MODELS
-from mmsparse.structures import Plan, Tokens, merge, restore
+from mmsparse.structures import Tokens, pour, restore
 from mmsparse.utils.value_checks import check_choices, check_count, check_dropout, check_positive, check_word
 
 PLACES = ('attn', 'mlp')
@@ -42,9 +42,7 @@ class ConvBottleneck(nn.Module):
         out_bnd = F.linear(z_bnd[:, : t.prefix], self.conv.weight[:, :, 1, 1], self.conv.bias)
         if t.patches:
             conv_bmd = self.conv(restore(replace(t, x_bnc=z_bnd))).flatten(2).transpose(1, 2)
-            sum_bnd = merge(conv_bmd, Plan(t.source_bm, z_bnd.shape[1]))
-            mean_bnd = sum_bnd / t.sizes_bn.clamp(min=1).unsqueeze(-1)
-            out_bnd = torch.cat([out_bnd, mean_bnd[:, t.prefix :].to(out_bnd.dtype)], 1)
+            out_bnd = torch.cat([out_bnd, pour(t, conv_bmd)[:, t.prefix :]], 1)
         return self.up(self.dropout(self._activation(out_bnd)))
 
     @staticmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from torch import Tensor
+from torch import Size, Tensor
 from torch.nn import Parameter
 
 from mmsparse.errors import InputError
@@ -12,7 +12,7 @@ from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.necks.base import BaseSparsifier
 from mmsparse.models.ops.attention import Probe, attend, attend_masked, key_bias, more_keys, padded
 from mmsparse.models.part import Part, SiteOutput
-from mmsparse.structures import Tokens, reduce
+from mmsparse.structures import Tokens, follow, reduce
 
 
 class ActingParts:
@@ -26,11 +26,13 @@ class ActingParts:
         ]
         self.keying = [part for part in adapters if getattr(part.keys, '__func__', None) is not BaseAdapter.keys]
         self.stages = {stage: [part for part in sparsifiers if part.stage == stage] for stage in ('before', 'after')}
+        every = (*sparsifiers, *adapters)
         self.at: dict[str, list[Part]] = {}
         # a sparsifier sees what the host's operator gave, before adapters add to it
-        for part in (*sparsifiers, *adapters):
+        for part in every:
             for name in part.sites:
                 self.at.setdefault(name, []).append(part)
+        self.finishing = [part for part in every if getattr(part.finish, '__func__', None) is not Part.finish]
         self.reads_input = any(part.reads_input for name in ('norm2', 'mlp') for part in self.at.get(name, ()))
 
     def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> tuple[Tensor, Tokens | None]:
@@ -40,12 +42,17 @@ class ActingParts:
             if isinstance(y, SiteOutput):
                 y, t = y.y, y.remembered(t)
             if y.shape != shape:  # the sum behind a branch would broadcast it
-                raise InputError(
-                    f'{type(part).__name__}: received a tensor of {tuple(shape)} at the site {name} of layer {layer} '
-                    f'and returned one of {tuple(y.shape)}. Return the shape received; tokens are added by `tokens`, '
-                    'keys and values that are no tokens by `keys`.'
-                )
+                raise _other_shape(part, f'at the site {name} of layer {layer}', shape, y)
         return y, t
+
+    def finish(self, t: Tokens) -> Tokens:
+        """Ask those that have something to say after the final norm."""
+        for part in self.finishing:
+            before, t = t, part.finish(t)
+            if t.x_bnc.shape != before.x_bnc.shape:
+                raise _other_shape(part, 'in finish', before.x_bnc.shape, t.x_bnc)
+            t = follow(before, t)
+        return t
 
     def held(self, batch: int) -> dict[int, str]:
         """Return by id, with the part's name, tensors of a pass (with history, or an entry per image) kept on
@@ -104,6 +111,14 @@ class ActingParts:
             # Another sparsifier at this stage may ask about attention only while the tokens are those that attended.
             probe = probe if plan.index_bn is None else None
         return t, ffn_bn
+
+
+def _other_shape(part: Part, where: str, shape: Size, y: Tensor) -> InputError:
+    return InputError(
+        f'{type(part).__name__}: received a tensor of {tuple(shape)} {where} and returned one of '
+        f'{tuple(y.shape)}. Return the shape received; tokens are added by `tokens`, keys and values '
+        'that are no tokens by `keys`.'
+    )
 
 
 def _entries(value: object) -> Iterable[object]:

@@ -88,7 +88,7 @@ class Encoder(nn.Module):
         return out
 
     def _finish(self, layer: int, t: Tokens, parts: ActingParts) -> Tokens:
-        """Norm the tokens, and in the same way those that left."""
+        """Norm the tokens, and in the same way those that left; then parts may make something of them."""
 
         def norm(x_bnc: Tensor) -> tuple[Tensor, Tokens]:
             y_bnc = self.view.norm(x_bnc)
@@ -96,7 +96,8 @@ class Encoder(nn.Module):
 
         t = settle(t, lambda x_bmc: norm(x_bmc)[0])
         x_bnc, t = norm(t.x_bnc)
-        return replace(t, x_bnc=x_bnc)
+        t = replace(t, x_bnc=x_bnc)
+        return parts.finish(t) if parts.finishing else t
 
     def _block_again(self, layer: int, block, t: Tokens, parts: ActingParts, class_row_only: bool) -> Tokens:
         """Run a block that its backward pass runs once more; torch is told of the large tensors that enter it."""

@@ -17,7 +17,7 @@ from mmsparse.models.hosts.frozen_model import FrozenModel, fill_frozen
 from mmsparse.models.hosts.views.view import mean_of_patches
 from mmsparse.models.necks.order import check_order
 from mmsparse.models.ops.attention import without_autocast
-from mmsparse.models.part import has_losses
+from mmsparse.models.part import has_losses, reads_rows
 from mmsparse.registry import MODELS
 from mmsparse.structures import Tokens, restore
 from mmsparse.utils.value_checks import check_flag, check_word
@@ -103,7 +103,7 @@ class SparseViT(BaseModule):
     @property
     def class_row_only(self) -> bool:
         """Whether the last block now runs for the class token alone: not where a part looks at the other tokens."""
-        return self.shortcut and not any(part.reads_rows for part in (*self.adapters, *self.sparsifiers))
+        return self.shortcut and not any(reads_rows(part) for part in (*self.adapters, *self.sparsifiers))
 
     def forward(self, images: Tensor) -> tuple:
         """Return one output per entry of `out_indices`.

@@ -74,7 +74,7 @@ class ATS(KeepRateSparsifier):
         """Sample by the inverse of the cumulative distribution (sec. 3.2)."""
         if layer not in self.layers or self.keep_rate == 1:
             return None
-        prefix, batch = tokens.prefix, tokens.x_bnc.shape[0]
+        prefix = tokens.prefix
         with torch.no_grad():
             score_bm = self.score(asked('ATS', layer, probe), tokens)[:, prefix:]
             valid_bm = (
@@ -83,15 +83,7 @@ class ATS(KeepRateSparsifier):
                 else tokens.mask_bn[:, prefix:] > 0
             )
             chosen_bm = self._sample(score_bm, valid_bm)
-        count_b = chosen_bm.sum(1)
-        # A graph has one length for all pictures: the longest there can be.
-        length = prefix + (
-            kept(tokens.patches, self.keep_rate) if torch.compiler.is_exporting() else int(count_b.max())
-        )
-        place_bm = torch.where(chosen_bm, prefix + chosen_bm.cumsum(1) - 1, -1)
-        head_p = torch.arange(prefix, device=place_bm.device).expand(batch, -1)
-        mask_bn = (torch.arange(length, device=place_bm.device) < prefix + count_b.unsqueeze(1)).to(tokens.x_bnc.dtype)
-        return Plan(torch.cat([head_p, place_bm], dim=1), length, mask_bn=mask_bn)
+        return Plan.where(tokens, chosen_bm, most=kept(tokens.patches, self.keep_rate))
 
     def _sample(self, score_bm: Tensor, valid_bm: Tensor) -> Tensor:
         """Return B×m, whether a patch token is nearest to one of its image's grid points.
