@@ -29,7 +29,7 @@ from hosts import (
 from hosts import HOSTS as DEEPER
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
-from mmsparse.tokens import Plan, Tokens, drop_prefix, insert_prefix, reduce, restore
+from mmsparse.tokens import Plan, Tokens, put_prefix, reduce, restore
 from references.adapted import adapted
 
 ALL = ('q', 'k', 'v', 'proj', 'fc1', 'fc2')
@@ -278,7 +278,7 @@ def test_rows_of_the_prefix_come_and_go_with_every_field():
     source_bm = torch.tensor([[2, 3, -1, 5], [6, 4, 3, 2]])
     t = Tokens(x_bnc, 2, (2, 2), source_bm, size_bn=size_bn, mask_bn=mask_bn, carry=dict(history=carry))
     rows_bpc = torch.rand(2, 3, 4, generator=generator)
-    more = insert_prefix(t, rows_bpc, 1)
+    more = put_prefix(t, 'prompts', rows_bpc)
     assert more.prefix == 5 and more.source_bm.tolist() == [[5, 6, -1, 8], [9, 7, 6, 5]]
     for found, before, new in (
         (more.x_bnc, x_bnc, rows_bpc),
@@ -286,8 +286,8 @@ def test_rows_of_the_prefix_come_and_go_with_every_field():
         (more.mask_bn, mask_bn, torch.ones(2, 3)),
         (more.carry['history'], carry, torch.zeros(2, 3, 3)),
     ):
-        assert torch.equal(found, torch.cat([before[:, :1], new, before[:, 1:]], dim=1))
-    back = drop_prefix(more, 1, 3)
+        assert torch.equal(found, torch.cat([before[:, :2], new, before[:, 2:]], dim=1))
+    back = put_prefix(more, 'prompts', rows_bpc[:, :0])
     assert back.prefix == 2 and torch.equal(back.source_bm, t.source_bm)
     for name in ('x_bnc', 'size_bn', 'mask_bn'):
         assert torch.equal(getattr(back, name), getattr(t, name))

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from hosts import DEPTH, WIDTH, assert_near, build, draw, images_for, timm_host, watch
+from hosts import DEPTH, assert_near, build, draw, images_for, timm_host, watch
 from mmsparse.convert.merge import merge_adapters
 from mmsparse.errors import InputError
 from mmsparse.models import BaseAdapter, SiteOutput
 from mmsparse.models.part import SITES
 from mmsparse.registry import MODELS
-from mmsparse.tokens import drop_prefix, insert_prefix, restore, rows_of
+from mmsparse.tokens import put_prefix, restore, rows_of
 from small_classifier import classifier, config, registered, step
 
 EVIT = dict(type='mmsparse.EViT', layers=(2, 4), keep_rate=0.6)
@@ -230,20 +230,48 @@ def test_a_list_that_does_not_merge_whole_is_refused_by_the_tool_that_merges():
         merge_adapters(classifier(None, [plug_in(Reader), LORA]), {})
 
 
-def test_rows_of_the_prefix_alone_are_dropped_and_inserted():
-    tokens = build().forward_tokens(images_for())
-    rows_bpc = torch.zeros(3, 2, WIDTH)
-    longer = insert_prefix(tokens, rows_bpc, 1)
-    assert drop_prefix(longer, 1, 2).x_bnc.equal(tokens.x_bnc)
-    for wrong in (
-        lambda: drop_prefix(longer, 1, 3),
-        lambda: drop_prefix(tokens, 1, 1),
-        lambda: drop_prefix(tokens, -1, 1),
+class Varying(BaseAdapter):
+    """Prompts whose number is another in every layer (NOAH)."""
+
+    span, counts = 'varying', (2, 0, 3, 1, 0, 2)
+
+    def __init__(self, view):
+        super().__init__()
+        self.rows = nn.ParameterList(torch.zeros(count, view.width) for count in self.counts)
+
+    def tokens(self, layer, t):
+        return put_prefix(t, self.span, self.rows[layer - 1].expand(len(t.x_bnc), -1, -1))
+
+
+@pytest.mark.parametrize('sparsifier', [None, EVIT, dict(type='mmsparse.ToMe', r=2)], ids=['alone', 'EViT', 'ToMe'])
+def test_prompts_whose_number_varies_leave_other_prompts_and_patches_alone(sparsifier):
+    class Watch(Gain):
+        sites = ('norm1',)
+
+        def site(self, name, layer, x, y, t):
+            seen.append(t)
+            return y
+
+    seen, vpt = [], dict(type='mmsparse.VPT', num_prompts=2)
+    backbone = build('timm_registers', [vpt, plug_in(Varying), vpt, plug_in(Watch)], sparsifier)
+    with torch.no_grad():
+        backbone(images_for())
+    first, varying, second, _ = backbone.adapters
+    for layer, t in enumerate(seen, start=1):
+        rows = [first.prompts[layer - 1], varying.rows[layer - 1], second.prompts[layer - 1]]
+        assert t.prefix == 5 + 4 + Varying.counts[layer - 1]
+        assert all(each.equal(torch.cat(rows)) for each in t.x_bnc[:, 5 : t.prefix])
+        for part, row in zip(backbone.adapters, rows):
+            assert t.x_bnc[0, t.span(part.span)].equal(row)
+        assert ((t.source_bm < 0) | (t.source_bm >= t.prefix)).all()
+    assert len(seen) == DEPTH and (sparsifier is None or seen[-1].patches < seen[0].patches)
+
+
+def test_two_methods_that_claim_one_prefix_span_are_refused_when_built():
+    with pytest.raises(
+        InputError, match="^SparseViT: Varying and VPT both claim the prefix span 'VPT', .* `span` of its own"
     ):
-        with pytest.raises(InputError, match=r'but there are [13]: what lies behind are patches'):
-            wrong()
-    with pytest.raises(InputError, match='received prefix tokens 2 to 2, but there are 1'):
-        insert_prefix(tokens, rows_bpc, 2)
+        build(adapter=[plug_in(type('Varying', (Varying,), dict(span='VPT'))), dict(type='mmsparse.VPT')])
 
 
 @pytest.mark.parametrize('mode', ['stale', 'delta'])

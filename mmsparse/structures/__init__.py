@@ -3,7 +3,7 @@
 from mmsparse.structures.plan import Plan, merge, pour, reduce
 from mmsparse.structures.restore import RESTORE, follow, restore, settle
 from mmsparse.structures.stash import Settled, Stash
-from mmsparse.structures.tokens import Tokens, drop_prefix, insert_prefix, present, rows_of
+from mmsparse.structures.tokens import Tokens, present, put_prefix, rows_of
 
 __all__ = [
     'RESTORE',
@@ -11,12 +11,11 @@ __all__ = [
     'Settled',
     'Stash',
     'Tokens',
-    'drop_prefix',
     'follow',
-    'insert_prefix',
     'merge',
     'pour',
     'present',
+    'put_prefix',
     'reduce',
     'restore',
     'rows_of',

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from mmsparse.errors import InputError
 from mmsparse.structures.stash import Settled, Stash
 
 
@@ -26,6 +25,8 @@ class Tokens:
         carry: tensors B×N×c that every plan moves with the tokens, such as the Dense Adapter's history.
         notes: what parts write down in this pass, for their losses and reports; shapes are theirs.
         stash: patch tokens that left, kept only on request.
+        spans: how many prefix tokens adapters have put behind the host's own, by the name of each span (`put_prefix`);
+            they lie in this order.
     """
 
     x_bnc: Tensor
@@ -37,6 +38,7 @@ class Tokens:
     carry: dict[str, Tensor] = field(default_factory=dict)
     notes: dict[str, Tensor] = field(default_factory=dict)
     stash: Stash | Settled | None = None
+    spans: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def start(cls, x_bnc: Tensor, prefix: int, grid: tuple[int, int]) -> Tokens:
@@ -54,6 +56,15 @@ class Tokens:
     def patches(self) -> int:
         """Number of patch tokens: what a sparsifier may reduce."""
         return self.x_bnc.shape[1] - self.prefix
+
+    def span(self, name: str) -> slice:
+        """Return the places of the prefix tokens of that name; none, right behind the prefix, where it has no span."""
+        start = self.prefix - sum(self.spans.values())
+        for each, count in self.spans.items():
+            if each == name:
+                return slice(start, start + count)
+            start += count
+        return slice(start, start)
 
     @property
     def sizes_bn(self) -> Tensor:
@@ -73,6 +84,7 @@ class Tokens:
             mask_bn=None,
             carry={key: value[:, :1] for key, value in self.carry.items()},
             stash=None,
+            spans={},
         )
 
 
@@ -90,43 +102,24 @@ def rows_of(tokens: Tokens) -> Tensor:
     return x_bmc.masked_fill(~present(tokens).unsqueeze(-1), 0.0)
 
 
-def insert_prefix(tokens: Tokens, rows_bpc: Tensor, at: int) -> Tokens:
-    """Put p tokens before place `at`, in or right behind the prefix; they are valid, of size 1, and carry nothing.
+def put_prefix(tokens: Tokens, span: str, rows_bpc: Tensor) -> Tokens:
+    """Let p prefix tokens be the span of that name, in the place of those that it had; none may be.
 
-    Raises:
-        InputError: a place behind the prefix.
+    A new span lies behind the host's own prefix tokens and all other spans. The tokens are valid, of size 1, and carry
+    nothing.
     """
-    return _splice(tokens, at, 0, rows_bpc)
-
-
-def drop_prefix(tokens: Tokens, at: int, count: int) -> Tokens:
-    """Take `count` prefix tokens out, from place `at` on.
-
-    Raises:
-        InputError: tokens that are not all of the prefix.
-    """
-    return _splice(tokens, at, count, tokens.x_bnc[:, :0])
-
-
-def _splice(tokens: Tokens, at: int, count: int, rows_bpc: Tensor) -> Tokens:
-    if not 0 <= at <= at + count <= tokens.prefix:
-        raise InputError(
-            f'received prefix tokens {at} to {at + count}, but there are {tokens.prefix}: what lies behind are '
-            'patches, which only a plan moves. An adapter asks view.reserve_prefix for its place.'
-        )
+    at, old, new = tokens.span(span).start, tokens.spans.get(span, 0), rows_bpc.shape[1]
 
     def put(value: Tensor, fill: float) -> Tensor:
-        new = rows_bpc
-        if value is not tokens.x_bnc:
-            new = value.new_full((*rows_bpc.shape[:2], *value.shape[2:]), fill)
-        return torch.cat([value[:, :at], new, value[:, at + count :]], dim=1)
+        rows = value.new_full((len(value), new, *value.shape[2:]), fill) if value is not tokens.x_bnc else rows_bpc
+        return torch.cat([value[:, :at], rows, value[:, at + old :]], dim=1)
 
-    shift = rows_bpc.shape[1] - count
     return replace(
         tokens,
         x_bnc=put(tokens.x_bnc, 0),
-        prefix=tokens.prefix + shift,
-        source_bm=torch.where(tokens.source_bm < 0, -1, tokens.source_bm + shift),
+        prefix=tokens.prefix + new - old,
+        spans={**tokens.spans, span: new},
+        source_bm=torch.where(tokens.source_bm < 0, -1, tokens.source_bm + new - old),
         size_bn=None if tokens.size_bn is None else put(tokens.size_bn, 1),
         mask_bn=None if tokens.mask_bn is None else put(tokens.mask_bn, 1),
         carry={key: put(value, 0) for key, value in tokens.carry.items()},

@@ -17,16 +17,20 @@ class BaseAdapter(Part):
         folds: whether `fold` leaves a host that does without this adapter; exact in evaluation.
         reads_weights: whether `site` computes with the host's weights at its sites; what is listed before it then does
             not merge into those.
+        span: name of the prefix tokens that `tokens` puts into the sequence (`put_prefix`); empty: none. When a list
+            is built, several of one class get names of their own, and two methods that share one are refused.
         apart: where it does not fold, what it does that the host cannot, for errors: '<name> <apart>'.
     """
 
     identity_at_start = True
     folds = False
     reads_weights = False
+    span = ''
     apart = 'is a branch of its own, which no weight of the host computes'
 
     def tokens(self, layer: int, t: Tokens) -> Tokens:
-        """Add or replace tokens before a block (prompts). Layers count from 1."""
+        """Put prompts before a block, or others in their place, by `put_prefix` under `span`. Layers count from
+        1."""
         return t
 
     def keys(self, layer: int, t: Tokens) -> tuple[Tensor, Tensor] | None:

@@ -7,12 +7,12 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.hosts.views.view import View
 from mmsparse.registry import MODELS
-from mmsparse.structures import Tokens, drop_prefix, insert_prefix
+from mmsparse.structures import Tokens, put_prefix
 from mmsparse.utils.value_checks import check_count, check_flag
 
 
@@ -33,6 +33,7 @@ class VPT(BaseAdapter):
     """
 
     identity_at_start = False
+    span = 'VPT'
     apart = 'adds tokens, which no weight of the host does'
 
     def __init__(self, view: View, num_prompts: int = 8, deep: bool = True):
@@ -43,16 +44,10 @@ class VPT(BaseAdapter):
         self.prompts = nn.Parameter(
             torch.empty(view.depth if deep else 1, num_prompts, view.width).uniform_(-bound, bound)
         )
-        self.start = view.reserve_prefix(num_prompts)
 
     def tokens(self, layer: int, t: Tokens) -> Tokens:
         """Insert prompts before the first block; replace them before the others."""
         if layer > len(self.prompts):
             return t
-        rows_bpc = self._rows(layer, t.x_bnc)
-        if layer > 1:
-            t = drop_prefix(t, self.start, rows_bpc.shape[1])
-        return insert_prefix(t, rows_bpc, self.start)
-
-    def _rows(self, layer: int, like_bnc: Tensor) -> Tensor:
-        return self.prompts[layer - 1].to(like_bnc.dtype).expand(like_bnc.shape[0], -1, -1)
+        rows_bpc = self.prompts[layer - 1].to(t.x_bnc.dtype).expand(len(t.x_bnc), -1, -1)
+        return put_prefix(t, self.span, rows_bpc)

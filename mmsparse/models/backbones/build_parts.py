@@ -40,7 +40,28 @@ def build_parts(role: str, cfg: dict | Sequence[dict] | None, view: View) -> nn.
             )
         check_sites(part)
         parts.append(part)
+    name_spans([part for part in parts if getattr(part, 'span', '')])
     return nn.ModuleList(parts)
+
+
+def name_spans(adapters: Sequence[BaseAdapter]) -> None:
+    """Number the prefix spans of several adapters of one class, in the order of the list.
+
+    Raises:
+        InputError: two methods claim the same.
+    """
+    claims: dict[str, list[BaseAdapter]] = {}
+    for adapter in adapters:
+        claims.setdefault(adapter.span, []).append(adapter)
+    for span, same in claims.items():
+        names = dict.fromkeys(type(adapter).__name__ for adapter in same)
+        if len(names) > 1:
+            raise InputError(
+                f'SparseViT: {" and ".join(names)} both claim the prefix span {span!r}, and each would replace the '
+                "other's tokens. Give one of them a `span` of its own, or leave it out."
+            )
+        for number, adapter in enumerate(same[1:], start=2):
+            adapter.span = f'{span} {number}'
 
 
 def layers_of(out_indices: int | Sequence[int], depth: int) -> tuple[int, ...]:

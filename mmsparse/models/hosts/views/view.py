@@ -32,23 +32,15 @@ class View(Parts, PatchGrid, ABC):
     Attributes:
         class_token: whether token 0 is a class token.
         prefix: number of prefix tokens (class token, registers).
-        reserved: number of prefix tokens that adapters add.
         filed: parameters as they stand in the file of weights, as in `FrozenModel`.
         pixels: how the images that the weights were trained on were normalised; None: not known, or random weights.
     """
 
-    reserved: int = 0
     filed: Mapping[str, Tensor] | None = MappingProxyType({})
     pixels: Pixels | None = None
 
     class_token: bool
     prefix: int
-
-    def reserve_prefix(self, count: int) -> int:
-        """Return the index of the prefix tokens that an adapter adds, behind the host's and earlier adapters'."""
-        start = self.prefix + self.reserved
-        self.reserved += count
-        return start
 
     @abstractmethod
     def embed(self, images: Tensor, site: Callable[[Tensor], Tensor]) -> Tokens:
