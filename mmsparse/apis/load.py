@@ -11,16 +11,18 @@ from torch import nn
 
 from mmsparse.apis.openmmlab import equip
 from mmsparse.apis.predict import Predictor
-from mmsparse.errors import in_words
+from mmsparse.errors import InputError, in_words
 from mmsparse.state.agreement import full_state_dict
 from mmsparse.state.files import read_state
 from mmsparse.state.folder import CARD
-from mmsparse.state.trust import model_config, scope_of
+from mmsparse.state.trust import model_config, plug_ins, scope_of
 from mmsparse.utils.value_checks import check_device
 
 
 def load(path: str | Path, device: str | torch.device = 'cpu', host_checkpoint: str | Path | None = None) -> nn.Module:
     """Build the model of an adapter and load it. Nothing that the files say is executed, see SECURITY.md.
+
+    Modules that the run named in `custom_imports` are imported by who trusts them, before the call.
 
     Args:
         path: the folder of a state, or the adapter.safetensors in it.
@@ -34,7 +36,8 @@ def load(path: str | Path, device: str | torch.device = 'cpu', host_checkpoint: 
         class names, normalisation, config and score.
 
     Raises:
-        InputError: damaged files, another host, no such device, or a card that asks for what may not be built.
+        InputError: damaged files, another host, no such device, or a card that asks for what may not be built; a type
+            that is not registered is named, with the modules that its run imported.
     """
     check_device(str(device))
     state = read_state(path)
@@ -44,12 +47,16 @@ def load(path: str | Path, device: str | torch.device = 'cpu', host_checkpoint: 
     remedy = (
         f'It was written with {state.card.versions}; use these versions, or tools/test.py with a config of your own.'
     )
-    # A card may hold any argument, and each class has its own words for a wrong one.
-    with (
-        DefaultScope.overwrite_default_scope(scope_of(state.card, file)),
-        in_words(f'{file}: the model on this card cannot be built', remedy),
-    ):
-        model = MODELS.build(ConfigDict(config))  # mmseg's models read their test_cfg by attributes
+    # A card may hold any argument, and each class has its own words for a wrong one; a plug-in may also be a view,
+    # which no type names.
+    try:
+        with (
+            DefaultScope.overwrite_default_scope(scope_of(state.card, file)),
+            in_words(f'{file}: the model on this card cannot be built', remedy),
+        ):
+            model = MODELS.build(ConfigDict(config))  # mmseg's models read their test_cfg by attributes
+    except InputError as error:
+        raise InputError(f'{error}{plug_ins(state.card)}') from error
     model.load_state_dict(full_state_dict(model, state))
     model.to(device)
     model.eval()

@@ -15,6 +15,7 @@ from torch import nn
 from typing_extensions import TypedDict
 
 from mmsparse.errors import InputError
+from mmsparse.registry import MODELS, TRANSFORMS
 from mmsparse.state.saved_tensors import fingerprints, normalisation
 from mmsparse.state.schema import validated
 
@@ -117,7 +118,8 @@ def read_card(path: Path) -> Card:
 
 
 def plain(value: Any) -> Any:
-    """Return a config as JSON can hold it: tuples become lists, classes and functions their names."""
+    """Return a config as JSON can hold it: tuples become lists, classes and functions the names that registries know
+    them by."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set):
@@ -127,4 +129,8 @@ def plain(value: Any) -> Any:
     if not hasattr(value, '__qualname__'):
         return str(value)
     package = value.__module__.split('.')[0]
-    return f'{package if package in PACKAGES else value.__module__}.{value.__qualname__}'
+    if package in PACKAGES:
+        return f'{package}.{value.__qualname__}'
+    plug_ins = {**MODELS.module_dict, **TRANSFORMS.module_dict}
+    named = [name for name, target in plug_ins.items() if target is value]
+    return f'mmsparse.{named[0]}' if named else f'{value.__module__}.{value.__qualname__}'

@@ -4,8 +4,8 @@ MMEngine's registry imports and calls whatever dotted path a config gives as a t
 files or fetch code that their arguments name. So the config on a card is read as data before anything of it is built,
 by three rules:
 
-1. A type stands in a table of the four packages already, as a class of a module in `HARMLESS`. Nothing is looked up,
-   so nothing is imported.
+1. A type stands in a table of the four packages already, as a class of a module in `HARMLESS`, or in mmsparse's own
+   tables, where the caller's plug-ins stand too once they are imported. Nothing is looked up, so nothing is imported.
 2. No key steers how MMEngine reads the config (`DIRECTIVES`) or names a place (`PLACES`, `pretrained`): hosts pass
    arguments on to timm, which opens the file or address that such a key holds.
 3. No text, under whatever key, reads like a file or an address.
@@ -88,14 +88,28 @@ def scope_of(card: Card, file: str) -> str:
     """Return the card's default scope.
 
     Raises:
-        InputError: not one of the four packages, or the card wants modules imported.
+        InputError: not one of the four packages.
     """
     found = card.config.get('default_scope') or 'mmengine'
     if found not in PACKAGES:
         _refuse(file, [f'received default_scope {found!r} on the card, expected one of {", ".join(PACKAGES)}.'])
-    if card.config.get('custom_imports'):
-        _refuse(file, ['the card asks for custom_imports; nothing is imported on behalf of a card.'])
     return found
+
+
+def plug_ins(card: Card) -> str:
+    """Return ' Its run had custom_imports …', a sentence for errors, or nothing where it had none.
+
+    They are a text to read: who trusts the modules imports them, and their types are then registered.
+    """
+    found = card.config.get('custom_imports')
+    named = found.get('imports') if isinstance(found, Mapping) else found
+    if not named:
+        return ''
+    text = ', '.join(named) if isinstance(named, list) and all(isinstance(name, str) for name in named) else named
+    return (
+        f' Its run had custom_imports of {text!r}, and nothing is imported on behalf of a card: if you trust what you '
+        'have under that name, import it before you load.'
+    )
 
 
 def refuse_foreign_types(card: Card, file: str, ours: Any) -> None:
@@ -114,11 +128,11 @@ def refuse_unsafe(node: Any, place: str, kind: str, card: Card, file: str) -> No
     Raises:
         InputError: the text names the place in the config, which begins with `place`.
     """
-    _refuse(file, _faults(node, place, kind, scope_of(card, file)))
+    _refuse(file, _faults(node, place, kind, scope_of(card, file)), plug_ins(card))
 
 
-def _refuse(file: str, faults: Iterable[str]) -> None:
-    refuse(f'{file}: {fault} {REMEDY}' for fault in faults)
+def _refuse(file: str, faults: Iterable[str], more: str = '') -> None:
+    refuse(f'{file}: {fault}{more} {REMEDY}' for fault in faults)
 
 
 def _faults(node: Any, place: str, kind: str, scope: str, key: str = '') -> Iterator[str]:
