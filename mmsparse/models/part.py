@@ -80,7 +80,7 @@ class Part(nn.Module):
             y: its output; at attended that of attention, before a norm (where the host has one) and the projection; at
                 attn and mlp after layer scale and drop-path, before the residual sum.
             t: the sequence; `t.x_bnc` is the residual stream entering the branch, after the reduction for norm2 to
-                mlp. None at embed.
+                mlp. None at embed. `t.context` is what the caller of `forward_tokens` handed in, or None.
         """
         return y
 

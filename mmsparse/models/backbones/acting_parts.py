@@ -16,10 +16,10 @@ from mmsparse.structures import Tokens, follow, reduce
 
 
 class ActingParts:
-    """The adapters and sparsifiers of one pass, by where they act, and what its caller handed in."""
+    """The adapters and sparsifiers of one pass, by where they act."""
 
-    def __init__(self, adapters: Sequence[BaseAdapter], sparsifiers: Sequence[BaseSparsifier], context: object):
-        self.adapters, self.sparsifiers, self.context = adapters, sparsifiers, context
+    def __init__(self, adapters: Sequence[BaseAdapter], sparsifiers: Sequence[BaseSparsifier]):
+        self.adapters, self.sparsifiers = adapters, sparsifiers
         self.proportional = any(sparsifier.proportional for sparsifier in sparsifiers)
         self.inserting = [
             part for part in adapters if getattr(part.tokens, '__func__', None) is not BaseAdapter.tokens
@@ -86,7 +86,7 @@ class ActingParts:
         """
         soft = t.mask_bn is not None and t.mask_bn.requires_grad
         bias, mask_bn = key_bias(t, q_bhqd.shape[2], self.proportional, not soft, bias), t.mask_bn
-        probe = Probe(q_bhqd, k_bhnd, v_bhnd, scale, bias, self.context)
+        probe = Probe(q_bhqd, k_bhnd, v_bhnd, scale, bias, t.context)
         others = self.keying and [pair for part in self.keying if (pair := part.keys(layer, t)) is not None]
         if others:
             k_bhnd, v_bhnd = (more_keys(own, more) for own, more in zip((k_bhnd, v_bhnd), zip(*others)))

@@ -58,13 +58,13 @@ class Encoder(nn.Module):
             sparsifiers: asked in order at their stage, each on the tokens that the previous one left.
             readout: what comes between the last block of the view and the final norm, or None.
             class_row_only: compute the last block for the class token alone; exact for that token, and cheaper.
-            context: handed on to the readout and to the probe.
+            context: of `Tokens`, for parts and the readout.
 
         Returns:
             One Tokens per wanted layer.
         """
         view, out = self.view, []
-        parts = ActingParts(adapters, sparsifiers, context)
+        parts = ActingParts(adapters, sparsifiers)
         again = self.with_cp and torch.is_grad_enabled()
         before = parts.held(len(images)) if again else {}
         t = view.embed(
@@ -72,11 +72,12 @@ class Encoder(nn.Module):
             lambda patches: parts.site('embed', 0, images, patches, None)[0] if 'embed' in parts.at else patches,
         )
         t = t.with_stash() if self.stash else t
+        t = t if context is None else replace(t, context=context)
         for layer, block in zip(range(1, out_layers[-1] + 1), view.blocks):
             run = self._block_again if again else self._block
             t = run(layer, block, t, parts, class_row_only and layer == view.depth)
             if layer == view.depth:
-                t = self._finish(layer, t if readout is None else readout(t, context), parts)
+                t = self._finish(layer, t if readout is None else readout(t, t.context), parts)
             if layer in out_layers:
                 out.append(t if layer == view.depth else settle(t, lambda x_bmc: x_bmc))
         for name in [name for key, name in parts.held(len(images)).items() if key not in before] if again else ():

@@ -133,7 +133,7 @@ class SparseViT(BaseModule):
             images: B×3×H×W.
             sparsify: False leaves the sparsifiers out.
             adapt: False leaves the adapters out.
-            context: handed on to the readout and to the probe.
+            context: as in `forward_tokens`.
         """
         return self._run(images, self.out_layers, sparsify, adapt, context, self.class_row_only)
 
@@ -159,8 +159,8 @@ class SparseViT(BaseModule):
 
         Args:
             images: B×3×H×W.
-            context: what the readout and the sparsifiers (by their probe) may read besides: a second network's
-                features, for instance.
+            context: what adapters and sparsifiers (``t.context``) and the readout may read besides, such as a second
+                network's features or the embedding of a text.
             sparsify: False leaves the sparsifiers out; the adapters stay.
         """
         return self._run(images, (self.view.depth,), sparsify, True, context, False)[-1]
