@@ -7,8 +7,11 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmsparse.config.image_size import KEY, set_image_size
+from mmsparse.config.image_size import KEY as IMAGE_SIZE
+from mmsparse.config.image_size import set_image_size
 from mmsparse.config.rules import check_changes
+from mmsparse.config.vtab import KEY as TASK
+from mmsparse.config.vtab import set_task
 from mmsparse.errors import InputError
 from mmsparse.utils.packaged import config_file
 
@@ -22,7 +25,7 @@ def read_config(path: str | Path, changes: dict | None = None) -> Config:
         path: the file.
         changes: what ``--cfg-options`` gave, values by dotted path. An adapter or a sparsifier of another type takes
             the place of the one (or the list) that the file has, arguments included; ``img_size`` is the size of the
-            images everywhere.
+            images everywhere; ``task`` is the task of VTAB-1K.
 
     Raises:
         InputError: no such file, or it cannot be read; the text gives file and line.
@@ -31,8 +34,9 @@ def read_config(path: str | Path, changes: dict | None = None) -> Config:
     try:
         cfg = Config.fromfile(path)
         changes = dict(changes or {})
-        if KEY in changes:
-            set_image_size(cfg, changes.pop(KEY))
+        set_task(cfg, changes.pop(TASK, None))
+        if IMAGE_SIZE in changes:
+            set_image_size(cfg, changes.pop(IMAGE_SIZE))
         check_changes(cfg, changes)
         _clear_other_types(cfg, changes)
         cfg.merge_from_dict(changes)

@@ -28,6 +28,7 @@ READ = (
             'model_wrapper_cfg',
             'custom_imports',
             'own_folder',
+            'task',
         ),
         *(
             'find_unused_parameters',

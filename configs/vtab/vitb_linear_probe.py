@@ -1,0 +1,17 @@
+"""Linear probe, the head alone: ViT-B/16 IN-21k, one task of VTAB-1K.
+
+Expected: 57.64 % by the paper (Table II), a mean of three group means, not measured here; 17.58 GFLOPs,
+0 trainable in the backbone (paper: 17.58, 0).
+Run: python tools/train.py configs/vtab/vitb_linear_probe.py --cfg-options task=svhn
+"""
+
+_base_ = [
+    '../_base_/models/vitb_in21k.py',
+    '../_base_/datasets/vtab.py',
+    '../_base_/schedules/adamw_vtab.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(
+    backbone=dict(adapter=dict(type='mmsparse.LinearProbe')),
+    head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),
+)

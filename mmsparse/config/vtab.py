@@ -1,0 +1,43 @@
+"""The task of VTAB-1K that a config is for: ``task = 'svhn'`` in a file, or ``--cfg-options task=svhn``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmengine.config import Config
+
+from mmsparse.datasets.vtab.tasks import TASKS
+from mmsparse.errors import InputError
+from mmsparse.utils.hints import did_you_mean
+
+KEY = 'task'
+
+
+def set_task(cfg: Config, name: str | None = None) -> None:
+    """Set data, number of classes and work folder to those of a task; the entry goes, so that a config like any
+    other is written.
+
+    Args:
+        cfg: changed in place. Without an entry ``task`` only a name is refused.
+        name: instead of that entry.
+
+    Raises:
+        InputError: no such task, or a config that has none.
+    """
+    if KEY not in cfg:
+        if name is not None:
+            raise InputError(
+                f'--cfg-options {KEY}: {cfg.filename} is not for the tasks of VTAB-1K. Use one of configs/vtab.'
+            )
+        return
+    written = cfg.pop(KEY)
+    name = written if name is None else name
+    if name not in TASKS:
+        raise InputError(
+            f'{KEY}: received {name!r}, expected one of {", ".join(TASKS)}.{did_you_mean(str(name), TASKS)}'
+        )
+    cfg.model.head.num_classes = cfg.data_preprocessor.num_classes = TASKS[name].classes
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        cfg[loader].dataset.task = name
+    if not cfg.get('work_dir'):
+        cfg.work_dir = f'./work_dirs/{Path(cfg.filename).stem}_{name}'
