@@ -15,6 +15,7 @@ OPTIONS = {  # what is not the default, for a host of 6 layers and 16 patches
     'EViT': dict(layers=(2, 4), keep_rate=0.7),
     'NoOp': dict(),
     'PYRA': dict(r=2),
+    'PiToMe': dict(keep_rate=0.8),
     'RandomDrop': dict(layers=(2, 4), keep_rate=0.7),
     'ToMe': dict(r=2),
 }

@@ -59,6 +59,7 @@ def sparsifiers(view):
         'DynamicViT': [dict(layers=(2, 4), keep_rates=rates) for rates in ((1.0, 1.0), (0.7, 0.4))],
         'ToMe': [dict(r=0), dict(r=2)],
         'PYRA': [dict(r=0), dict(r=2)],
+        'PiToMe': [dict(keep_rate=rate) for rate in (1.0, 0.8)],
         'RandomDrop': [dict(layers=(2, 4), keep_rate=rate) for rate in (1.0, 0.6)],
         'ATS': [
             dict(layers=(2, 4), keep_rate=rate, score='class' if class_token else 'received') for rate in (1.0, 0.6)

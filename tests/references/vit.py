@@ -12,6 +12,7 @@ from .dynamicvit import dynamicvit, given_masks, given_rows
 from .dyt import dyt, given_active
 from .evit import evit
 from .parts import attend, gelu, linear, normalise
+from .pitome import pitome
 from .restore import restored
 from .sequence import Sequence
 from .tome import pyra, tome
@@ -23,10 +24,11 @@ AFTER = {
     'PYRA': pyra,
     'DyTDispatcher': dyt,
     'ATS': ats,
+    'PiToMe': pitome,
     'late_rows': given_rows,
     'active': given_active,
 }
-PROPORTIONAL = ('ToMe', 'PYRA')
+PROPORTIONAL = ('ToMe', 'PYRA', 'PiToMe')
 
 
 @dataclass
