@@ -74,7 +74,12 @@ def gradients(model, images, with_cp):
         logits = head(out.flatten(2).mean(2) if out.ndim == 4 else out.mean(1) if out.ndim == 3 else out)
         return Run(layers[-1], logits, lambda: dict(loss=logits.square().mean() + logits.mean()))
 
-    ctx = LossContext(model, lambda sparsify, adapt: backbone.encode(images, sparsify, adapt), finish)
+    def task_losses(logits):
+        return dict(loss=logits.square().mean() + logits.mean())
+
+    ctx = LossContext(
+        model, lambda sparsify, adapt: backbone.encode(images, sparsify, adapt), finish, list(images), task_losses
+    )
     loss = sum(
         value for name, value in collect(ctx, [*backbone.adapters, *backbone.sparsifiers]).items() if 'loss' in name
     )

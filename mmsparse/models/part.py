@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from types import MappingProxyType
@@ -56,11 +56,13 @@ class Part(nn.Module):
             are then computed. None: where it has a `finish`.
         reads_input: False if the method makes no use of `x` at norm2 and mlp; tokens that skip the FFN (DyT) then skip
             its norm too.
+        num_classes: how many classes of images its auxiliary heads tell apart; None: it has no such heads.
     """
 
     sites: tuple[str, ...] = ()
     reads_rows: bool | None = None
     reads_input = True
+    num_classes: int | None = None
 
     def __init__(self, view: View | None = None):
         super().__init__()
@@ -105,6 +107,23 @@ class Part(nn.Module):
 def has_losses(part: Part | type[Part]) -> bool:
     """Tell whether a part, or a class of parts, has losses of its own."""
     return getattr(part.losses, '__func__', part.losses) is not Part.losses
+
+
+def check_auxiliary(parts: Iterable[Part], head: nn.Module | None) -> None:
+    """Refuse a part whose auxiliary heads tell other classes apart than the model's head, or whose logits its losses
+    could not be told of; None: the model does not classify images.
+
+    Raises:
+        InputError: names the part, its classes and the head's.
+    """
+    for part in (part for part in parts if part.num_classes is not None):
+        classes = getattr(head, 'num_classes', None) if hasattr(head, '_get_loss') else None
+        if part.num_classes != classes:
+            told = f'{type(head).__name__} tells {classes} apart' if classes else 'no head of it tells those apart'
+            raise InputError(
+                f'{type(part).__name__}: received num_classes={part.num_classes} classes of images for its auxiliary '
+                f"heads, and {told}. Use the head's number, and one head of one task, such as LinearClsHead."
+            )
 
 
 def reads_rows(part: Part) -> bool:

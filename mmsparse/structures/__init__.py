@@ -1,5 +1,6 @@
 """The token sequence, the plans that shorten it, and what leaves it: pure functions on tensors."""
 
+from mmsparse.structures.bring_back import bring_back
 from mmsparse.structures.plan import Plan, merge, pour, reduce
 from mmsparse.structures.restore import RESTORE, follow, restore, settle
 from mmsparse.structures.stash import Settled, Stash
@@ -11,6 +12,7 @@ __all__ = [
     'Settled',
     'Stash',
     'Tokens',
+    'bring_back',
     'follow',
     'merge',
     'pour',

@@ -26,6 +26,8 @@ class Plan:
         edit: acts on the tokens, B×N×C, before the reduction (PYRA).
         mask_bn: B×length, new validity; None: tokens stay as valid as they were.
         notes: what the sparsifier decided, for its losses.
+        brings_back: let the patches that have left come back (`bring_back`); nothing else of the plan is then read. A
+            sparsifier with such plans says so (`BaseSparsifier.brings_back`).
     """
 
     index_bn: Tensor | None
@@ -35,6 +37,7 @@ class Plan:
     edit: Callable[[Tensor], Tensor] | None = None
     mask_bn: Tensor | None = None
     notes: dict[str, Tensor] = field(default_factory=dict)
+    brings_back: bool = False
 
     @classmethod
     def stay(cls, tokens: Tokens, **options) -> Plan:
@@ -177,4 +180,9 @@ def _remembered(before: Tokens, plan: Plan, after: Tokens) -> Stash:
     first_bm1 = (changes_bm & ~stash.touched_bm).unsqueeze(-1)
     lost_bmc = stash.lost_bmc + (then_bmc - now_bmc).masked_fill(~stays_bm.unsqueeze(-1), 0.0)
     stale_bmc = torch.where(first_bm1, then_bmc, stash.stale_bmc)
-    return Stash(stale_bmc, stash.touched_bm | changes_bm, lost_bmc)
+    carry = dict(stash.carry)
+    for key, value_bnc in before.carry.items():
+        then = rows_of(replace(before, x_bnc=value_bnc))
+        carry[key] = torch.where(first_bm1, then, carry.get(key, torch.zeros_like(then)))
+    merged = stash.merged or plan.weight_bn is not None
+    return Stash(stale_bmc, stash.touched_bm | changes_bm, lost_bmc, carry, merged)

@@ -1,6 +1,6 @@
 """What patches that left the sequence leave behind."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -15,11 +15,15 @@ class Stash:
         touched_bm: B×m, whether that has happened.
         lost_bmc: B×m×C, sum over the reductions of (token before − token after), for patches that a token still
             stands for. Added to the present token it gives the stale one plus what the network has added since.
+        carry: by key, B×m×c, what those tokens carried.
+        merged: whether tokens have been merged, so that fewer may be left than patches that have not gone.
     """
 
     stale_bmc: Tensor
     touched_bm: Tensor
     lost_bmc: Tensor
+    carry: dict[str, Tensor] = field(default_factory=dict)
+    merged: bool = False
 
 
 @dataclass(frozen=True)

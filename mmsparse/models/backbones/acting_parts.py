@@ -12,7 +12,7 @@ from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.necks.base import BaseSparsifier
 from mmsparse.models.ops.attention import Probe, attend, attend_masked, key_bias, more_keys, padded
 from mmsparse.models.part import Part, SiteOutput
-from mmsparse.structures import Tokens, follow, reduce
+from mmsparse.structures import Tokens, bring_back, follow, reduce
 
 
 class ActingParts:
@@ -20,6 +20,7 @@ class ActingParts:
 
     def __init__(self, adapters: Sequence[BaseAdapter], sparsifiers: Sequence[BaseSparsifier]):
         self.adapters, self.sparsifiers = adapters, sparsifiers
+        self.brings_back = any(sparsifier.brings_back for sparsifier in sparsifiers)
         self.proportional = any(sparsifier.proportional for sparsifier in sparsifiers)
         self.inserting = [
             part for part in adapters if getattr(part.tokens, '__func__', None) is not BaseAdapter.tokens
@@ -107,9 +108,9 @@ class ActingParts:
                     f'{type(sparsifier).__name__} acts at layer {layer} after another sparsifier has chosen the '
                     'tokens of the FFN. List it first.'
                 )
-            t, ffn_bn = reduce(t, plan), plan.ffn_bn
+            t, ffn_bn = bring_back(t) if plan.brings_back else reduce(t, plan), plan.ffn_bn
             # Another sparsifier at this stage may ask about attention only while the tokens are those that attended.
-            probe = probe if plan.index_bn is None else None
+            probe = probe if plan.index_bn is None and not plan.brings_back else None
         return t, ffn_bn
 
 

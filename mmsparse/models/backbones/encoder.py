@@ -71,7 +71,7 @@ class Encoder(nn.Module):
             images,
             lambda patches: parts.site('embed', 0, images, patches, None)[0] if 'embed' in parts.at else patches,
         )
-        t = t.with_stash() if self.stash else t
+        t = t.with_stash() if self.stash or parts.brings_back else t
         t = t if context is None else replace(t, context=context)
         for layer, block in zip(range(1, out_layers[-1] + 1), view.blocks):
             run = self._block_again if again else self._block
@@ -95,7 +95,7 @@ class Encoder(nn.Module):
             y_bnc = self.view.norm(x_bnc)
             return parts.site('norm', layer, x_bnc, y_bnc, t) if 'norm' in parts.at else (y_bnc, t)
 
-        t = settle(t, lambda x_bmc: norm(x_bmc)[0])
+        t = settle(t if self.stash else replace(t, stash=None), lambda x_bmc: norm(x_bmc)[0])
         x_bnc, t = norm(t.x_bnc)
         t = replace(t, x_bnc=x_bnc)
         return parts.finish(t) if parts.finishing else t

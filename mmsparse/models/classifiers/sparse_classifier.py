@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mmsparse.models.necks.reports import reported, write_reports
 from mmsparse.models.ops.losses import LossContext, Run, asks_each_class, collect, still_statistics
+from mmsparse.models.part import check_auxiliary
 from mmsparse.registry import MODELS
 from mmsparse.structures import Tokens
 
@@ -20,9 +21,17 @@ class SparseClassifier(ImageClassifier):
 
     Attributes:
         collects_losses: a model without it is refused where a part has losses.
+
+    Raises:
+        InputError: a part whose auxiliary heads tell other classes apart than the head.
     """
 
     collects_losses = True
+
+    def __init__(self, backbone: dict, **kwargs):
+        super().__init__(backbone, **kwargs)
+        parts = (*getattr(self.backbone, 'adapters', ()), *getattr(self.backbone, 'sparsifiers', ()))
+        check_auxiliary(parts, self.head if self.with_head else None)
 
     def loss(self, inputs: Tensor, data_samples: list[DataSample]) -> dict[str, Tensor]:
         """Return the head's losses and those of all parts.
@@ -31,7 +40,9 @@ class SparseClassifier(ImageClassifier):
             inputs: B×3×H×W, normalised.
             data_samples: labels or, after Mixup, scores.
         """
-        ctx = LossContext(self, partial(self.backbone.encode, inputs), partial(self._finish, data_samples))
+        encode, finish = partial(self.backbone.encode, inputs), partial(self._finish, data_samples)
+        # mmpretrain's heads make their losses of labels and scores alike in `_get_loss`
+        ctx = LossContext(self, encode, finish, data_samples, lambda logits: self.head._get_loss(logits, data_samples))
         return collect(ctx, [*self.backbone.adapters, *self.backbone.sparsifiers])
 
     def predict(self, inputs: Tensor, data_samples: list[DataSample] | None = None, **kwargs) -> list[DataSample]:

@@ -32,6 +32,7 @@ class BaseSparsifier(Part):
         chooses_ffn: whether its plans say which tokens enter the FFN.
         leaves_invalid: whether tokens may stay in the sequence that count for nothing: padding, or patches masked in
             training.
+        brings_back: whether a plan of it lets tokens come back (`Plan.brings_back`).
         by_image: whether what an image costs depends on what it shows; such costs are averaged over photographs.
     """
 
@@ -41,6 +42,7 @@ class BaseSparsifier(Part):
     asks_attention = False
     chooses_ffn = False
     leaves_invalid = False
+    brings_back = False
     by_image = False
 
     @property

@@ -42,6 +42,11 @@ class LossContext:
         model: whose batch norms these are.
         encode: ``encode(sparsify, adapt)`` gives the tokens of all wanted layers.
         finish: makes a run of them.
+        samples: the batch's data samples: labels or, after Mixup, scores; maps in segmentation.
+        task_losses: gives the head's own losses of logits in the form of `Run.logits`.
+
+    Attributes:
+        samples: as above.
     """
 
     def __init__(
@@ -49,9 +54,17 @@ class LossContext:
         model: nn.Module,
         encode: Callable[[bool, bool], Sequence[Tokens]],
         finish: Callable[[Sequence[Tokens]], Run],
+        samples: Sequence,
+        task_losses: Callable[[Tensor], dict[str, Tensor]],
     ):
         self._model, self._encode, self._finish = model, encode, finish
+        self.samples, self._task_losses = samples, task_losses
         self.sparse = finish(encode(True, True))
+
+    def task_loss(self, logits: Tensor) -> Tensor:
+        """Return the sum of the head's losses, as if it had answered with these logits: for auxiliary heads and early
+        exits."""
+        return sum(value for name, value in self._task_losses(logits).items() if 'loss' in name)
 
     @cached_property
     def complete(self) -> Run:

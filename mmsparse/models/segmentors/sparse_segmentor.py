@@ -14,6 +14,7 @@ from torch import Tensor
 from mmsparse.errors import InputError
 from mmsparse.models.necks.reports import reported, write_reports
 from mmsparse.models.ops.losses import LossContext, Run, asks_each_class, collect
+from mmsparse.models.part import check_auxiliary
 from mmsparse.registry import MODELS
 from mmsparse.structures import Tokens
 
@@ -26,13 +27,15 @@ class SparseSegmentor(EncoderDecoder):
         collects_losses: a model without it is refused where a part has losses.
 
     Raises:
-        InputError: a decode head with a loss of its own (Mask2Former, EncHead).
+        InputError: a decode head with a loss of its own (Mask2Former, EncHead), or a part whose auxiliary heads
+            classify images.
     """
 
     collects_losses = True
 
     def __init__(self, backbone: dict, decode_head: dict, **kwargs):
         super().__init__(backbone, decode_head, **kwargs)
+        check_auxiliary((*self.backbone.adapters, *self.backbone.sparsifiers), None)
         self._passes: list[dict[str, Tensor]] | None = None  # while it predicts, what was reported of each window
         kind = type(self.decode_head)
         if (kind.loss, kind.loss_by_feat) != (BaseDecodeHead.loss, BaseDecodeHead.loss_by_feat):
@@ -53,7 +56,9 @@ class SparseSegmentor(EncoderDecoder):
             inputs: B×3×H×W, normalised.
             data_samples: with `gt_sem_seg`.
         """
-        ctx = LossContext(self, partial(self.backbone.encode, inputs), partial(self._finish, data_samples))
+        encode, finish = partial(self.backbone.encode, inputs), partial(self._finish, data_samples)
+        task_losses = partial(self.decode_head.loss_by_feat, batch_data_samples=data_samples)
+        ctx = LossContext(self, encode, finish, data_samples, task_losses)
         return collect(ctx, [*self.backbone.adapters, *self.backbone.sparsifiers])
 
     def predict(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> list[SegDataSample]:

@@ -182,7 +182,13 @@ class ProxyCLIP(BaseSegmentor):
             data_samples: labels; 255 is ignored, and a batch without any other has loss 0.
         """
         truth_bhw = torch.cat([sample.gt_sem_seg.data for sample in data_samples]).long()
-        ctx = LossContext(self, partial(self._encode, inputs), partial(self._finish, inputs.shape[-2:], truth_bhw))
+        ctx = LossContext(
+            self,
+            partial(self._encode, inputs),
+            partial(self._finish, inputs.shape[-2:], truth_bhw),
+            data_samples,
+            lambda logits: dict(loss_ce=_cross_entropy(logits, truth_bhw)),
+        )
         return collect(ctx, [*self.backbone.adapters, *self.backbone.sparsifiers])
 
     def _forward(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> Tensor:
