@@ -1,5 +1,7 @@
 """VTAB-1K: the table of tasks, what a data set gets, the option that chooses a task, and what is said about bad lists."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from PIL import Image
 
 from mmsparse.config.check import check_config
 from mmsparse.config.read import read_config
+from mmsparse.config.vtab_settings import PER_TASK
 from mmsparse.datasets.vtab.tasks import GROUPS, SPLITS, TASKS
 from mmsparse.errors import InputError
 from small_run import ROOT, refused, tool
@@ -70,8 +73,11 @@ def test_one_option_sets_data_classes_and_work_folder(task):
 
 
 def test_without_the_option_a_file_is_for_the_task_that_it_names(tmp_path):
-    assert read_config(LORA).model == Config.fromfile(LORA).model
-    assert read_config(LORA).train_dataloader.dataset.task == 'cifar'
+    for path in ROOT.glob('configs/vtab/*.py'):
+        written, read = Config.fromfile(path), read_config(path)
+        assert written.pop('task') == 'cifar' and read.pop('work_dir') == f'./work_dirs/{path.stem}_cifar'
+        written.pop('per_task', None)
+        assert read.to_dict() == written.to_dict(), path
     own = tmp_path / 'own.py'
     own.write_text(f"_base_ = '{LORA}'\ntask = 'dsprites_loc'\nwork_dir = 'here'\n")
     cfg = read_config(own)
@@ -81,6 +87,42 @@ def test_without_the_option_a_file_is_for_the_task_that_it_names(tmp_path):
     cfg.dump(tmp_path / 'written.py')
     assert 'task' not in Config.fromfile(tmp_path / 'written.py')
     assert read_config(tmp_path / 'written.py').to_dict() == cfg.to_dict()
+
+
+def test_methods_bring_the_settings_that_they_publish():
+    """A few entries read off the papers' code by hand, and counts of parameters that follow from all ranks."""
+    read = {
+        name: lambda task, name=name: read_config(ROOT / f'configs/vtab/vitb_{name}.py', dict(task=task))
+        for name in ('convpass', 'fact_tt', 'fact_tk', 'ssf')
+    }
+    of = {name: lambda task, name=name: read[name](task).model.backbone.adapter for name in read}
+    assert (of['convpass']('kitti').scale, of['convpass']('kitti').conv_init) == (10.0, 'xavier')
+    assert (of['convpass']('sun397').scale, of['convpass']('sun397').conv_init) == (0.1, 'identity')
+    assert (of['fact_tt']('clevr_dist').rank, of['fact_tt']('clevr_dist').scale) == (4, 10.0)
+    assert (of['fact_tk']('oxford_iiit_pet').rank, of['fact_tk']('oxford_iiit_pet').scale) == (16, 10.0)
+    optimizer = read['ssf']('smallnorb_azi').optim_wrapper.optimizer
+    assert (optimizer.lr, optimizer.weight_decay) == (2e-2, 5e-5)
+    # at width 768: U, V and 144 cores; the paper's table has 0.04 M for the first
+    count = dict(fact_tt=lambda r: 1536 * r + 144 * r**2, fact_tk=lambda r: 1536 * r + 144 * r + r**3)
+    means = {name: sum(count[name](of[name](task).rank) for task in TASKS) / 19 for name in count}
+    assert {name: round(value) for name, value in means.items()} == dict(fact_tt=39_734, fact_tk=68_985)
+    assert all(len(values) == 19 for columns in PER_TASK.values() for values in columns.values())
+
+
+def test_options_win_over_what_a_method_sets_for_a_task():
+    changes = {'task': 'svhn', 'model.backbone.adapter.scale': 3.0}
+    adapter = read_config(ROOT / 'configs/vtab/vitb_fact_tt.py', changes).model.backbone.adapter
+    assert (adapter.scale, adapter.rank) == (3.0, 16)
+    other = {'task': 'svhn', 'model.backbone.adapter.type': 'mmsparse.LoRA'}
+    assert read_config(ROOT / 'configs/vtab/vitb_fact_tt.py', other).model.backbone.adapter == dict(
+        type='mmsparse.LoRA'
+    )
+
+
+def test_an_unknown_method_is_refused(tmp_path):
+    (tmp_path / 'own.py').write_text(f"_base_ = '{LORA}'\nper_task = 'FacT'\n")
+    with pytest.raises(InputError, match="per_task: received='FacT', expected one of .*'FacT-TT'"):
+        read_config(tmp_path / 'own.py')
 
 
 def test_all_recipes_are_one_protocol():
@@ -168,6 +210,9 @@ def test_a_task_trains_and_tests_by_its_option_and_is_known_to_its_state(tmp_pat
     assert tool('train.py', config, '--work-dir', run, *place) == 0
     assert Config.fromfile(run / 'small.py').val_dataloader.dataset.task == 'dsprites_loc'
     assert tool('test.py', config, run / 'epoch_2', *place) == 0
+    capsys.readouterr()
+    assert tool('analysis_tools/vtab_table.py', run) == 0
+    assert re.search(r'small \| 1 \| – .*\| \d+\.\d\d \|', capsys.readouterr().out)
     # as many classes, but others
     text = refused(capsys, 'test.py', config, run / 'epoch_2', '--cfg-options', 'task=dsprites_ori')
     assert 'trained for the classes' in text and 'dsprites_loc 0' in text

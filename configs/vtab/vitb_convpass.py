@@ -11,6 +11,7 @@ _base_ = [
     '../_base_/schedules/adamw_vtab.py',
     '../_base_/default_runtime.py',
 ]
+per_task = 'ConvPass'  # mmsparse/config/vtab_settings.py
 model = dict(
     backbone=dict(
         adapter=dict(type='mmsparse.ConvPass', bottleneck=8, scale=0.1, places=('attn', 'mlp'), conv_init='identity')

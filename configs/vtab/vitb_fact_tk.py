@@ -11,6 +11,7 @@ _base_ = [
     '../_base_/schedules/adamw_vtab.py',
     '../_base_/default_runtime.py',
 ]
+per_task = 'FacT-TK'  # mmsparse/config/vtab_settings.py
 model = dict(
     backbone=dict(adapter=dict(type='mmsparse.FacTTK', rank=32, scale=0.1)),
     head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),

@@ -11,6 +11,7 @@ _base_ = [
     '../_base_/schedules/adamw_vtab.py',
     '../_base_/default_runtime.py',
 ]
+per_task = 'FacT-TT'  # mmsparse/config/vtab_settings.py
 model = dict(
     backbone=dict(adapter=dict(type='mmsparse.FacTTT', rank=8, scale=1.0)),
     head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),

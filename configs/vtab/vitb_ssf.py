@@ -11,8 +11,9 @@ _base_ = [
     '../_base_/schedules/adamw_vtab.py',
     '../_base_/default_runtime.py',
 ]
+per_task = 'SSF'  # mmsparse/config/vtab_settings.py
 model = dict(
     backbone=dict(adapter=dict(type='mmsparse.SSF')),
     head=dict(num_classes={{_base_.data_preprocessor.num_classes}}),
 )
-optim_wrapper = dict(paramwise_cfg=dict(flat_decay_mult=0.0))
+optim_wrapper = dict(optimizer=dict(lr=5e-3, weight_decay=5e-5), paramwise_cfg=dict(flat_decay_mult=0.0))

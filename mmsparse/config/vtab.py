@@ -1,4 +1,7 @@
-"""The task of VTAB-1K that a config is for: ``task = 'svhn'`` in a file, or ``--cfg-options task=svhn``."""
+"""The task of VTAB-1K that a config is for: ``task = 'svhn'`` in a file, or ``--cfg-options task=svhn``.
+
+With ``per_task = 'FacT-TT'`` in the file, what that method sets for each task (`vtab_settings`) is set too.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from mmsparse.config.vtab_settings import settings
 from mmsparse.datasets.vtab.tasks import TASKS
 from mmsparse.errors import InputError
 from mmsparse.utils.hints import did_you_mean
@@ -14,15 +18,15 @@ KEY = 'task'
 
 
 def set_task(cfg: Config, name: str | None = None) -> None:
-    """Set data, number of classes and work folder to those of a task; the entry goes, so that a config like any
-    other is written.
+    """Set data, number of classes, the method's own settings and work folder to those of a task; the entries go, so
+    that a config like any other is written.
 
     Args:
         cfg: changed in place. Without an entry ``task`` only a name is refused.
         name: instead of that entry.
 
     Raises:
-        InputError: no such task, or a config that has none.
+        InputError: no such task or method, or a config that has no task.
     """
     if KEY not in cfg:
         if name is not None:
@@ -39,5 +43,7 @@ def set_task(cfg: Config, name: str | None = None) -> None:
     cfg.model.head.num_classes = cfg.data_preprocessor.num_classes = TASKS[name].classes
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         cfg[loader].dataset.task = name
+    if method := cfg.pop('per_task', None):
+        cfg.merge_from_dict(settings(method, name))
     if not cfg.get('work_dir'):
         cfg.work_dir = f'./work_dirs/{Path(cfg.filename).stem}_{name}'
