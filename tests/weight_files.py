@@ -37,6 +37,26 @@ def jax_arrays(host):
         for number, part in enumerate(('fc1', 'fc2')):
             arrays[f'{theirs}MlpBlock_3/Dense_{number}/kernel'] = state[f'{ours}mlp.{part}.weight'].T
             arrays[f'{theirs}MlpBlock_3/Dense_{number}/bias'] = state[f'{ours}mlp.{part}.bias']
+    return arrays | (jax_stem(host.patch_embed.backbone) if hasattr(host.patch_embed, 'backbone') else {})
+
+
+def jax_stem(backbone):
+    """The convolutional network before a hybrid's blocks."""
+    stem, arrays = getattr(backbone, 'stem', backbone), {}
+
+    def add(place, conv, norm, conv_name='conv{}', norm_name='gn{}', number=''):
+        arrays[place + conv_name.format(number) + '/kernel'] = conv.weight.detach().numpy().transpose(2, 3, 1, 0)
+        for theirs, ours in (('scale', norm.weight), ('bias', norm.bias)):
+            arrays[place + norm_name.format(number) + f'/{theirs}'] = ours.detach().numpy().reshape(1, 1, 1, -1)
+
+    add('', stem.conv, stem.norm, 'conv_root', 'gn_root')
+    for i, stage in enumerate(getattr(backbone, 'stages', ()), 1):
+        for j, unit in enumerate(stage.blocks, 1):
+            place = f'block{i}/unit{j}/'
+            for number in (1, 2, 3):
+                add(place, getattr(unit, f'conv{number}'), getattr(unit, f'norm{number}'), number=number)
+            if unit.downsample is not None:
+                add(place, unit.downsample.conv, unit.downsample.norm, 'conv_proj', 'gn_proj')
     return arrays
 
 

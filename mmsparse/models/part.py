@@ -79,8 +79,9 @@ class Part(nn.Module):
             name: one of `sites`.
             layer: counted from 1; 0 at embed.
             x: the operator's input; at attended the queries that asked, heads joined: normed, rotated, not scaled.
-            y: its output; at attended that of attention, before a norm (where the host has one) and the projection; at
-                attn and mlp after layer scale and drop-path, before the residual sum.
+            y: its output; at norm1 and norm2 `x` itself where the host has no norm there; at attended that of
+                attention, before a norm (where the host has one) and the projection; at attn and mlp after a norm
+                behind the branch, layer scale and drop-path, before the residual sum.
             t: the sequence; `t.x_bnc` is the residual stream entering the branch, after the reduction for norm2 to
                 mlp. None at embed. `t.context` is what the caller of `forward_tokens` handed in, or None.
         """

@@ -68,8 +68,7 @@ class SparseViT(BaseModule):
         for name, flag in (('stash', stash), ('with_cp', with_cp)):
             check_flag(f'SparseViT: {name}', flag)
         self.view = build_view(host)
-        embed = self.view.operator(1, 'embed')
-        if embed is not None and embed.weight.dim() == 4 and (channels := embed.weight.shape[1]) != 3:
+        if (channels := self.view.channels) != 3:
             raise InputError(
                 f'SparseViT: the host {self.view.name} takes images of {channels} '
                 f'channel{"s" if channels > 1 else ""}, expected 3: pictures are loaded as colour. Leave out '
@@ -222,8 +221,10 @@ class SparseViT(BaseModule):
     def train(self, mode: bool = True) -> SparseViT:
         """Set the mode; a frozen host stays in evaluation mode, without dropout and drop-path."""
         super().train(mode)
-        if not self.host_trains:
-            nn.Module.train(self.host, False)
+        # batch norms of a convolutional stem keep their statistics: they are no parameters, and no state has them
+        for module in self.host.modules() if self.host_trains else (self.host,):
+            if not self.host_trains or isinstance(module, nn.modules.batchnorm._BatchNorm):
+                nn.Module.train(module, False)
         return self
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, local_metadata: dict, *others) -> None:

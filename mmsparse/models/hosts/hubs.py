@@ -46,7 +46,8 @@ def as_promised(host: nn.Module, name: str, **kwargs) -> dict[str, Tensor]:
     if plain == kwargs:
         return {}
     own, ours = pretrained_timm(name, **plain), dict(host.named_parameters())
-    moved = {'pos_embed'} if own.patch_embed.grid_size != host.patch_embed.grid_size else set()
+    grids = [getattr(getattr(model, 'patch_embed', None), 'grid_size', None) for model in (own, host)]
+    moved = {'pos_embed'} if grids[0] != grids[1] else set()
     theirs = {key: value.detach() for key, value in own.named_parameters()}
     return {key: value for key, value in theirs.items() if key in moved or value.shape != ours[key].shape}
 

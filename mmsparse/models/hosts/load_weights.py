@@ -7,8 +7,9 @@ Files are read as safetensors, as .npz without pickle (the original JAX files, b
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
@@ -30,8 +31,8 @@ from mmsparse.models.hosts.position_tables import Grid, fit_positions, resampled
 from mmsparse.models.hosts.weight_files import read_weights, shipped
 
 PROJECTIONS = ('patch_embed.proj.weight', 'visual.conv1.weight')
-# Keys by which a network is found in a file, whatever stands before them: CLIP, SAM, BEiT-3 and AIMv2 as published,
-# timm's own.
+# Keys by which a network is found in a file, whatever stands before them: CLIP, SAM, BEiT-3, AIMv2 and MobileCLIP
+# as published, timm's own.
 TIMM_ROOTS = (
     'visual.ln_pre.weight',
     'image_encoder.patch_embed.proj.weight',
@@ -39,9 +40,12 @@ TIMM_ROOTS = (
     'preprocessor.patchifier.proj.weight',
     'patch_embed.proj.weight',
     'ln_pre.weight',
+    'image_encoder.model.patch_emb.0.block.conv.weight',
+    'patch_embed.backbone.0.conv.weight',
+    'embeds.proj.weight',
 )
 JAX_TREES = ('', 'opt/target/', 'params/', 'params/img/')  # where the network is in an .npz
-JAX_PARTS = ('embedding/', 'cls', 'pos_embedding', 'Transformer/', 'MAPHead_0/')
+JAX_PARTS = ('embedding/', 'cls', 'pos_embedding', 'Transformer/', 'MAPHead_0/', 'conv_root/', 'gn_root/', 'block')
 # What training leaves beside a network: classifiers, decoders (MAE), heads of self-supervision, the token that stands
 # for masked patches.
 BESIDE = ('head', 'fc.', 'pre_logits.', 'decoder', 'mask_token', 'lm_head.', 'dino_head.', 'ibot_head.')
@@ -114,8 +118,10 @@ def load_timm(host: nn.Module, name: str, path: str, grid: Grid | None = None) -
     Raises:
         InputError: the file cannot be read, or is not this host's.
     """
+    import timm
+
     path = shipped(path)
-    if path.endswith('.npz') and Path(path).is_file() and hasattr(host, 'load_pretrained'):
+    if path.endswith('.npz') and Path(path).is_file() and isinstance(host, timm.models.VisionTransformer):
         return _load_jax(host, name, path, grid)
     found = rooted(read_weights(path), TIMM_ROOTS, path)
     refuse_other_timm_activation(name, path, found.state)
@@ -125,28 +131,42 @@ def load_timm(host: nn.Module, name: str, path: str, grid: Grid | None = None) -
     state = {f'visual.{key}' if alone else key: value for key, value in found.state.items()}
     clip, left = 'visual.ln_pre.weight' in state, list(found.left)
     left += [key for key in state if clip and not key.startswith('visual.')]
-    converters = import_module(type(host).__module__)
-    plain = converters.__name__.endswith('.vision_transformer')
+    convert = _converter(host, name)
     with _converting(path, name):
-        options = dict(adapt_layer_scale=True) if plain else {}  # reads DeiT III's names
-        state = converters.checkpoint_filter_fn(state, _WithoutPositions(host), **options)
+        known = inspect.signature(convert).parameters
+        options = dict(adapt_layer_scale=True) if 'adapt_layer_scale' in known else {}  # reads DeiT III's names
+        state = convert(state, _WithoutPositions(host), **options)
         left += [key for key in found.state if key.startswith(BESIDE) and key not in state]
         filed = _fit_timm(host, state, grid, path)
     load_strictly(host, state, path, found.prefix, left)
     return filed
 
 
+def _converter(host: nn.Module, name: str) -> Callable:
+    import timm
+
+    module = import_module(timm.model_entrypoint(name.split('.')[0]).__module__)
+    kind = 'classifier' if hasattr(host, 'encoder') else 'encoder'  # Qwen3-VL has one for each
+    return getattr(module, 'checkpoint_filter_fn', None) or getattr(module, f'checkpoint_filter_fn_{kind}')
+
+
 def _faults(host: nn.Module, name: str, state: Filed) -> Iterator[str]:
     """Yield what timm's converter would resample without a word."""
     if any(key.startswith('radio_model.') for key in state):  # its positions, by a rule of their own
         yield 'RADIO as published. Save the model that timm makes of it, and name that file.'
-    own = tuple(host.patch_embed.proj.weight.shape)
+    stem = getattr(host, 'patch_embed', None)  # NaFlex ViTs and Qwen's keep it deeper, and resample nothing
+    own = getattr(getattr(stem, 'proj', None), 'weight', None)
     for key, value in state.items():
-        if key.endswith(PROJECTIONS) and value.ndim == 4 and value.shape != own:
-            yield f'its patch projection is {tuple(value.shape)}, that of {name} {own}. Name the host of this file.'
+        if own is not None and key.endswith(PROJECTIONS) and value.ndim == 4 and value.shape != own.shape:
+            yield (
+                f'its patch projection is {tuple(value.shape)}, that of {name} {tuple(own.shape)}. Name the host of '
+                'this file.'
+            )
 
 
 def _fit_timm(host: nn.Module, state: Filed, grid: Grid | None, path: str, **rule: object) -> Filed:
+    if not hasattr(host, 'patch_embed'):  # the table stays as it is, every forward pass resizes it
+        return {}
     prefix = 0 if getattr(host, 'no_embed_class', False) else getattr(host, 'num_prefix_tokens', 1)
     return fit_positions(host, 'pos_embed', host.patch_embed.grid_size, prefix, state, grid, path, **rule)
 

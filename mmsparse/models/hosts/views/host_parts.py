@@ -32,8 +32,9 @@ class Parts:
         model_types: qualified names of the classes that the view may run.
         part_types: path in a block ('' is the block itself) to the qualified names of the classes known there.
         parts: name to path. In the host: `blocks`, `embed` and, where a final norm sees all tokens, `norm`. In a
-            block: norm1, qkv (or q, k and v), proj, norm2, fc1 and fc2; where the host has them q_norm and k_norm, and
-            `attended`, a norm between attention and its projection. Three are numbers of a block: `heads`, `dropout`
+            block: qkv (or q, k and v), proj, fc1 and fc2; where the host has them norm1 and norm2 (those before the
+            branches; one behind a branch is a link of its chain), q_norm and k_norm, and `attended`, a norm between
+            attention and its projection. Three are numbers of a block: `heads`, `dropout`
             (probability of an attention weight to be dropped) and, where it is not d**-0.5, `scale`. A path that ends
             in an underscore begins the names of parameters without a module of their own.
         chains: paths in a block of what runs one after another: `attention_branch` (behind proj), `activation`
@@ -92,6 +93,12 @@ class Parts:
         """Yield what of the host, apart from its blocks, this view cannot run, in whole sentences."""
         return iter(())
 
+    @property
+    def channels(self) -> int:
+        """Channels of the images that the host takes."""
+        embed = self.operator(0, 'embed')
+        return embed.shape[1] if embed is not None and len(embed.shape) == 4 else 3
+
     def operator(self, layer: int, name: str) -> Operator | SideBySide | None:
         """Return the parameters of an affine operator of the host, or None where there is none.
 
@@ -134,9 +141,9 @@ class Parts:
         """Return the path of a part, None where there is none; fused q, k and v share theirs."""
         return self.parts.get('qkv' if name in QKV and name not in self.parts else name)
 
-    def without(self, name: str) -> dict[str, str]:
-        """Return `parts` but one."""
-        return {key: path for key, path in self.parts.items() if key != name}
+    def without(self, *names: str) -> dict[str, str]:
+        """Return `parts` but those."""
+        return {key: path for key, path in self.parts.items() if key not in names}
 
     def layer_of(self, key: str) -> int:
         """Return the layer of a parameter of the host: 0 before the blocks, `depth` + 1 behind them."""

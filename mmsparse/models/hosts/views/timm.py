@@ -15,7 +15,7 @@ from mmsparse.models.hosts.load_weights import load_timm
 from mmsparse.models.hosts.pixels import timm_pixels
 from mmsparse.models.hosts.position_tables import checked_grid
 from mmsparse.models.hosts.views.host_parts import IDENTITY
-from mmsparse.models.hosts.views.timm_parts import FFN, TimmParts
+from mmsparse.models.hosts.views.timm_parts import FFN, RES_POST, TimmParts
 from mmsparse.models.hosts.views.view import View, resolve
 from mmsparse.models.hosts.weight_files import checked
 from mmsparse.registry import MODELS
@@ -30,7 +30,7 @@ class TimmView(TimmParts):
 
     model_types = ('timm.models.vision_transformer.VisionTransformer',)
     part_types = {
-        '': ('timm.models.vision_transformer.Block',),
+        '': ('timm.models.vision_transformer.Block', RES_POST),
         'attn': ('timm.layers.attention.Attention',),
         'ls1': SCALE,
         'ls2': SCALE,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from operator import attrgetter
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +18,11 @@ from mmsparse.structures import Tokens
 PLAIN, PACKED, SPLIT = (f'timm.layers.mlp.{name}' for name in ('Mlp', 'GluMlp', 'SwiGLU'))
 FFN = {'mlp': (PLAIN, PACKED, SPLIT)} | dict.fromkeys(('mlp.fc1', 'mlp.fc1_g', 'mlp.fc1_x', 'mlp.fc2'), (LINEAR,))
 GATE_AND_VALUE = ('fc1_g', 'fc1_x')
+RES_POST, EVA_POST = 'timm.models.vision_transformer.ResPostBlock', 'timm.models.eva.EvaBlockPostNorm'
+BEHIND = dict(
+    attention_branch=('attn.proj_drop', 'norm1', 'drop_path1'),
+    mlp_branch=('mlp.drop2', 'norm2', 'drop_path2'),
+)
 
 
 class TimmParts(View):
@@ -41,22 +48,43 @@ class TimmParts(View):
     after_blocks = ('norm.', 'fc_norm.', 'attn_pool.')
 
     def __init__(self, host: nn.Module, name: str | None = None, source: str = 'as given'):
+        first = attrgetter(self.parts['blocks'])(host)[0]
+        if qualified(first) in (RES_POST, EVA_POST):  # the norms lie behind the branches
+            self.parts, self.chains = self.without('norm1', 'norm2'), BEHIND
         super().__init__(host, name, source)
+        self.width, self.prefix = host.embed_dim, host.num_prefix_tokens
+        self.measure(host)
+
+    def measure(self, host: nn.Module) -> None:
+        """Set what the host says of its class token, patches and grid."""
         stem = host.patch_embed
-        self.width, self.class_token, self.prefix = host.embed_dim, host.cls_token is not None, host.num_prefix_tokens
-        self.patch, self.any_size = stem.patch_size, host.dynamic_img_size
+        self.class_token, self.any_size = host.cls_token is not None, host.dynamic_img_size
+        self.patch = stem.feat_ratio(as_scalar=False)
         self.grid = self.divide(*stem.img_size)
-        if qualified(stem.norm) != IDENTITY:  # AIMv2: what gives the tokens of the site embed is then the norm
+        if qualified(getattr(stem, 'norm', nn.Identity())) != IDENTITY:  # AIMv2: the norm gives the tokens at embed
             self.parts = self.parts | dict(embed='patch_embed.norm')
 
+    @property
+    def channels(self) -> int:
+        return self.host.in_chans  # a hybrid projects the channels of a feature map
+
     def host_faults(self) -> Iterator[str]:
-        from timm.layers import PatchEmbed
+        from timm.layers import HybridEmbed, PatchEmbed
 
         stem, rate = self.host.patch_embed, getattr(self.host.patch_drop, 'prob', 0)
-        if not isinstance(stem, PatchEmbed):
-            yield f'a {qualified(stem)} stands before its blocks, not one projection of patches. Use a plain ViT.'
+        if not isinstance(stem, PatchEmbed | HybridEmbed):
+            yield f'a {qualified(stem)} stands before its blocks, and no projection of patches or of a feature map.'
+        elif isinstance(stem, HybridEmbed):
+            own = tuple(map(math.prod, zip(stem.grid_size, stem.feat_ratio(as_scalar=False))))
+            if own != stem.img_size:
+                yield f'its stem makes {stem.grid_size} tokens of {stem.img_size} pixels. Set img_size to {own}.'
         if rate > 0:
             yield f'received patch_drop_rate={rate}, which loses track of tokens. Leave it out and use a sparsifier.'
+
+    def block_faults(self, block: nn.Module) -> Iterator[str]:
+        yield from super().block_faults(block)
+        if type(block) is not type(self.blocks[0]):
+            yield f'is a {qualified(block)}, block 1 a {qualified(self.blocks[0])}'
 
     def fc1(self, block: nn.Module, h_bnc: Tensor) -> Tensor:
         if qualified(block.mlp) == SPLIT:

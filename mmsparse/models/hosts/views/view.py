@@ -53,8 +53,8 @@ class View(Parts, PatchGrid, ABC):
         """
 
     def norm1(self, block: nn.Module, x_bnc: Tensor) -> Tensor:
-        """Norm before attention."""
-        return attrgetter(self.parts['norm1'])(block)(x_bnc)
+        """Norm before attention, where the host has one there."""
+        return attrgetter(self.parts['norm1'])(block)(x_bnc) if 'norm1' in self.parts else x_bnc
 
     def qkv(self, block: nn.Module, hq_bnc: Tensor, h_bnc: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries of hq_bnc (B×Q×C), keys and values of h_bnc (B×N×C), heads side by side; of one tensor by one
@@ -111,14 +111,14 @@ class View(Parts, PatchGrid, ABC):
         return attrgetter(self.parts['proj'])(block)(o_bnc)
 
     def attention_branch(self, block: nn.Module, y_bnc: Tensor) -> Tensor:
-        """What follows the projection: dropout, layer scale, drop-path."""
+        """What follows the projection: dropout, a norm, layer scale, drop-path."""
         for path in self.chains['attention_branch']:
             y_bnc = attrgetter(path)(block)(y_bnc)
         return y_bnc
 
     def norm2(self, block: nn.Module, x_bnc: Tensor) -> Tensor:
-        """Norm before the FFN."""
-        return attrgetter(self.parts['norm2'])(block)(x_bnc)
+        """Norm before the FFN, where the host has one there."""
+        return attrgetter(self.parts['norm2'])(block)(x_bnc) if 'norm2' in self.parts else x_bnc
 
     def fc1(self, block: nn.Module, h_bnc: Tensor) -> Tensor:
         """First linear of the FFN, B×N×h; of a gated one gate and value side by side, B×N×2h, in the host's order."""
@@ -135,7 +135,7 @@ class View(Parts, PatchGrid, ABC):
         return attrgetter(self.parts['fc2'])(block)(z_bnc)
 
     def mlp_branch(self, block: nn.Module, y_bnc: Tensor) -> Tensor:
-        """What follows the second linear: dropout, layer scale, drop-path."""
+        """What follows the second linear: dropout, a norm, layer scale, drop-path."""
         for path in self.chains['mlp_branch']:
             y_bnc = attrgetter(path)(block)(y_bnc)
         return y_bnc
