@@ -1,5 +1,5 @@
-"""timm's other kinds of ViT: norms behind branches, stems of convolutions, shared keys, mixed rotary positions.
-Each equals timm's own forward pass, trains, and goes back to timm.
+"""timm's other kinds of ViT: norms behind branches, two heads, stems of convolutions, shared keys, mixed rotary
+positions. Each equals timm's own forward pass, trains, and goes back to timm.
 """
 
 import pytest
@@ -22,6 +22,8 @@ STEM = dict(patch_size=1, depth=3, img_size=64)
 KINDS = {
     'norms behind branches': timm_host(name='vit_base_patch16_rpn_224'),
     'norms behind branches, EVA': timm_host(name='eva02_enormous_patch14_clip_224'),
+    'distilled': timm_host(name='deit_tiny_distilled_patch16_224'),
+    'distilled, any size': timm_host(name='deit_tiny_distilled_patch16_224', dynamic_img_size=True),
     'hybrid, ResNetV2': timm_host(name='vit_small_r26_s32_224', **STEM),
     'hybrid, its stem alone': timm_host(name='vit_tiny_r_s16_p8_224', img_size=64, patch_size=2),
     'hybrid, batch norms': timm_host(name='vit_small_resnet26d_224', **STEM),
@@ -142,7 +144,7 @@ def test_a_hybrid_loads_googles_own_file(kind, tmp_path):
     assert loaded.frozen_models['host'].fingerprint() == digest(dict(source.named_parameters()))
 
 
-@pytest.mark.parametrize('kind', ['hybrid, ResNetV2', 'mixed rotary'])
+@pytest.mark.parametrize('kind', ['distilled', 'hybrid, ResNetV2', 'mixed rotary'])
 def test_what_a_name_promises_is_loaded_and_called_by_its_file_at_every_size(kind, tmp_path, monkeypatch):
     host, file = dict(KINDS[kind], depth=2), str(tmp_path / 'hub.safetensors')
     if host['patch_size'] == 8:  # timm resizes patches too; here only the grid

@@ -138,9 +138,10 @@ def _timm(model: nn.Module, cfg: Mapping, images: Tensor) -> Library:
 
     fc = linear_head(model)
     host = {key: value for key, value in cfg['backbone']['host'].items() if key not in ('type', 'name', 'checkpoint')}
+    heads = [head for head in ('head', 'head_dist') if hasattr(model.backbone.host, head)]  # DeiT's answer their mean
     tensors = {
         **model.backbone.host.state_dict(),
-        **{f'head.{name}': value for name, value in fc.state_dict().items()},
+        **{f'{head}.{name}': value.clone() for head in heads for name, value in fc.state_dict().items()},
     }
     # Where timm pools another way by default its last norm may stand elsewhere: then no argument makes it read the
     # class token.

@@ -66,7 +66,7 @@ def to_peft(model: nn.Module) -> tuple[dict, dict[str, Tensor]]:
     tensors = {f'{PREFIX}head.{name}': value for name, value in fc.state_dict().items()}
     for layer, pairs in lora.layers.items():
         for module, held in modules.items():
-            stem = f'{PREFIX}blocks.{int(layer) - 1}.{module}'
+            stem = f'{PREFIX}{view.parts["blocks"]}.{int(layer) - 1}.{module}'
             tensors[f'{stem}.lora_A.weight'], tensors[f'{stem}.lora_B.weight'] = joined(pairs, held)
     times = {module: sum(share.target in lora.targets for share in held) for module, held in modules.items()}
     base = times.popitem()[1] if len(times) == 1 else 1
@@ -78,7 +78,7 @@ def to_peft(model: nn.Module) -> tuple[dict, dict[str, Tensor]]:
         r=base * lora.rank,
         lora_alpha=base * lora.alpha,
         lora_dropout=lora.dropout.p,
-        target_modules=rf'blocks\.\d+\.({"|".join(map(re.escape, modules))})',
+        target_modules=rf'{re.escape(view.parts["blocks"])}\.\d+\.({"|".join(map(re.escape, modules))})',
         modules_to_save=['head'],
         rank_pattern={module: n * lora.rank for module, n in times.items() if n > 1},
         alpha_pattern={module: n * lora.alpha for module, n in times.items() if n > 1},
@@ -136,7 +136,8 @@ def _products(
     found: dict[tuple[int, str], list] = {}
     for layer in range(1, view.depth + 1):
         for module, held in linears(view).items():
-            names = [f'blocks.{layer - 1}.{module}.lora_{side}.weight' for side in 'AB']
+            place = f'{view.parts["blocks"]}.{layer - 1}.{module}'
+            names = [f'{place}.lora_{side}.weight' for side in 'AB']
             if not all(name in left for name in names):
                 continue
             refuse_passed_by(module, view)
@@ -147,7 +148,7 @@ def _products(
                     f'{source}: {names[0]} and its lora_B are of shapes {tuple(down.shape)} and {tuple(up.shape)}, '
                     f'but {module} of {view.name} reads {inputs} and gives {outputs}.'
                 )
-            up = up * _scale(config, f'blocks.{layer - 1}.{module}', len(down))
+            up = up * _scale(config, place, len(down))
             for target, *product in divided(down, up, held):
                 found.setdefault((layer, target), []).append(product)
     for name in left:
@@ -206,6 +207,8 @@ def _faults_of_model(model: nn.Module) -> Iterator[str]:
             'host: '
             "peft's format knows nothing else of it."
         )
+    if hasattr(view.host, 'head_dist'):
+        yield f"{view.name} has two heads, and peft's format keeps one. Use tools/model_converters/merge_adapter.py."
     x_1nc = linear_head(model).weight.new_empty(1, view.prefix + view.patches, view.width).normal_()
     with torch.no_grad():
         tokens = Tokens.start(x_1nc, view.prefix, view.grid)
