@@ -1,5 +1,5 @@
 """timm's other kinds of ViT: norms behind branches, two heads, stems of convolutions, shared keys, mixed rotary
-positions. Each equals timm's own forward pass, trains, and goes back to timm.
+positions, NaFlex and Qwen3-VL. Each equals timm's own forward pass, trains, and goes back to timm.
 """
 
 import pytest
@@ -33,6 +33,12 @@ KINDS = {
     'mixed rotary and learned, any size': timm_host(
         name='vit_small_patch16_rope_mixed_ape_224', dynamic_img_size=True
     ),
+    'NaFlex': timm_host(name='naflexvit_base_patch16_gap'),
+    'NaFlex, a table for each axis': timm_host(name='naflexvit_base_patch16_parfac_gap'),
+    'NaFlex, convolution and latent': timm_host(name='naflexvit_base_patch16_map', embed_proj_type='conv'),
+    'NaFlex, no prefix': timm_host(name='naflexvit_base_patch16_siglip'),
+    'NaFlex, RADIO': timm_host(name='naflexvit_base_patch16_radio_v3', pos_embed_grid_size=(6, 6)),
+    'Qwen3-VL': timm_host(name='qwen3_vit_88m', pos_embed_grid_size=6),
 }
 LORA = dict(type='mmsparse.LoRA', rank=2, alpha=3, targets=('q', 'k', 'v', 'proj', 'fc1', 'fc2'))
 MIXED = [name for name in KINDS if name.startswith('mixed')]
@@ -144,7 +150,7 @@ def test_a_hybrid_loads_googles_own_file(kind, tmp_path):
     assert loaded.frozen_models['host'].fingerprint() == digest(dict(source.named_parameters()))
 
 
-@pytest.mark.parametrize('kind', ['distilled', 'hybrid, ResNetV2', 'mixed rotary'])
+@pytest.mark.parametrize('kind', ['distilled', 'hybrid, ResNetV2', 'mixed rotary', 'NaFlex', 'Qwen3-VL'])
 def test_what_a_name_promises_is_loaded_and_called_by_its_file_at_every_size(kind, tmp_path, monkeypatch):
     host, file = dict(KINDS[kind], depth=2), str(tmp_path / 'hub.safetensors')
     if host['patch_size'] == 8:  # timm resizes patches too; here only the grid
@@ -227,9 +233,18 @@ def test_batch_norms_of_a_host_that_trains_keep_their_statistics():
         (timm_host(name='vit_small_r26_s32_224', patch_size=1, img_size=70), r'makes \(3, 3\) tokens of \(70, 70\)'),
         (timm_host(name='vit_small_patch16_rope_mixed_224', rope_shift_coords=0.5), 'moved in training'),
         (timm_host(name='eva02_tiny_patch14_224', rope_type='mrope'), 'rotary positions are RotaryEmbeddingMRope'),
+        (timm_host(name='naflexvit_base_patch16_gap', rope_type='axial'), 'has a type of timm.models.eva.EvaBlock'),
+        (timm_host(name='naflexvit_base_patch16_gap', patch_drop_rate=0.5), 'patch_drop_rate, which loses track'),
     ],
     ids=str,
 )
 def test_what_cannot_run_exactly_is_refused_by_name(host, message):
     with pytest.raises(InputError, match=message):
         MODELS.build(host)
+
+
+def test_the_projector_of_a_language_model_is_no_pooling():
+    for name in ('qwen3_vit_88m_enc', 'qwen3_vit_88m_merge'):
+        with pytest.raises(InputError, match="cannot run the host's pooling 'merge'"):
+            build(timm_host(name=name), out_type='pooled')
+        assert build(timm_host(name=name))(torch.randn(1, 3, 32, 32))[-1].shape == (1, 16, 48)

@@ -3,7 +3,8 @@
     python tools/analysis_tools/timm_hosts.py
 
 Every name of timm's modules of plain and rotary Vision Transformers is built without memory. That what has a view also
-equals its own forward pass is tested kind by kind (tests/test_views.py, tests/test_modern_hosts.py).
+equals its own forward pass is tested kind by kind (tests/test_views.py, tests/test_modern_hosts.py,
+tests/test_timm_hosts.py).
 """
 
 import argparse
@@ -28,9 +29,8 @@ import torch
 from mmsparse.models.hosts.views.view import resolve
 from mmsparse.registry import MODELS
 
-MODULES = tuple(
-    f'timm.models.{name}' for name in ('vision_transformer', 'vision_transformer_hybrid', 'eva', 'deit', 'naflexvit')
-)
+MODULES = ('vision_transformer', 'vision_transformer_hybrid', 'eva', 'deit', 'naflexvit')
+MORE = ('qwen3_vit',)  # towers of language models, counted by themselves
 
 
 def refusal(name: str) -> str | None:
@@ -51,15 +51,17 @@ def main() -> None:
     parse_args()
     with reporting(lambda: 'Nothing was written.'):
         MODELS.import_from_location()
-        names = [name for name in timm.list_models() if timm.model_entrypoint(name).__module__ in MODULES]
         reasons = defaultdict(list)
-        for name in names:
-            if reason := refusal(name):
+        for modules in (MODULES, MORE):
+            places = [f'timm.models.{module}' for module in modules]
+            names = [name for name in timm.list_models() if timm.model_entrypoint(name).__module__ in places]
+            why = {name: reason for name in names if (reason := refusal(name))}
+            for name, reason in why.items():
                 reasons[reason].append(name)
-        print(
-            f'{len(names) - sum(map(len, reasons.values()))} of the {len(names)} names in timm {timm.__version__} '
-            'have a view.'
-        )
+            print(
+                f'{len(names) - len(why)} of the {len(names)} names in timm {timm.__version__} ({", ".join(modules)}) '
+                'have a view.'
+            )
         for reason, refused in sorted(reasons.items()):
             print(f'{", ".join(refused)}:\n    {reason}.')
 
