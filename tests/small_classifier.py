@@ -10,6 +10,7 @@ from mmsparse.registry import MODELS
 CLASSES = 5
 OPTIONS = {  # what is not the default, for a host of 6 layers and 16 patches
     'ATS': dict(layers=(2, 4), keep_rate=0.7),
+    'Cropr': dict(num_classes=CLASSES, pruned=3),
     'DynamicViT': dict(layers=(2, 4), keep_rates=(0.7, 0.4)),
     'DyTDispatcher': dict(rate=0.5),
     'EViT': dict(layers=(2, 4), keep_rate=0.7),
@@ -31,11 +32,11 @@ def registered() -> list[str]:
 
 
 def untried(lists) -> set[str]:
-    """The sparsifiers that none of these configs names. RandomDrop is left out: what it draws wants a test of its
-    own.
+    """The sparsifiers that none of these configs names. Two are left out, with tests of their own: RandomDrop for what it
+    draws, Cropr for what it brings back.
     """
     tried = {own['type'].removeprefix('mmsparse.') for config in lists for own in listed(config)}
-    return set(registered()) - tried - {'NoOp', 'RandomDrop'}
+    return set(registered()) - tried - {'Cropr', 'NoOp', 'RandomDrop'}
 
 
 def config(name: str) -> dict:

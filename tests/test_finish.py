@@ -111,7 +111,7 @@ def test_a_sparsifier_may_finish_too_and_does_so_first():
 
 def test_nobody_is_asked_who_leaves_it_out():
     backbone = build(adapter=[dict(type='mmsparse.LoRA', rank=2), plug_in(Late)], sparsifier=DROP)
-    parts = ActingParts(backbone.adapters, backbone.sparsifiers, None)
+    parts = ActingParts(backbone.adapters, backbone.sparsifiers)
     assert parts.finishing == [backbone.adapters[1]]
 
 

@@ -15,6 +15,7 @@ from small_classifier import registered
 
 # By the name of a constructor's argument; whatever else it has stays at its default.
 OPTIONS = dict(layers=(2, 4, 5), layer=3, keep_rate=0.6, keep_rates=(0.8, 0.5, 0.3), r=3, rate=0.5)
+OPTIONS |= dict(num_classes=5, pruned=3)
 SPARSIFIERS = registered()
 MORE = {
     'EViT': [
@@ -98,6 +99,8 @@ def options(draw, name, host):
         fuse=draw(st.sampled_from(['merge', 'drop', 'argmax'])),
         normalize=score in ('key_norm', 'shift') or draw(st.booleans()),
         score=score,
+        num_classes=5,
+        pruned=draw(st.integers(1, 9)),
     )
     return dict(type=f'mmsparse.{name}', **{key: value for key, value in values.items() if key in known})
 
@@ -134,6 +137,9 @@ def test_plans(name, data, host, batch, seed, training):
             assert set(range(prefix)) <= valid
             assert valid <= set(index_n), 'a valid row that nothing was sent to'
             rows[item] = [index_n[row] if row >= 0 else -1 for row in rows[item]]
+            gone = [patch for patch, row in enumerate(rows[item]) if row < 0] if plan.brings_back else []
+            for place, patch in enumerate(gone):  # behind the others, in the order of the image
+                rows[item][patch] = plan.length + place
     assert tokens.source_bm.tolist() == rows, 'sources compose'
 
     sizes = torch.ones(tokens.x_bnc.shape[:2]) if tokens.size_bn is None else tokens.size_bn

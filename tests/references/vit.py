@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from .ats import ats
+from .cropr import cropr, remember
 from .dense_adapter import dense_adapter
 from .dynamicvit import dynamicvit, given_masks, given_rows
 from .dyt import dyt, given_active
@@ -17,7 +18,12 @@ from .restore import restored
 from .sequence import Sequence
 from .tome import pyra, tome
 
-BEFORE = {'DynamicViT': dynamicvit, 'masks': given_masks, 'rows': given_rows}  # before attention; the others after it
+BEFORE = {
+    'DynamicViT': dynamicvit,
+    'Cropr': cropr,
+    'masks': given_masks,
+    'rows': given_rows,
+}  # before attention; the others after it
 AFTER = {
     'EViT': evit,
     'ToMe': tome,
@@ -107,6 +113,8 @@ def one_image(state, item, image, heads, methods, adapter, eps, activation):
         own = f'blocks.{layer - 1}'
         sequence.look = sequence.active = None
         decide(methods, BEFORE, layer, sequence, reductions)
+        if any(method['type'] == 'Cropr' for method in methods):
+            remember(sequence, outputs, reductions, layer)
         x = normalise(sequence.x, state[f'{own}.norm1.weight'], state[f'{own}.norm1.bias'], eps)
         mixed, sequence.look = attend(
             x, state, f'{own}.attn', heads, sequence.sizes if proportional else None, sequence.alive

@@ -25,9 +25,9 @@ from mmsparse.models import BaseAdapter, BaseSparsifier
 from mmsparse.models.necks.scores import SCORES
 from mmsparse.registry import MODELS
 
-TINY = dict(img_size=32, patch_size=4, embed_dim=48, depth=2, num_heads=3)
-CLIP = dict(img_size=32, patch_size=4, width=48, layers=2, head_width=16)
-ARCH = dict(embed_dims=48, num_layers=2, num_heads=3, feedforward_channels=192)
+TINY = dict(img_size=32, patch_size=4, embed_dim=48, depth=3, num_heads=3)
+CLIP = dict(img_size=32, patch_size=4, width=48, layers=3, head_width=16)
+ARCH = dict(embed_dims=48, num_layers=3, num_heads=3, feedforward_channels=192)
 HOSTS = {  # one of each family, small
     'timm ViT': dict(type='mmsparse.TimmViT', name='vit_tiny_patch16_224', **TINY),
     'timm ViT (LayerScale, registers)': dict(
@@ -41,8 +41,8 @@ HOSTS = {  # one of each family, small
     'mmpretrain ViT': dict(type='mmpretrain.VisionTransformer', arch=ARCH, img_size=32, patch_size=4),
     'open_clip tower': dict(type='mmsparse.OpenClipViT', name='ViT-B-16-quickgelu', **CLIP),
 }
-# for hosts of two layers; the rest at its default
-OPTIONS = dict(bottleneck=8, layers=(2,), keep_rate=0.7, keep_rates=(0.7,))
+# for hosts of three layers; the rest at its default
+OPTIONS = dict(bottleneck=8, layers=(2,), keep_rate=0.7, keep_rates=(0.7,), num_classes=10)
 
 
 def registered(base: type) -> dict[str, dict]:

@@ -54,6 +54,12 @@ def _faults(sparsifiers: Sequence[BaseSparsifier]) -> Iterator[str]:
                 )
         moments = [(layer, two.stage == 'after', other_place) for layer in two.acting]
         first = min(((layer, one.stage == 'after', place) for layer in one.acting), default=None)
+        last = max(((layer, one.stage == 'after', place) for layer in one.acting), default=None)
+        if one.brings_back and two.moves_rows and moments and max(moments) > last:
+            yield (
+                f'SparseViT: {other} moves tokens at layer {max(two.acting)}, where {name} has brought back '
+                f'those that had left. Let {other} act before layer {max(one.acting)} only, or leave one out.'
+            )
         later = first and moments and max(moments) > first
         # one of the same kind knows the invalid ones
         if later and one.leaves_invalid and two.moves_rows and name != other:
