@@ -119,6 +119,11 @@ def test_options_win_over_what_a_method_sets_for_a_task():
     )
 
 
+def test_a_variable_of_that_name_means_nothing_for_other_data(tmp_path):
+    (tmp_path / 'own.py').write_text(f"_base_ = '{ROOT}/configs/sparse_tuning/tiny_digits.py'\ntask = 'reading'\n")
+    assert read_config(tmp_path / 'own.py').task == 'reading'
+
+
 def test_an_unknown_method_is_refused(tmp_path):
     (tmp_path / 'own.py').write_text(f"_base_ = '{LORA}'\nper_task = 'FacT'\n")
     with pytest.raises(InputError, match="per_task: received='FacT', expected one of .*'FacT-TT'"):
