@@ -44,6 +44,9 @@ def open_clip_host(name, checkpoint=None, pretrained='openai'):
         (timm_host('deit3_base_patch16_224'), IMAGENET),  # both tags agree
         (timm_host('vit_base_patch16_224'), None),  # augreg, DINO, MAE...: the file is one of them
         (timm_host('vit_base_patch16_224', 'B_16.npz'), UNIT),
+        (timm_host('vit_base_patch16_224', 'vit_base_patch16_224.dino.safetensors'), IMAGENET),
+        (timm_host('vit_base_patch16_224', 'models--timm--vit_base_patch16_224.augreg_in21k/snapshots/1/m.bin'), UNIT),
+        (timm_host('vit_large_patch14_clip_224', 'models--laion--CLIP-ViT-L-14-laion2B-s32B-b82K/m.bin'), UNIT),
         (timm_host('vit_base_patch16_clip_quickgelu_224.openai'), CLIP),
         (timm_host('vit_small_patch16_dinov3'), IMAGENET),
         (timm_host('vit_base_patch16_siglip_224.webli'), UNIT),
@@ -95,6 +98,33 @@ def test_the_card_warns_where_pixels_are_not_those_of_the_weights():
     assert 'normalises with mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]' in other['pixels']
     assert 'trained with mean=[127.5, 127.5, 127.5], std=[127.5, 127.5, 127.5]' in other['pixels']
     assert 'normalises with nothing' in none['pixels']
+
+
+def test_the_card_of_a_file_that_timm_published_warns_of_other_pixels(tmp_path):
+    """A file as timm's hub has it, under a name that has weights with other pixels too."""
+    path = tmp_path / 'models--timm--vit_base_patch16_224.dino/snapshots/1/model.safetensors'
+    path.parent.mkdir(parents=True)
+    host = tiny_timm(name='vit_base_patch16_224', depth=2)
+    save_file(build_view(host).host.state_dict(), path)
+    model = dict(
+        type='mmpretrain.ImageClassifier',
+        backbone=dict(type='mmsparse.SparseViT', host=host | dict(checkpoint=str(path))),
+        head=dict(type='mmpretrain.LinearClsHead', num_classes=2, in_channels=48),
+    )
+    with torch.no_grad():
+        same, other = (
+            describe_start(MODELS.build(dict(model, data_preprocessor=dict(mean=list(mean), std=list(std)))))
+            for mean, std in (IMAGENET, UNIT)
+        )
+    assert 'pixels' not in same and 'trained with mean=[123.675, 116.28, 103.53]' in other['pixels']
+
+
+def test_the_words_of_a_file_weigh_more_than_the_tag_of_a_name():
+    name = 'vit_base_patch16_clip_quickgelu_224.openai'
+    with pytest.raises(InputError, match="trained without QuickGELU. Use name='vit_base_patch16_clip_224'[.]"):
+        refuse_other_timm_activation(name, 'vit_base_patch16_clip_224.laion2b.safetensors')
+    for base in ('vit_base_patch16_clip_224', 'vit_base_patch16_clip_quickgelu_224'):
+        refuse_other_timm_activation(base)  # its own first tag
 
 
 TWINS = [name for base in timm.list_models('*_clip_quickgelu_*') for name in timm.list_pretrained(f'{base}.*')]
@@ -152,6 +182,8 @@ GELU, QUICK = ('ViT-B-16', 'vit_base_patch16_clip_224'), ('ViT-B-16-quickgelu', 
         ('models--timm--vit_base_patch16_clip_224.openai/snapshots/1/open_clip_model.pt', GELU, True),
         ('models--laion--CLIP-ViT-B-16-laion2B-s34B-b88K/snapshots/1/open_clip_pytorch_model.bin', QUICK, True),
         ('vit_b_16-laion400m_e32-55e67d44.pt', QUICK, True),
+        ('vit_base_patch16_clip_quickgelu_224.metaclip_2pt5b.pt', GELU, True),
+        ('vit_base_patch16_clip_224.laion2b.pt', QUICK, True),
         ('vit_b_16-laion400m_e32-55e67d44.pt', GELU, False),
         ('mine.pt', GELU, False),
         ('mine.pt', QUICK, False),

@@ -53,6 +53,20 @@ def test_a_host_is_found_in_folders_of_whole_models(whole, tmp_path, monkeypatch
         assert len(told) == 1 and left in told.pop()
 
 
+@pytest.mark.parametrize('name', CONFIGS)
+def test_every_kind_is_read_from_its_folder_whole_and_in_shards_and_by_its_config(name, tmp_path):
+    own = draw(build_view(host_of(name)).host)
+    own.save_pretrained(tmp_path / 'whole')
+    own.save_pretrained(tmp_path / 'shards', max_shard_size='20KB')
+    assert len(list((tmp_path / 'shards').glob('*.safetensors'))) > 1
+    folders = (of_folder(tmp_path / 'whole'), of_folder(tmp_path / 'shards'), host_of(name, str(tmp_path / 'whole')))
+    views = [build_view(host) for host in folders]
+    assert {fingerprint(view.host) for view in views} == {fingerprint(own)}
+    with torch.no_grad():
+        answers = [view.answer(pictures(48, 24)) for view in views]
+    assert all(torch.equal(answer, answers[0]) for answer in answers)
+
+
 def test_a_sketch_has_the_sizes_of_its_host_without_its_weights(tmp_path):
     saved(tmp_path, transformers.ViTModel, transformers.ViTConfig(**entries('vit')))
     (tmp_path / 'model.safetensors').write_bytes(b'damaged')

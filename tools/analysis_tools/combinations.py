@@ -27,6 +27,8 @@ from mmsparse.registry import MODELS
 
 TINY = dict(img_size=32, patch_size=4, embed_dim=48, depth=3, num_heads=3)
 CLIP = dict(img_size=32, patch_size=4, width=48, layers=3, head_width=16)
+DINOV3 = dict(model_type='dinov3_vit', image_size=32, patch_size=4, num_register_tokens=4, use_gated_mlp=True)
+DINOV3 |= dict(hidden_size=48, num_hidden_layers=3, num_attention_heads=3, intermediate_size=96)
 ARCH = dict(embed_dims=48, num_layers=3, num_heads=3, feedforward_channels=192)
 HOSTS = {  # one of each family, small
     'timm ViT': dict(type='mmsparse.TimmViT', name='vit_tiny_patch16_224', **TINY),
@@ -39,6 +41,7 @@ HOSTS = {  # one of each family, small
     'SigLIP (timm)': dict(type='mmsparse.TimmViT', name='vit_base_patch16_siglip_224', **TINY),
     'DINOv3 (timm)': dict(type='mmsparse.TimmViT', name='vit_small_patch16_dinov3', **TINY),
     'mmpretrain ViT': dict(type='mmpretrain.VisionTransformer', arch=ARCH, img_size=32, patch_size=4),
+    'DINOv3 (transformers)': dict(type='mmsparse.TransformersViT', config=DINOV3),
     'open_clip tower': dict(type='mmsparse.OpenClipViT', name='ViT-B-16-quickgelu', **CLIP),
 }
 # for hosts of three layers; the rest at its default

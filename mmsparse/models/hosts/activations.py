@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.pixels import published
+from mmsparse.models.hosts.pixels import published, published_by_timm
 
 MARKS = {'input_resolution', 'context_length', 'vocab_size'}  # in OpenAI's own archives of CLIP alone
 
@@ -19,8 +19,15 @@ def quick_gelu(checkpoint: str, state: Collection[str]) -> bool | None:
     published name; None: unknown."""
     if MARKS & set(state) or re.search(r'openai(?!_ft)', Path(checkpoint).name.lower()):
         return True
-    known = published(checkpoint)
-    return None if known is None else bool(known.get('quick_gelu'))
+    return _as_published(checkpoint)
+
+
+def _as_published(checkpoint: str) -> bool | None:
+    """Tell it by the name alone under which open_clip or timm published the file."""
+    if (known := published(checkpoint)) is not None:
+        return bool(known.get('quick_gelu'))
+    names = [name for name in published_by_timm(checkpoint) if '_clip_' in name]
+    return '_quickgelu' in names[0] if names else None
 
 
 def refuse_other_timm_activation(name: str, checkpoint: str | None = None, state: Collection[str] = ()) -> None:
@@ -37,13 +44,18 @@ def refuse_other_timm_activation(name: str, checkpoint: str | None = None, state
     import timm
 
     base, _, tag = name.partition('.')
+    if checkpoint is None and not tag and timm.is_model(base):
+        tag = getattr(timm.get_pretrained_cfg(base), 'tag', '')
     quick = '_quickgelu' in base
     twin = base.replace('_quickgelu', '') if quick else base.replace('_clip_', '_clip_quickgelu_')
     if '_clip_' not in base or not timm.is_model(twin):
         return
     tagged = f'{base if quick else twin}.{tag}' in timm.list_pretrained(f'*.{tag}')
-    theirs = tagged or bool(MARKS & set(state)) if tag else quick_gelu(checkpoint, state)
-    _refuse(f'TimmViT: {checkpoint or name}', theirs, quick, f'name={f"{twin}.{tag}" if tagged else twin!r}')
+    marked = bool(MARKS & set(state)) or None  # what the file says weighs more than the tag of a name
+    theirs = marked if checkpoint is None or marked else _as_published(checkpoint)
+    theirs = theirs if theirs is not None else tagged if tag else quick_gelu(checkpoint, state)
+    twin = f'{twin}.{tag}' if tagged and theirs else twin
+    _refuse(f'TimmViT: {checkpoint or name}', theirs, quick, f'name={twin!r}')
 
 
 def refuse_other_open_clip_activation(name: str, quick: bool, weights: str, theirs: bool | None) -> None:

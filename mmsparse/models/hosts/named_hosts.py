@@ -14,7 +14,7 @@ import torch
 from mmsparse.errors import InputError, refuse
 from mmsparse.models.hosts.checkpoint_contents import rooted
 from mmsparse.models.hosts.load_weights import BESIDE, TIMM_ROOTS
-from mmsparse.models.hosts.pixels import Pixels, pixels_on_card, timm_pixels
+from mmsparse.models.hosts.pixels import Pixels, pixels_on_card, published_by_timm, timm_pixels
 from mmsparse.models.hosts.views.view import View
 from mmsparse.models.hosts.weight_files import KINDS, SHIPPED, card_of, read_tensors, shipped
 from mmsparse.utils.hints import did_you_mean
@@ -132,10 +132,7 @@ def _name_of(file: Path) -> dict[str, Any] | None:
         name, tag = said.get('architecture', ''), said.get('pretrained_cfg', {}).get('tag')
         if timm.is_model(name):
             return dict(model_name=f'{name}.{tag}' if tag else name)
-    names = timm.list_pretrained()
-    urls = {str(timm.get_pretrained_cfg(name).url).rsplit('/', 1)[-1]: name for name in reversed(names)}
-    known = file.stem in names or file.name not in urls and timm.is_model(file.stem)
-    name = file.stem if known else urls.get(file.name)
+    name = next(iter(published_by_timm(str(file))), file.stem if timm.is_model(file.stem) else None)
     return name and dict(model_name=name)
 
 

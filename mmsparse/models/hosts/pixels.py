@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,7 +58,9 @@ def timm_pixels(name: str, checkpoint: str | bool | None) -> Pixels | None:
         return _timm_tag(name)
     if checkpoint.endswith('.npz'):
         return Pixels((127.5,) * 3, (127.5,) * 3)  # Google's JAX ViTs, all of them
-    return _agreed(_timm_tag(known) for known in timm.list_pretrained(f'{base}.*'))
+    for named in published_by_timm(checkpoint)[:1]:
+        return _timm_tag(named)
+    return pixels_in(published(checkpoint)) or _agreed(_timm_tag(known) for known in timm.list_pretrained(f'{base}.*'))
 
 
 def open_clip_pixels(name: str, tag: str, checkpoint: str | bool | None) -> Pixels | None:
@@ -84,6 +87,30 @@ def published(path: str) -> Mapping | None:
         if repository and f'{repository}/' in place or cfg.get('url') and cfg['url'].endswith(f'/{Path(path).name}'):
             return cfg
     return None
+
+
+def published_by_timm(path: str) -> list[str]:
+    """Return timm's names, tags included, of a file that bears the name under which weights were published, or lies in
+    their folder of the hub's cache; those with QuickGELU first, whose weights timm lists under plain names too."""
+    file, place = Path(path), f'{Path(path)}'.replace('--', '/')
+    found = [
+        name
+        for name, repository, url in _publications()
+        if file.stem in (name, repository.rpartition('/')[2])
+        or url.endswith(f'/{file.name}')
+        or repository
+        and f'{repository}/' in place
+    ]
+    return sorted(found, key=lambda name: '_quickgelu' not in name)
+
+
+@cache
+def _publications() -> list[tuple[str, str, str]]:
+    """Name, repository on the hub and address of all weights that timm knows; half a second."""
+    import timm
+
+    known = ((name, timm.get_pretrained_cfg(name)) for name in timm.list_pretrained())
+    return [(name, cfg.hf_hub_id or '', cfg.url or '') for name, cfg in known]
 
 
 def warning(model: nn.Module) -> str | None:
