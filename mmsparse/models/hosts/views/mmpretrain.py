@@ -1,4 +1,4 @@
-"""mmpretrain's VisionTransformer, built by its own config."""
+"""mmpretrain's Vision Transformers, built by their own configs: plain, distilled, and as pre-training keeps them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.views.host_parts import IDENTITY
+from mmsparse.models.hosts.views.host_parts import IDENTITY, qualified
 from mmsparse.models.hosts.views.view import View, mean_of_patches
 from mmsparse.structures import Tokens
 
@@ -52,7 +52,7 @@ class MMPretrainView(View):
         if not host.final_norm:
             self.parts = self.without('norm')
         self.class_token = host.cls_token is not None
-        self.prefix, self.any_size = int(self.class_token), True
+        self.prefix, self.any_size = host.num_extra_tokens, True
         self.patch = tuple(host.patch_embed.projection.kernel_size)
         self.grid = self.divide(*host.img_size)
 
@@ -67,11 +67,15 @@ class MMPretrainView(View):
         if ffn.num_fcs != 2 or not ffn.add_identity:
             yield f'has an FFN of {ffn.num_fcs} layers, or one without identity'
 
+    def prefix_tokens(self) -> tuple[Tensor, ...]:
+        """Return the tokens before the patches, each 1×1×C."""
+        return (self.host.cls_token,) if self.class_token else ()
+
     def embed(self, images: Tensor, site: Callable[[Tensor], Tensor]) -> Tokens:
         host, grid = self.host, self.grid_of(images)
         x_bnc = site(host.patch_embed(images)[0])
-        if self.class_token:
-            x_bnc = torch.cat([host.cls_token.expand(x_bnc.shape[0], -1, -1), x_bnc], dim=1)
+        prefix = [token.expand(len(x_bnc), -1, -1) for token in self.prefix_tokens()]
+        x_bnc = torch.cat([*prefix, x_bnc], dim=1)
         own, mode = host.patch_resolution, host.interpolate_mode
         position = host.resize_pos_embed(host.pos_embed, own, grid, mode=mode, num_extra_tokens=self.prefix)
         return Tokens.start(host.pre_norm(host.drop_after_pos(x_bnc + position)), self.prefix, grid)
@@ -83,3 +87,45 @@ class MMPretrainView(View):
             return self.host.ln2(mean_of_patches(t))
         needs = "out_type='pooled' needs a host whose own out_type is 'cls_token' or 'avg_featmap'"
         raise InputError(f'{self.name}: {needs}, received {self.host.out_type!r}.')
+
+
+class DistilledMMPretrainView(MMPretrainView):
+    """A ``mmpretrain.DistilledVisionTransformer`` (DeiT, arXiv 2012.12877): a distillation token beside the class
+    token."""
+
+    model_types = ('mmpretrain.models.backbones.deit.DistilledVisionTransformer',)
+
+    def host_faults(self) -> Iterator[str]:
+        yield from super().host_faults()
+        if qualified(self.host.pre_norm) != IDENTITY:
+            yield 'received pre_norm, which its forward pass leaves out. Leave it out of the config.'
+
+    def prefix_tokens(self) -> tuple[Tensor, ...]:
+        return self.host.cls_token, self.host.dist_token
+
+    def pooled(self, t: Tokens) -> Tensor:
+        """Return the mean of the patches: for its classifiers the host gives two tokens, and a B×C is one."""
+        if self.host.out_type == 'cls_token':
+            raise InputError(
+                f"{self.name}: out_type='pooled' is one vector per image, but this host gives class and distillation "
+                "token. Use out_type='cls_token', or out_type='avg_featmap' of the host."
+            )
+        return super().pooled(t)
+
+
+class MaskedMMPretrainView(MMPretrainView):
+    """A ViT as mmpretrain pre-trains it on masked images or crops (MAE, MILAN, MaskFeat, MoCo v3), run on whole
+    images."""
+
+    model_types = (
+        'mmpretrain.models.selfsup.mae.MAEViT',
+        'mmpretrain.models.selfsup.milan.MILANViT',
+        'mmpretrain.models.selfsup.maskfeat.MaskFeatViT',
+        'mmpretrain.models.selfsup.mocov3.MoCoV3ViT',
+    )
+    unread = ('mask_token',)
+
+    def host_faults(self) -> Iterator[str]:
+        yield from super().host_faults()
+        if (stages := self.host.frozen_stages) > 0:
+            yield f'received frozen_stages={stages}; adapters say what trains. Leave it out of the config.'
