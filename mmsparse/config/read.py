@@ -13,6 +13,7 @@ from mmsparse.config.rules import check_changes
 from mmsparse.config.vtab import KEY as TASK
 from mmsparse.config.vtab import set_task
 from mmsparse.errors import InputError
+from mmsparse.utils.hints import find_type
 from mmsparse.utils.packaged import config_file
 
 PARTS = ('adapter', 'sparsifier')
@@ -69,13 +70,17 @@ def _clear_other_types(cfg: Config, changes: Mapping) -> None:
         old = holder.get(key) if isinstance(holder, Mapping) else holder[key]
         if not isinstance(old, Mapping) or str(old.get('type')).split('.')[-1] != value.split('.')[-1]:
             holder[key] = {}
-            if role == 'sparsifier' and f'{".".join(place)}.keep_rate' not in changes:
-                _drop_keep_rate_hooks(cfg, value)
+            _drop_schedules(cfg, role, value, given={path.removeprefix('.'.join(place) + '.') for path in changes})
 
 
-def _drop_keep_rate_hooks(cfg: Config, sparsifier: str) -> None:
-    """Drop what changes the keep rate of a sparsifier that is gone; it would refuse the new one."""
+def _drop_schedules(cfg: Config, role: str, replacing: str, given: set[str]) -> None:
+    """Drop the hooks that say (`schedules`) that they change an argument of the part that is gone, unless it is given
+    for the new one: they would refuse that.
+    """
     hooks = cfg.get('custom_hooks') or []
-    for hook in [hook for hook in hooks if 'KeepRate' in str(hook.get('type'))]:
-        hooks.remove(hook)
-        warnings.warn(f'custom_hooks: {hook.type} goes with the sparsifier that {sparsifier} replaces.', stacklevel=2)
+    for hook in list(hooks):
+        kind = find_type(hook.get('type'), cfg.get('default_scope') or 'mmengine', 'custom_hooks', ('HOOKS',))
+        part, _, argument = getattr(kind, 'schedules', '').partition('.')
+        if part == role and argument not in given:
+            hooks.remove(hook)
+            warnings.warn(f'custom_hooks: {hook.type} goes with the {role} that {replacing} replaces.', stacklevel=2)

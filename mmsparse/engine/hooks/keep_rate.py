@@ -9,7 +9,13 @@ from mmsparse.models.necks.base import BaseSparsifier
 
 
 class KeepRateHook(Hook):
-    """Base of the schedules; acts on every sparsifier that has one ``keep_rate``."""
+    """Base of the schedules; acts on every sparsifier that has one ``keep_rate``.
+
+    Attributes:
+        schedules: the part and its argument that the hook changes; ``--cfg-options`` with another part drop the hook.
+    """
+
+    schedules = 'sparsifier.keep_rate'
 
     def check(self, runner) -> list[BaseSparsifier]:
         """Return the sparsifiers to act on; `mmsparse.SparseRunner` asks before it builds a loader.
