@@ -21,7 +21,7 @@ from mmsparse.errors import InputError
 from mmsparse.models.hosts.frozen_model import seeded
 from mmsparse.models.hosts.views.view import View
 from mmsparse.registry import MODELS
-from mmsparse.utils.hints import did_you_mean
+from mmsparse.utils.spelling import did_you_mean
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 
 from mmengine.utils import get_object_from_string
 
@@ -12,6 +11,7 @@ from mmsparse.config.slots import KINDS, LOOP, PLAIN, TOP, TYPED, Slot, below
 from mmsparse.errors import InputError, refuse
 from mmsparse.models.backbones.uncollected_losses import refuse_lost_losses
 from mmsparse.utils.hints import check_arguments, find_type, takes
+from mmsparse.utils.spelling import did_you_mean
 
 
 def check_config(cfg: Mapping) -> None:
@@ -86,10 +86,9 @@ def _target(node: Mapping, where: str, scope: str, slot: Slot):
 
 def _key_faults(node: Mapping, where: str, keys: tuple[str, ...]) -> Iterator[str]:
     for key in node if keys else ():
-        near = get_close_matches(key, keys, n=1, cutoff=0.8)
+        hint = did_you_mean(key, keys, most=1, cutoff=0.8, write=repr)
         # optimisers read marks of their own, such as lars_exclude
-        if key not in keys and (near or not where.startswith('optim_wrapper')):
-            hint = f' Did you mean {near[0]!r}?' if near else ''
+        if key not in keys and (hint or not where.startswith('optim_wrapper')):
             yield f'{where}: nothing reads {key!r}, expected some of: {", ".join(keys)}.{hint}'
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 
 from mmsparse.config.slots import PLAIN, TOP
 from mmsparse.errors import InputError
+from mmsparse.utils.spelling import did_you_mean
 
 TOGETHER = (
     ('train_dataloader', 'train_cfg', 'optim_wrapper'),
@@ -55,15 +55,11 @@ def check_changes(cfg: Mapping, changes: Mapping) -> None:
         InputError: names the nearest entry.
     """
     for path in changes:
-        first = path.split('.')[0]
+        first, dot, rest = path.partition('.')
         if first in READ:
             continue
-        near = get_close_matches(first, READ, n=1, cutoff=0.6)
-        hint = (
-            f' Did you mean {near[0] + path[len(first) :]}?'
-            if near
-            else ' Expected a path such as train_cfg.max_epochs or model.head.num_classes.'
-        )
+        hint = did_you_mean(first, READ, most=1, write=f'{{}}{dot}{rest}'.format)
+        hint = hint or ' Expected a path such as train_cfg.max_epochs or model.head.num_classes.'
         why = (
             'only a variable of the file, which has been read by then'
             if first in cfg
@@ -75,10 +71,10 @@ def check_changes(cfg: Mapping, changes: Mapping) -> None:
 def contradictions(cfg: Mapping) -> Iterator[str]:
     """Say which entries of a config contradict each other, one sentence each, which names both."""
     for key in cfg:
-        near = get_close_matches(key, READ, n=1, cutoff=0.9)
+        hint = did_you_mean(key, READ, most=1, cutoff=0.9, write=repr)
         # a file may have variables called models and train_pipeline2
-        if key not in READ and near and len(key) > 7 and 'pipeline' not in key:
-            yield f'{key}: nothing reads this entry of the config. Did you mean {near[0]!r}?'
+        if key not in READ and hint and len(key) > 7 and 'pipeline' not in key:
+            yield f'{key}: nothing reads this entry of the config.{hint}'
     wrapper, scale = cfg.get('optim_wrapper'), cfg.get('auto_scale_lr') or {}
     if isinstance(wrapper, Mapping) and 'optimizer' not in wrapper and 'constructor' not in wrapper:
         given = ', '.join(wrapper) or 'nothing'

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from mmsparse.errors import InputError
 from mmsparse.models.hosts.views.view import View
 from mmsparse.models.ops.losses import LossContext
 from mmsparse.structures import Tokens
+from mmsparse.utils.spelling import did_you_mean
 
 SITES = ('embed', 'norm1', 'q', 'k', 'v', 'attended', 'proj', 'attn')
 SITES += ('norm2', 'fc1', 'fc2', 'mlp', 'block', 'norm')
@@ -140,11 +140,8 @@ def check_sites(part: Part) -> None:
     """
     name, acts = type(part).__name__, type(part).site is not Part.site
     for wrong in set(part.sites) - set(SITES):
-        close = get_close_matches(str(wrong), SITES, n=1)
-        raise InputError(
-            f'{name}: received the site {wrong!r}.{f" Did you mean {close[0]!r}?" if close else ""} Known: '
-            f'{", ".join(SITES)}.'
-        )
+        hint = did_you_mean(str(wrong), SITES, most=1, write=repr)
+        raise InputError(f'{name}: received the site {wrong!r}.{hint} Known: {", ".join(SITES)}.')
     if acts != bool(part.sites) and not isinstance(type(part).sites, property):  # a property knows why there is none
         raise InputError(
             f'{name}: received sites={part.sites!r} and {"a" if acts else "no"} method site, so it would never act. '

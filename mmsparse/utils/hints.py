@@ -15,6 +15,7 @@ from mmengine.utils import get_object_from_string
 from mmsparse.errors import InputError
 from mmsparse.utils.dependencies import SOMETIMES, not_installed
 from mmsparse.utils.imports import register_segmentation
+from mmsparse.utils.spelling import did_you_mean
 
 # What any builder takes out of a config.
 BUILDER_KEYS = {'type', '_scope_'}
@@ -49,8 +50,9 @@ def find_type(name, scope: str, where: str = 'type', registries: tuple[str, ...]
     if 'mmsparse' in (prefix, scope) and register_segmentation():
         return find_type(name, scope, where, registries, only)
     if prefix and find_spec(prefix) is None:
-        close = get_close_matches(prefix, ('mmsparse', 'mmengine', 'mmpretrain', 'mmseg'), n=1, cutoff=0.8)
-        hint = f' Did you mean {close[0]}.{bare}?' if close else ' Install it, or take a part of another package.'
+        packages = ('mmsparse', 'mmengine', 'mmpretrain', 'mmseg')
+        hint = did_you_mean(prefix, packages, most=1, cutoff=0.8, write=lambda package: f'{package}.{bare}')
+        hint = hint or ' Install it, or take a part of another package.'
         raise InputError(f'{where}: received type {name!r}, but no package {prefix} is installed.{hint}')
     elsewhere = {**_registered('mmengine'), **_registered(scope), **_registered(prefix or scope)} if registries else {}
     if bare in elsewhere and not only:
@@ -101,11 +103,9 @@ def _expected(received: str, spelled: Mapping[str, str], most: int) -> str:
     """'expected one of …, did you mean …?': what may be written, each with the part of it that is compared."""
     written = {part.lower(): text for text, part in spelled.items()}
     nearest = sorted(written[part] for part in get_close_matches(received.lower(), written, n=most, cutoff=0.0))
-    close = [written[part] for part in get_close_matches(received.lower(), written, n=1, cutoff=0.6)]
     more = '' if len(nearest) == len(written) else f' (the nearest of {len(written)})'
-    return f'expected one of{more}: {", ".join(nearest) or "none"}.' + (
-        f' Did you mean {close[0]!r}?' if close else ''
-    )
+    hint = did_you_mean(received.lower(), written, most=1, write=lambda part: repr(written[part]))
+    return f'expected one of{more}: {", ".join(nearest) or "none"}.{hint}'
 
 
 def _registered(scope: str, registries: tuple[str, ...] = ()) -> dict:
@@ -173,12 +173,3 @@ def _hands_on(init, rest: str) -> bool:
         if key.arg is None and getattr(key.value, 'id', '') == rest
     ]
     return len(handed) == 1 and sum(isinstance(node, ast.Name) and node.id == rest for node in ast.walk(tree)) == 1
-
-
-def did_you_mean(received: str | Collection[str], known: Collection[str], most: int = 3, cutoff: float = 0.6) -> str:
-    """Return ' Did you mean A or B?', the known names nearest to what was received, or nothing where none is near."""
-    names = [received] if isinstance(received, str) else received
-    near = dict.fromkeys(
-        match for name in names for match in get_close_matches(name, list(known), n=most, cutoff=cutoff)
-    )
-    return f' Did you mean {" or ".join(near)}?' if near else ''

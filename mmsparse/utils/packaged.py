@@ -1,9 +1,9 @@
 """Where configs and tools lie, in a checkout and in an installed package, and ``_base_ = 'mmsparse::…'`` for them."""
 
-import difflib
 from pathlib import Path
 
 from mmsparse.errors import InputError
+from mmsparse.utils.spelling import did_you_mean
 
 PREFIX = 'mmsparse::'
 EXAMPLE = 'configs/sparse_tuning/tiny_digits.py'
@@ -30,15 +30,14 @@ def config_file(path: str | Path) -> Path:
     path = found(path)
     if path.is_file() and path.suffix in ('.py', '.json', '.yml', '.yaml'):
         return path
-    near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob('*.py')])
     if path.is_dir():
         fault = f'a folder, expected a config file first, such as {EXAMPLE}; the folder of a state comes after it.'
     elif path.is_file():
         fault = f'received a {path.suffix or "suffixless"} file, expected a config first: a .py file.'
     else:
-        fault = 'no such config file. ' + (
-            f'Did you mean {path.with_name(near[0])}?' if near else f'Expected a path such as {EXAMPLE}.'
-        )
+        beside = [other.name for other in path.parent.glob('*.py')]
+        hint = did_you_mean(path.name, beside, most=1, write=path.with_name)
+        fault = f'no such config file.{hint or f" Expected a path such as {EXAMPLE}."}'
     raise InputError(f'{path}: {fault}')
 
 

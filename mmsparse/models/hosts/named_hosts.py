@@ -17,7 +17,7 @@ from mmsparse.models.hosts.load_weights import BESIDE, TIMM_ROOTS
 from mmsparse.models.hosts.pixels import Pixels, pixels_on_card, published_by_timm, timm_pixels
 from mmsparse.models.hosts.views.view import View
 from mmsparse.models.hosts.weight_files import KINDS, SHIPPED, card_of, read_tensors, shipped
-from mmsparse.utils.hints import did_you_mean
+from mmsparse.utils.spelling import did_you_mean
 
 FILES = (*KINDS, '.npz')
 WIDTHS = {192: 'tiny', 384: 'small', 768: 'base', 1024: 'large', 1152: 'so400m', 1280: 'huge', 1408: 'giant'}

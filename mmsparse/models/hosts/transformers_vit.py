@@ -23,7 +23,7 @@ from mmsparse.models.hosts.views import transformers as views
 from mmsparse.models.hosts.views.transformers_parts import TransformersView
 from mmsparse.models.hosts.weight_files import checked
 from mmsparse.registry import MODELS
-from mmsparse.utils.hints import did_you_mean
+from mmsparse.utils.spelling import did_you_mean
 from mmsparse.utils.value_checks import is_list, is_whole
 
 OLDEST = (5, 18)  # before, its ViTs had other parts

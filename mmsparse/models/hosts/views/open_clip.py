@@ -21,7 +21,8 @@ from mmsparse.models.hosts.views.view import View, mean_of_patches, resolve
 from mmsparse.models.hosts.weight_files import checked
 from mmsparse.registry import MODELS
 from mmsparse.structures import Tokens
-from mmsparse.utils.hints import check_arguments, did_you_mean
+from mmsparse.utils.hints import check_arguments
+from mmsparse.utils.spelling import did_you_mean
 
 NORM = ('open_clip.transformer.LayerNorm', 'open_clip.transformer.LayerNormFp32')
 SCALE = (IDENTITY, 'open_clip.transformer.LayerScale')

@@ -20,7 +20,7 @@ from mmsparse.models.hosts.views.view import View, resolve
 from mmsparse.models.hosts.weight_files import checked
 from mmsparse.registry import MODELS
 from mmsparse.structures import Tokens
-from mmsparse.utils.hints import did_you_mean
+from mmsparse.utils.spelling import did_you_mean
 
 SCALE = (IDENTITY, 'timm.layers.layer_scale.LayerScale')
 
