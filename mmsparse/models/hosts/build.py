@@ -9,7 +9,7 @@ import torch
 
 from mmsparse.errors import InputError, in_words
 from mmsparse.models.hosts.frozen_model import seeded, sketching
-from mmsparse.models.hosts.load_weights import load_mmpretrain
+from mmsparse.models.hosts.load_mmpretrain import load_mmpretrain
 from mmsparse.models.hosts.position_tables import checked_grid
 from mmsparse.models.hosts.views.view import View, resolve
 from mmsparse.models.hosts.weight_files import checked

@@ -16,13 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError, in_words, refuse
 from mmsparse.models.hosts.activations import (
     quick_gelu,
-    refuse_other_mmpretrain_activation,
     refuse_other_open_clip_activation,
     refuse_other_timm_activation,
 )
@@ -218,38 +216,6 @@ def _jax_geometry(arrays: Mapping[str, np.ndarray]) -> tuple[int, tuple[int, int
     blocks = {key.removeprefix(layers).split('/')[0] for key in arrays if key.startswith(layers)}
     depth = arrays[stacked].shape[0] if stacked in arrays else len(blocks)
     return depth, arrays[f'{tree}embedding/kernel'].shape[:2], tree
-
-
-def load_mmpretrain(host: nn.Module, path: str, prefix: str = 'backbone.', grid: Grid | None = None) -> Filed:
-    """Load an mmpretrain host from a file of the backbone or of a whole model; a URL goes through torch.hub's cache.
-
-    A file of pre-training has no norm behind the mean of the patches (`ln2`) and one before it that MAE's fine-tuning
-    leaves out (`final_norm=False`): there `ln2` stays as built. Phases of rotary positions are the host's own.
-
-    Args:
-        prefix: under which to look; the backbone is then found by its patch projection.
-        host, path, grid: as for `load_timm`, returns and errors too; positions are resized by mmpretrain's own rule.
-    """
-    state = read_weights(path)
-    inside = {key: value for key, value in state.items() if key.startswith(prefix)}
-    found = rooted(inside or state, ('patch_embed.projection.weight',), path)
-    left = [key for key in state if not key.startswith(found.prefix)]
-    refuse_other_mmpretrain_activation(host, path, found.state, left)
-    ours = host.state_dict()
-    found.state.update({key: value for key, value in ours.items() if key not in dict(host.named_parameters())})
-    if 'ln1.weight' in found.state.keys() - ours.keys() and 'ln2.weight' in ours.keys() - found.state.keys():
-        print_log(f'{path}: it has no norm behind the mean of the patches, ln2, which begins as built.', 'current')
-        found.state.update({key: value for key, value in ours.items() if key.startswith('ln2.')})
-        left += [key for key in list(found.state) if key.startswith('ln1.') and len(found.state.pop(key))]
-
-    def resize(table: Tensor, own: Grid, wanted: Grid, extra: int) -> Tensor:
-        return host.resize_pos_embed(table, own, wanted, host.interpolate_mode, extra)
-
-    filed = fit_positions(
-        host, 'pos_embed', host.patch_resolution, host.num_extra_tokens, found.state, grid, path, resize
-    )
-    load_strictly(host, found.state, path, found.prefix, left)
-    return filed
 
 
 def load_open_clip(host: nn.Module, name: str, path: str, quick: bool, grid: Grid | None = None) -> Filed:
