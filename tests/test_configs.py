@@ -91,6 +91,8 @@ def written_down(cfg: Config) -> int:
     # In a layer, whatever the rows.
     more = len(places) * (196 * 9 + 1) * d**2 if kind == 'ConvPass' else 12 * core**3 if kind == 'FacTTK' else 0
     more += 2 * rank * width**2 if kind == 'DoRA' else 0  # up·down of q and v
+    length = adapter.get('length', 0)  # Res-Tuning: so many keys of the prefix and of prompts, which are projected
+    thin, more = thin + 4 * length, more + 2 * length * width**2
     prompts = adapter.get('num_prompts', 0)
     rows, macs = 197 + prompts, 196 * 16 * 16 * 3 * width + width * cfg.model.head.num_classes
     for layer in range(1, depth + 1):

@@ -97,6 +97,10 @@ def beyond(methods, layer, none, own):
     for name, _, state in methods:
         if name == 'KeysAndValues':
             pairs.append((state['keys'][layer - 1], state['values'][layer - 1]))
+        if name == 'ResTuning':
+            prefix = (state[f'layers.{layer}.prefix_{kind}'] for kind in ('keys', 'values'))
+            prompts = linear(state[f'layers.{layer}.prompts'], own, 'attn.qkv').chunk(3, 1)[1:]
+            pairs.extend([tuple(prefix), prompts])
     return [torch.cat(each) for each in zip(*pairs)]
 
 
@@ -181,6 +185,8 @@ def beside(methods, place, layer, sequence, h, y):
             )
         if name == 'DyTMoEAdapter' and place == 'mlp':
             y = y + options['scale'] * of_experts(own, f'layers.{layer}', sequence)
+        if name == 'ResTuning' and place == 'mlp':
+            y = y + linear(gelu(linear(h, own, f'layers.{layer}.adapter.down')), own, f'layers.{layer}.adapter.up')
         if name == 'ConvPass' and f'layers.{layer}.{place}.up.weight' in own:
             y = y + options['scale'] * convolved(own, f'layers.{layer}.{place}', sequence, h)
     return y

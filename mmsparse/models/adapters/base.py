@@ -15,8 +15,8 @@ class BaseAdapter(Part):
     Attributes:
         identity_at_start: whether the network equals its host as long as nothing has been trained.
         folds: whether `fold` leaves a host that does without this adapter; exact in evaluation.
-        reads_weights: whether `site` computes with the host's weights at its sites; what is listed before it then does
-            not merge into those.
+        reads_weights: the operators with whose weights it computes; what is listed before it does not merge into
+            those.
         span: name of the prefix tokens that `tokens` puts into the sequence (`put_prefix`); empty: none. When a list
             is built, several of one class get names of their own, and two methods that share one are refused.
         apart: where it does not fold, what it does that the host cannot, for errors: '<name> <apart>'.
@@ -24,7 +24,7 @@ class BaseAdapter(Part):
 
     identity_at_start = True
     folds = False
-    reads_weights = False
+    reads_weights: tuple[str, ...] = ()
     span = ''
     apart = 'is a branch of its own, which no weight of the host computes'
 

@@ -26,7 +26,6 @@ class DoRA(LoRA):
     """
 
     identity_at_start = False
-    reads_weights = True
 
     def __init__(
         self,
@@ -37,7 +36,7 @@ class DoRA(LoRA):
         dropout: float = 0.0,
     ):
         super().__init__(view, rank, alpha, targets, dropout)
-        self.view = view
+        self.view, self.reads_weights = view, self.sites
         for layer, pairs in self.layers.items():
             for target, pair in pairs.items():
                 pair.magnitude = nn.Parameter(view.operator(int(layer), target).weight.norm(dim=1))

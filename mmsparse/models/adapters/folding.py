@@ -28,7 +28,7 @@ def mergeable(adapters: Sequence[BaseAdapter], view: View) -> list[BaseAdapter]:
         written, behind = _written(adapter, view), {site for other in adapters[place + 1 :] for site in other.sites}
         # Without a bias the patch projection's shift lies in the positions, which a scale behind would not reach.
         unreached = 'embed' in written & behind and view.operator(0, 'embed').bias is None
-        measured = {site for other in adapters[place + 1 :] if other.reads_weights for site in other.sites}
+        measured = {name for other in adapters[place + 1 :] for name in other.reads_weights}
         if unreached or written & measured or behind and written - set(adapter.sites):
             return leading[:place]
     return leading
