@@ -49,6 +49,8 @@ LISTS = {
     'LoRA': [dict(type='LoRA', rank=3, alpha=2, targets=ALL)],
     'LoRA on q and v': [dict(type='LoRA', rank=2, alpha=2)],
     'ResTuning': [dict(type='ResTuning', length=3, bottleneck=4)],
+    'ResTuningBypass': [dict(type='ResTuningBypass', bottleneck=4)],
+    'LoRA, ResTuningBypass': [dict(type='LoRA', rank=2, alpha=3), dict(type='ResTuningBypass', bottleneck=4)],
     'SSF': [dict(type='SSF')],
     'VPT, deep': [dict(type='VPT', num_prompts=3)],
     'VPT, shallow': [dict(type='VPT', num_prompts=3, deep=False)],
@@ -172,6 +174,7 @@ def test_adaptformer_reads_the_rows_that_are_left(sparsifier):
         (dict(type='mmsparse.LoRA', rank=8), 294_912),
         (dict(type='mmsparse.LoRA', rank=32), 1_179_648),
         (dict(type='mmsparse.ResTuning'), 470_136),
+        (dict(type='mmsparse.ResTuningBypass'), 387_312),
         (dict(type='mmsparse.VPT', num_prompts=8), 73_728),
         (dict(type='mmsparse.VPT', num_prompts=8, deep=False), 6_144),
         (dict(type='mmsparse.SSF'), 205_824),
@@ -239,6 +242,10 @@ def test_the_published_starts():
     for form, rank in (('TT', 16), ('TK', 32)):
         fact, bound = drawn_at_start(dict(type=f'mmsparse.FacT{form}', rank=rank)), 1 / math.sqrt(192)
         assert 0.98 * bound < fact('down.weight').abs().max() <= bound and not fact('up.weight').any()
+    bypass, bound = drawn_at_start(dict(type='mmsparse.ResTuningBypass', bottleneck=16)), math.sqrt(6 / (192 + 16))
+    for kind in ('down.weight', 'up.weight'):  # Xavier-uniform
+        assert 0.98 * bound < bypass(kind).abs().max() <= bound
+    assert 0.9e-6 < bypass('bias').std() < 1.1e-6
     train = drawn_at_start(dict(type='mmsparse.FacTTT', rank=16))
     # 1 / √(values that go in)
     for target, bound in (('v.weight', 1 / 4), ('fc1.weight', 1 / 4), ('fc2.weight', 1 / 8)):
@@ -521,6 +528,7 @@ def test_a_list_trains_all_its_parts():
         (dict(type='FacTTK', rank=0), 'FacTTK: received rank=0'),
         (dict(type='FacTTK', dropout=1), r'FacTTK: dropout must lie in \[0, 1\)'),
         (dict(type='DyTAdapter', dropout='x'), r'DyTAdapter: dropout must lie in \[0, 1\)'),
+        (dict(type='ResTuningBypass', bottleneck=0), 'ResTuningBypass: received bottleneck=0'),
         (dict(type='VPT', num_prompts=0), 'VPT: received num_prompts=0'),
         (
             dict(type='NoOp'),

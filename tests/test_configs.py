@@ -87,7 +87,9 @@ def written_down(cfg: Config) -> int:
     kind, places = adapter.get('type', '').split('.')[-1], adapter.get('places', ('mlp',))
     rank = adapter.get('rank', 0)
     core = rank if kind in ('FacTTT', 'FacTTK') else 0
-    thin = (8 * rank if core else 2 * rank * len(adapter.get('targets', ('q', 'v')))) + 2 * d * ('attn' in places)
+    thin = (8 * rank if core else 2 * rank * len(adapter.get('targets', ('q', 'v')))) + 2 * d * (
+        'attn' in places or kind == 'ResTuningBypass'
+    )
     # In a layer, whatever the rows.
     more = len(places) * (196 * 9 + 1) * d**2 if kind == 'ConvPass' else 12 * core**3 if kind == 'FacTTK' else 0
     more += 2 * rank * width**2 if kind == 'DoRA' else 0  # up·down of q and v

@@ -10,6 +10,7 @@ import torch
 
 from .parts import Look, gelu, linear, normalise, quick_gelu, relu, softmax
 from .sequence import Sequence
+from .side import bypass
 from .vit import AFTER, PROPORTIONAL, decide
 
 SLICES = {'q': (1, 1), 'k': (1, 1), 'v': (1, 1), 'proj': (1, 1), 'fc1': (4, 1), 'fc2': (1, 4)}  # D×D, out and in
@@ -40,6 +41,7 @@ def one(state, item, image, heads, methods, sparsifiers):
     x = torch.cat([state['cls_token'][0], x]) + state['pos_embed'][0]
     sequence = Sequence(item, x, 1, sources=list(range(1, len(x))), sizes=[1] * len(x))
     sequence.grid = image.shape[1] // side, image.shape[2] // side
+    sequence.bypass = x, 0
     sparsifiers = [
         dict(sparsifier, options=dict(depth=depth) | sparsifier['options'], state={}) for sparsifier in sparsifiers
     ]
@@ -88,7 +90,8 @@ def block(state, stem, layer, sequence, heads, methods, sparsifiers):
     h = after(methods, 'norm2', layer, x, normalise(x, own['norm2.weight'], own['norm2.bias']))
     z = gelu(linear_after(methods, 'fc1', layer, h, own, 'mlp.fc1'))
     y = linear_after(methods, 'fc2', layer, z, own, 'mlp.fc2')
-    sequence.x = behind(methods, layer, x + beside(methods, 'mlp', layer, sequence, h, y))
+    last = f'blocks.{layer}.norm1.weight' not in state
+    sequence.x = behind(methods, layer, last, sequence, x + beside(methods, 'mlp', layer, sequence, h, y))
 
 
 def beyond(methods, layer, none, own):
@@ -230,9 +233,14 @@ def convolved(own, stem, sequence, h):
     return linear(quick_gelu(torch.stack(rows)), own, f'{stem}.up')
 
 
-def behind(methods, layer, x):
-    """What leaves a block: Adapter+ adds its own bottleneck, each channel times its factor."""
+def behind(methods, layer, last, sequence, x):
+    """What leaves a block: Adapter+ adds its own bottleneck, each channel times its factor; a bypass ends in the place
+    of the last.
+    """
     for name, _, own in methods:
+        if name == 'ResTuningBypass':
+            b = bypass(own, layer, x, sequence)
+            x = b if last else x
         if name == 'AdapterPlus':
             x = x + own[f'layers.{layer}.scale'] * linear(
                 gelu(linear(x, own, f'layers.{layer}.down')), own, f'layers.{layer}.up'
