@@ -53,6 +53,7 @@ def export(parts: Parts, folder: Path, classes: int) -> None:
         return digest, str(label), name
 
     with ledger.open('a') as file, ThreadPoolExecutor(os.cpu_count()) as pool:
+        file.write('\n')  # ends what a call that was killed may have left of a line
         for entry in pool.map(write, [row for row in rows if row[0] not in known]):
             file.write(' '.join(entry) + '\n')
             known[entry[2]] = entry[:2]
@@ -72,8 +73,8 @@ def _rows(parts: Parts) -> Iterator[tuple[str, Pictures, int]]:
 
 
 def _known(ledger: Path) -> Iterator[list[str]]:
-    """Return the whole lines of a ledger; the last one of a call that was killed may be half of one."""
-    lines = ledger.read_text().split('\n')[:-1] if ledger.is_file() else []
+    """Return the entries of a ledger; half of one has fewer words, or names no file."""
+    lines = ledger.read_text().splitlines() if ledger.is_file() else []
     return (words for line in lines if len(words := line.split(' ')) == 3)
 
 
