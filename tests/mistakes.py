@@ -348,6 +348,19 @@ MODEL = {
     'unknown output': ({'model.backbone.out_type': 'map'}, "received out_type='map'", 'expected one of'),
     'host of 1 channel': ({'model.backbone.host.in_chans': 1}, 'takes images of 1 channel', 'expected 3'),
     'host of 4 channels': ({'model.backbone.host.in_chans': 4}, 'takes images of 4 channels', 'expected 3'),
+    'two that train one key': (
+        {'model.backbone.adapter': [dict(type='mmsparse.FullTuning'), dict(type='mmsparse.BitFit')]},
+        'FullTuning and BitFit both train the host parameter',
+        'Leave one of them out',
+    ),
+    **{
+        f'{kind} of a rank above the width': (
+            {'model.backbone.adapter': dict(_delete_=True, type=f'mmsparse.{kind}', rank=33)},
+            f'{kind}: received rank=33, but',
+            'rank 32 at most. Choose a smaller rank',
+        )
+        for kind in ('LoRA', 'DoRA', 'FacTTT', 'FacTTK')
+    },
     'layer beyond the host': ({'model.backbone.sparsifier.layers': (9,)}, 'layers=(9,)', 'from 1 to 4'),
     'keep rate above 1': ({'model.backbone.sparsifier.keep_rate': 1.5}, '1.5', '(0, 1]'),
     'argument of the hook of states': (

@@ -1,5 +1,7 @@
 """Merging: a checkpoint that the host's own library loads strictly and that answers as the adapted model."""
 
+import re
+
 import open_clip
 import pytest
 import timm
@@ -9,7 +11,7 @@ from mmpretrain.registry import MODELS as MMPRETRAIN
 from safetensors.torch import load_file
 
 from combinations import CLASSES, HOSTS, SIDE, WIDTH, images
-from hosts import assert_near
+from hosts import assert_near, build
 from mmsparse.convert.merge import merge_adapters
 from mmsparse.errors import InputError
 from mmsparse.state.saved_tensors import adapter_tensors
@@ -195,3 +197,26 @@ def test_nothing_is_saved_or_loaded_after_fold(tmp_path):
     ):
         adapter_tensors(model)
     assert not any(parameter.requires_grad for parameter in model.backbone.parameters())
+
+
+@pytest.mark.parametrize(
+    ('adapter', 'said'),
+    [
+        ([LORA, dict(type='mmsparse.SSF')], []),
+        ([LORA, dict(type='mmsparse.VPT'), LORA], ['VPT, LoRA not merged. VPT adds tokens, .* List it last']),
+        (
+            [DORA, dict(type='mmsparse.AdaptFormer', bottleneck=4)],
+            ['AdaptFormer not merged. .* of the host computes.$'],
+        ),
+        ([LORA, DORA], ['LoRA, DoRA not merged. LoRA would change the weights that DoRA.* List DoRA first']),
+    ],
+)
+def test_what_stays_unmerged_is_said_with_the_reason(adapter, said, monkeypatch):
+    lines = []
+    monkeypatch.setattr('mmsparse.models.adapters.folding.print_log', lambda text, logger: lines.append(text))
+    backbone = build(HOSTS['timm'], adapter)
+    with torch.no_grad():
+        expected = backbone(images())[-1]
+        backbone.fold()
+        assert_near(backbone(images())[-1], expected)
+    assert len(lines) == len(said) and all(re.search(pattern, line) for pattern, line in zip(said, lines))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 from itertools import takewhile
 
 import torch
+from mmengine.logging import print_log
 
 from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.hosts.views.view import View
@@ -32,6 +33,40 @@ def mergeable(adapters: Sequence[BaseAdapter], view: View) -> list[BaseAdapter]:
         if unreached or written & measured or behind and written - set(adapter.sites):
             return leading[:place]
     return leading
+
+
+def fold_leading(adapters: Sequence[BaseAdapter], view: View) -> list[BaseAdapter]:
+    """Merge those that `mergeable` names, say which stay and why, and return the merged ones.
+
+    Raises:
+        InputError: as `mergeable`, before anything is changed.
+    """
+    leading = mergeable(adapters, view)
+    for reason in hindrance(left := adapters[len(leading) :]):
+        print_log(f'{", ".join(type(each).__name__ for each in left)} not merged. {reason}', 'current')
+    with torch.no_grad(), without_autocast(next(view.host.parameters()).device):
+        for adapter in leading:
+            adapter.fold(view)
+    return leading
+
+
+def hindrance(left: Sequence[BaseAdapter]) -> Iterator[str]:
+    """Say in a sentence why those that `mergeable` leaves out are not merged, and what to do; nothing of none."""
+    names = [type(adapter).__name__ for adapter in left]
+    readers = [type(adapter).__name__ for adapter in left[1:] if adapter.reads_weights]
+    if left and not left[0].folds:
+        last = ' List it last: what is behind it does not merge past it.' if any(each.folds for each in left) else ''
+        yield f'{names[0]} {left[0].apart}.{last}'
+    elif readers:
+        yield (
+            f'{names[0]} would change the weights that {readers[0]}, listed behind it, computes with. List '
+            f'{readers[0]} first, and once.'
+        )
+    elif left:
+        yield (
+            f'{names[0]} merges into more than what its sites have, and {", ".join(names[1:])}, listed behind it, '
+            'acts in between. List it last.'
+        )
 
 
 def _written(adapter: BaseAdapter, view: View) -> set[str]:

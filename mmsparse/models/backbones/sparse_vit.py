@@ -9,14 +9,13 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
-from mmsparse.models.adapters.folding import mergeable
+from mmsparse.models.adapters.folding import fold_leading
 from mmsparse.models.backbones.build_parts import build_parts, layers_of
 from mmsparse.models.backbones.encoder import Encoder
 from mmsparse.models.hosts.build import build_view
 from mmsparse.models.hosts.frozen_model import FrozenModel, fill_frozen
 from mmsparse.models.hosts.views.view import mean_of_patches
 from mmsparse.models.necks.order import check_order
-from mmsparse.models.ops.attention import without_autocast
 from mmsparse.models.part import has_losses, reads_rows
 from mmsparse.registry import MODELS
 from mmsparse.structures import Tokens, restore
@@ -171,21 +170,18 @@ class SparseViT(BaseModule):
     def fold(self) -> None:
         """Merge into the host what folds (LoRA, SSF), for inference: same answers, fewer operators.
 
-        The first adapter that cannot fold stays, and all behind it: merged, they would act before it. List first what
-        folds, and last what writes to other operators than those at its own sites. Where something has been merged,
-        the host is no longer the one that a state names by its fingerprint: nothing can be saved or loaded afterwards,
-        and nothing trains.
+        The first that cannot fold stays, as is said, and all behind it: merged, they would act before it. List first
+        what folds, and last what writes to other operators than those at its own sites. Where something has been
+        merged, the host is no longer the one that a state names by its fingerprint: nothing can be saved or loaded
+        afterwards, and nothing trains.
 
         Raises:
             InputError: something of the user's around an operator (a hook, another library's adapter); the host is as
                 it was.
         """
-        leading = mergeable(self.adapters, self.view)
+        leading = fold_leading(self.adapters, self.view)
         if not leading:
             return
-        with torch.no_grad(), without_autocast(next(self.host.parameters()).device):
-            for adapter in leading:
-                adapter.fold(self.view)
         self.adapters = self.adapters[len(leading) :]
         self.requires_grad_(False)
         self.host_trains, self.folded = frozenset(), self.folded + tuple(type(adapter).__name__ for adapter in leading)
