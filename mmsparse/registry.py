@@ -2,6 +2,7 @@
 
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
@@ -71,6 +72,7 @@ MODELS = _child(MMENGINE_MODELS, 'mmsparse.models', 'mmsparse.state.mmengine_che
 DATASETS = _child(MMENGINE_DATASETS, 'mmsparse.datasets')
 TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'mmsparse.datasets')
 HOOKS = _child(MMENGINE_HOOKS, 'mmsparse.engine')
+LOOPS = _child(MMENGINE_LOOPS, 'mmsparse.engine')
 METRICS = _child(MMENGINE_METRICS, 'mmsparse.evaluation.report_mean')
 OPTIM_WRAPPERS = _child(MMENGINE_OPTIM_WRAPPERS, 'mmsparse.engine')
 PARAM_SCHEDULERS = _child(MMENGINE_PARAM_SCHEDULERS, 'mmsparse.engine')

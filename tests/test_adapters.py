@@ -33,6 +33,12 @@ from mmsparse.tokens import Plan, Tokens, put_prefix, reduce, restore
 from references.adapted import adapted
 
 ALL = ('q', 'k', 'v', 'proj', 'fc1', 'fc2')
+SUBNET = dict(prompts=[2, 0, 4, 1, 3, 0], lora=[0, 3, 1, 4, 1, 0], adapter=[1, 4, 0, 2, 3, 0])
+CIFAR100 = dict(  # as released
+    prompts=[10, 5, 10, 1, 5, 1, 10, 1, 10, 5, 1, 10],
+    lora=[10, 1, 5, 5, 1, 10, 1, 1, 1, 10, 1, 1],
+    adapter=[5, 10, 10, 10, 5, 1, 1, 1, 10, 10, 10, 1],
+)
 LISTS = {
     'Adapter': [dict(type='Adapter', bottleneck=4)],
     'Adapter, two per block': [dict(type='Adapter', bottleneck=4, places=('attn', 'mlp'))],
@@ -51,6 +57,13 @@ LISTS = {
     'ResTuning': [dict(type='ResTuning', length=3, bottleneck=4)],
     'ResTuningBypass': [dict(type='ResTuningBypass', bottleneck=4)],
     'LoRA, ResTuningBypass': [dict(type='LoRA', rank=2, alpha=3), dict(type='ResTuningBypass', bottleneck=4)],
+    'NOAH': [dict(type='NOAH', sizes=(1, 3, 4))],
+    'NOAH, a sub-network': [dict(type='NOAH', sizes=(1, 3, 4), subnet=SUBNET)],
+    'VPT, NOAH, VPT': [
+        dict(type='VPT', num_prompts=2, deep=False),
+        dict(type='NOAH', sizes=(1, 3, 4), subnet=SUBNET),
+        dict(type='VPT', num_prompts=1),
+    ],
     'SSF': [dict(type='SSF')],
     'VPT, deep': [dict(type='VPT', num_prompts=3)],
     'VPT, shallow': [dict(type='VPT', num_prompts=3, deep=False)],
@@ -73,12 +86,10 @@ def named(configs):
 
 
 REDUCTIONS = {'alone': None, 'EViT': dict(layers=(2, 4), keep_rate=0.6), 'ToMe': dict(r=2)}
-PLACED = [
-    (name, sparsifier) for name in LISTS for sparsifier in REDUCTIONS if sparsifier == 'alone' or 'VPT' not in name
-]
 
 
-@pytest.mark.parametrize(('name', 'sparsifier'), PLACED)
+@pytest.mark.parametrize('sparsifier', REDUCTIONS)
+@pytest.mark.parametrize('name', LISTS)
 def test_the_method_is_where_its_paper_puts_it(name, sparsifier):
     reduction = dict(type=f'mmsparse.{sparsifier}', **REDUCTIONS[sparsifier]) if REDUCTIONS[sparsifier] else None
     backbone = build('timm_wide_image', named(LISTS[name]), reduction)
@@ -175,6 +186,8 @@ def test_adaptformer_reads_the_rows_that_are_left(sparsifier):
         (dict(type='mmsparse.LoRA', rank=32), 1_179_648),
         (dict(type='mmsparse.ResTuning'), 470_136),
         (dict(type='mmsparse.ResTuningBypass'), 387_312),
+        (dict(type='mmsparse.NOAH'), 654_456),
+        (dict(type='mmsparse.NOAH', subnet=CIFAR100), 320_330),
         (dict(type='mmsparse.VPT', num_prompts=8), 73_728),
         (dict(type='mmsparse.VPT', num_prompts=8, deep=False), 6_144),
         (dict(type='mmsparse.SSF'), 205_824),
@@ -252,6 +265,16 @@ def test_the_published_starts():
         assert 0.98 * bound < train(target).abs().max() <= bound
     for factor, bound in (('C', math.sqrt(6 / (2 * 32 * 32))), ('P', math.sqrt(6 / (32 + 6 * 12)))):  # Xavier-uniform
         assert 0.98 * bound < fact(factor).abs().max() <= bound
+    for subnet in (None, {module: [3, 1, 5] * 2 for module in CIFAR100}):  # bounds are the super-network's
+        noah = drawn_at_start(dict(type='mmsparse.NOAH', sizes=(1, 16), subnet=subnet))
+        assert not noah('lora.up.weight').any() and 0 < noah('adapter.up.bias').abs().max() < 1e-5
+        for target, bound in (
+            ('prompts', math.sqrt(6 / (16 * 192 + 192))),
+            ('adapter.down.weight', math.sqrt(6 / (16 + 192))),
+            ('adapter.up.weight', math.sqrt(6 / (16 + 192))),
+            ('lora.down.weight', 1 / math.sqrt(192)),
+        ):
+            assert 0.98 * bound < noah(target).abs().max() <= bound
     ssf = drawn_at_start(dict(type='mmsparse.SSF'))
     for kind, mean in (('weight', 1), ('bias', 0)):
         assert abs(ssf(kind).mean() - mean) < 0.001 and abs(ssf(kind).std() - 0.02) < 0.001

@@ -96,8 +96,12 @@ def written_down(cfg: Config) -> int:
     length = adapter.get('length', 0)  # Res-Tuning: so many keys of the prefix and of prompts, which are projected
     thin, more = thin + 4 * length, more + 2 * length * width**2
     prompts = adapter.get('num_prompts', 0)
+    noah = kind == 'NOAH' and (adapter.get('subnet') or {m: [10] * depth for m in ('prompts', 'lora', 'adapter')})
     rows, macs = 197 + prompts, 196 * 16 * 16 * 3 * width + width * cfg.model.head.num_classes
     for layer in range(1, depth + 1):
+        if noah:
+            prompts, low, narrow = (noah[module][layer - 1] for module in ('prompts', 'lora', 'adapter'))
+            rows, thin = 197 + prompts, 4 * low + 2 * narrow
         macs += 4 * rows * width**2 + 2 * rows**2 * width + 5 * rows * width + rows * (width * thin + 4 * core**2)
         if layer in evit.get('layers', ()):
             rows = 1 + math.ceil(evit['keep_rate'] * (rows - 1)) + (evit['fuse'] != 'drop')

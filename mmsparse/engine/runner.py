@@ -12,9 +12,9 @@ from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 from mmsparse.config.check import check_config
+from mmsparse.config.subnets import read_subnets
 from mmsparse.engine.checkpoint_dict import of_run, of_state
 from mmsparse.engine.data_check import readable
-from mmsparse.engine.hooks.keep_rate import KeepRateHook
 from mmsparse.engine.precision import check_wrapper
 from mmsparse.engine.random_state import set_random_state
 from mmsparse.engine.recipe import load_optimizer, load_schedules
@@ -52,6 +52,7 @@ class SparseRunner(Runner):
             InputError: a misspelt type or argument, or losses that would get lost.
         """
         check_config(cfg)
+        read_subnets(cfg)
         with writing_to(cfg.get('work_dir')):
             runner = super().from_cfg(cfg)
         check_shapes(runner.model)
@@ -66,11 +67,11 @@ class SparseRunner(Runner):
             super().dump_config()
 
     def train(self) -> nn.Module:
-        """Let the schedules of keep rates and the precision refuse before data is loaded, then train."""
+        """Let the hooks that `check` the model, and the precision, refuse before data is loaded, then train."""
         check_wrapper(self.optim_wrapper)
         for hook in self.hooks:
-            if isinstance(hook, KeepRateHook):
-                hook.check(self)
+            if check := getattr(hook, 'check', None):
+                check(self)
         with writing_to(self.work_dir):
             return super().train()
 

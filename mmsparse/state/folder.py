@@ -92,12 +92,17 @@ def states(work_dir: Path) -> list[Path]:
 
 
 def point(work_dir: Path, target: Path) -> None:
-    """Write a state's path into last_checkpoint, by a rename, so that the file is never half written."""
-    writing = work_dir / f'.{POINTER}.writing'
-    writing.write_text(str(target.absolute()))
+    """Write a state's path into last_checkpoint."""
+    write_whole(work_dir / POINTER, str(target.absolute()))
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a file by a rename, so that it is never half written."""
+    writing = _beside(file, 'writing')
+    writing.write_text(text)
     _flush(writing)
-    writing.replace(work_dir / POINTER)
-    _flush(work_dir)
+    writing.replace(file)
+    _flush(file.parent)
 
 
 def _beside(target: Path, kind: str) -> Path:

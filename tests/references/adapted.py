@@ -45,22 +45,37 @@ def one(state, item, image, heads, methods, sparsifiers):
     sparsifiers = [
         dict(sparsifier, options=dict(depth=depth) | sparsifier['options'], state={}) for sparsifier in sparsifiers
     ]
-    prompts = [[] for _ in methods]  # rows of each VPT, behind the class token in the order of the list
+    counts = [0 for _ in methods]
     for layer in range(1, depth + 1):
-        start, x = 1, sequence.x
-        for index, (name, _, own) in enumerate(methods):
-            if name == 'VPT' and layer <= len(own['prompts']):
-                x = torch.cat([x[:start], own['prompts'][layer - 1], x[start + len(prompts[index]) :]])
-                prompts[index] = own['prompts'][layer - 1]
-            start += len(prompts[index])
-        grown = len(x) - len(sequence.x)
-        sequence.x, sequence.prefix = x, sequence.prefix + grown
-        sequence.sources = [row if row < 0 else row + grown for row in sequence.sources]
-        sequence.sizes = [1] * grown + sequence.sizes
+        prompt(methods, layer, sequence, counts)
         block(state, f'blocks.{layer - 1}.', layer, sequence, heads, methods, sparsifiers)
     return after(
         methods, 'norm', depth, sequence.x, normalise(sequence.x, state['norm.weight'], state['norm.bias'])
     ), sequence
+
+
+def prompt(methods, layer, sequence, counts):
+    """Put the layer's prompts of each method in the place of its last ones, behind the class token in the order of the
+    list; `counts` are how many of each are there.
+    """
+    start = 1
+    for index, (name, options, own) in enumerate(methods):
+        rows = []
+        if name == 'VPT' and layer <= len(own['prompts']):
+            rows = own['prompts'][layer - 1]
+        if name == 'NOAH':
+            rows = own.get(f'layers.{layer}.prompts', [])[: size_of(options, 'prompts', layer)]
+        if len(rows):
+            sequence.x = torch.cat([sequence.x[:start], rows, sequence.x[start + counts[index] :]])
+            counts[index] = len(rows)
+        start += counts[index]
+    more, sequence.prefix = start - sequence.prefix, start
+    sequence.sources = [source + more if source >= 0 else -1 for source in sequence.sources]
+    sequence.sizes = [1] * start + sequence.sizes[start - more :]
+
+
+def size_of(options, module, layer):
+    return options['subnet'][module][layer - 1] if options.get('subnet') else max(options['sizes'])
 
 
 def block(state, stem, layer, sequence, heads, methods, sparsifiers):
@@ -146,6 +161,10 @@ def after(methods, place, layer, x, y, weight=None, bias=None):
             )
             lengths = (direction**2).sum(1, keepdim=True).sqrt()
             y = x @ (own[f'{stem}.magnitude'][:, None] * direction / lengths).T + bias
+        if name == 'NOAH' and place in 'qkv' and (rank := size_of(options, 'lora', layer)):
+            own_up, width = own[f'layers.{layer}.lora.up.weight'], y.shape[1]
+            rows = slice('qkv'.index(place) * width, ('qkv'.index(place) + 1) * width)
+            y = y + x @ (own_up[rows, :rank] @ own[f'layers.{layer}.lora.down.weight'][:rank]).T
         if name in ('FacTTT', 'FacTTK') and place in SLICES:
             y = y + options['scale'] * factorised(own, name, layer, place, x, y.shape[1])
         if name == 'SSF' and f'{stem}.weight' in own:
@@ -182,6 +201,13 @@ def beside(methods, place, layer, sequence, h, y):
     for name, options, own in methods:
         if name == 'Adapter' and f'layers.{layer}.{place}.up.weight' in own:
             y = y + linear(gelu(linear(y, own, f'layers.{layer}.{place}.down')), own, f'layers.{layer}.{place}.up')
+        if name == 'NOAH' and place == 'mlp' and (width := size_of(options, 'adapter', layer)):
+            down, up = (
+                {kind: own[f'layers.{layer}.adapter.{part}.{kind}'] for kind in ('weight', 'bias')}
+                for part in ('down', 'up')
+            )
+            z = quick_gelu(y @ down['weight'][:width].T + down['bias'][:width])
+            y = y + z @ up['weight'][:, :width].T + up['bias']
         if name in ('AdaptFormer', 'DyTAdapter') and place == 'mlp':
             y = y + options['scale'] * linear(
                 relu(linear(sequence.x, own, f'layers.{layer}.down')), own, f'layers.{layer}.up'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from mmsparse.utils.value_checks import check_count, check_dropout
@@ -33,3 +34,8 @@ class Bottleneck(nn.Module):
     def forward(self, x_bnc: Tensor) -> Tensor:
         """Return B×N×C."""
         return self.up(self.dropout(self.activation(self.down(x_bnc))))
+
+
+def quick_gelu(z: Tensor) -> Tensor:
+    """Return z·σ(1.702 z), the activation of CLIP."""
+    return z * torch.sigmoid(1.702 * z)

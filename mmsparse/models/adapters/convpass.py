@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmsparse.models.adapters.base import BaseAdapter
+from mmsparse.models.adapters.bottleneck import quick_gelu
 from mmsparse.models.hosts.views.view import View
 from mmsparse.registry import MODELS
 from mmsparse.structures import Tokens, pour, restore
@@ -38,16 +39,12 @@ class ConvBottleneck(nn.Module):
 
     def forward(self, h_bnc: Tensor, t: Tokens) -> Tensor:
         """Return B×N×C for the tokens of `t`, given their norm."""
-        z_bnd = self._activation(self.down(h_bnc))
+        z_bnd = quick_gelu(self.down(h_bnc))
         out_bnd = F.linear(z_bnd[:, : t.prefix], self.conv.weight[:, :, 1, 1], self.conv.bias)
         if t.patches:
             conv_bmd = self.conv(restore(replace(t, x_bnc=z_bnd))).flatten(2).transpose(1, 2)
             out_bnd = torch.cat([out_bnd, pour(t, conv_bmd)[:, t.prefix :]], 1)
-        return self.up(self.dropout(self._activation(out_bnd)))
-
-    @staticmethod
-    def _activation(z: Tensor) -> Tensor:
-        return z * torch.sigmoid(1.702 * z)
+        return self.up(self.dropout(quick_gelu(out_bnd)))
 
 
 @MODELS.register_module()
