@@ -14,6 +14,7 @@ OPTIONS = {  # what is not the default, for a host of 6 layers and 16 patches
     'DynamicViT': dict(layers=(2, 4), keep_rates=(0.7, 0.4)),
     'DyTDispatcher': dict(rate=0.5),
     'EViT': dict(layers=(2, 4), keep_rate=0.7),
+    'FPET': dict(layer=3),
     'NoOp': dict(),
     'PYRA': dict(r=2),
     'PiToMe': dict(keep_rate=0.8),

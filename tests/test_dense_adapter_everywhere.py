@@ -17,6 +17,7 @@ SPARSIFIERS = {
     'dyt': DYT,
     'ats': dict(type='mmsparse.ATS', layers=(2, 4, 5), keep_rate=0.8),
     'pitome': dict(type='mmsparse.PiToMe', keep_rate=0.85),
+    'fpet': dict(type='mmsparse.FPET', layer=3),
     'evit_received': EVIT | dict(score='received'),
     'evit_key_norm': EVIT | dict(score='key_norm', normalize=True),
     'evit_shift': EVIT | dict(score='shift', normalize=True),

@@ -12,6 +12,7 @@ from .dense_adapter import dense_adapter
 from .dynamicvit import dynamicvit, given_masks, given_rows
 from .dyt import dyt, given_active
 from .evit import evit
+from .fpet import fpet
 from .parts import attend, gelu, linear, normalise
 from .pitome import pitome
 from .restore import restored
@@ -31,10 +32,11 @@ AFTER = {
     'DyTDispatcher': dyt,
     'ATS': ats,
     'PiToMe': pitome,
+    'FPET': fpet,
     'late_rows': given_rows,
     'active': given_active,
 }
-PROPORTIONAL = ('ToMe', 'PYRA', 'PiToMe')
+PROPORTIONAL = ('ToMe', 'PYRA', 'PiToMe', 'FPET')
 
 
 @dataclass
