@@ -106,6 +106,14 @@ def test_methods_bring_the_settings_that_they_publish():
     count = dict(fact_tt=lambda r: 1536 * r + 144 * r**2, fact_tk=lambda r: 1536 * r + 144 * r + r**3)
     means = {name: sum(count[name](of[name](task).rank) for task in TASKS) / 19 for name in count}
     assert {name: round(value) for name, value in means.items()} == dict(fact_tt=39_734, fact_tk=68_985)
+    sub = [
+        read_config(ROOT / 'configs/vtab/vitb_noah.py', dict(task=task)).model.backbone.adapter.subnet
+        for task in TASKS
+    ]
+    noah = [
+        768 * (sum(p) + 4 * sum(r)) + sum(1537 * a + 768 for a in w) for p, r, w in (each.values() for each in sub)
+    ]
+    assert (noah[0], round(sum(noah) / 19)) == (320_330, 360_134)  # the paper: 0.36 M
     assert all(len(values) == 19 for columns in PER_TASK.values() for values in columns.values())
 
 

@@ -5,11 +5,41 @@ A config names its column: ``per_task = 'FacT-TT'``. The first entry of each is 
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 from mmsparse.datasets.vtab.tasks import TASKS
 from mmsparse.utils.value_checks import check_word
 
+MODULES = ('prompts', 'lora', 'adapter')
 ADAPTER, OPTIMIZER = 'model.backbone.adapter', 'optim_wrapper.optimizer'
+
+
+def _subnet(text: str) -> dict[str, list[int]]:
+    return {module: [int(size) for size in sizes.split()] for module, sizes in zip(MODULES, text.split('/'))}
+
+
 # fmt: off
+SUBNETS = {  # NOAH: prompts, ranks of LoRA and widths of adapters in the twelve layers of a ViT-B
+    'cifar': '10 5 10 1 5 1 10 1 10 5 1 10/10 1 5 5 1 10 1 1 1 10 1 1/5 10 10 10 5 1 1 1 10 10 10 1',
+    'caltech101': '5 10 1 5 10 1 10 1 10 1 10 1/1 10 10 10 5 10 10 10 5 1 10 1/10 1 5 10 10 1 5 5 10 1 5 10',
+    'dtd': '10 5 1 1 5 10 5 1 1 5 1 1/10 5 1 1 5 10 5 1 1 5 1 1/1 1 1 10 1 1 10 10 10 10 10 1',
+    'oxford_flowers102': '10 10 5 5 1 10 1 5 10 1 5 10/10 10 5 5 1 10 1 5 10 1 5 10/5 1 5 5 1 1 10 5 5 10 5 10',
+    'oxford_iiit_pet': '10 5 5 10 1 10 10 10 10 5 10 10/10 1 1 10 5 1 1 5 10 10 1 10/1 5 5 5 5 10 1 5 10 1 1 5',
+    'svhn': '10 5 5 10 5 5 5 5 5 5 5 5/5 5 5 10 5 5 5 10 10 10 10 5/5 5 5 5 5 10 5 10 5 5 5 5',
+    'sun397': '5 1 10 5 5 10 1 5 1 1 1 1/10 10 5 5 1 1 10 1 1 1 1 10/10 5 1 1 1 10 5 5 1 1 5 1',
+    'patch_camelyon': '10 10 5 10 1 10 10 10 5 1 5 5/10 10 1 10 1 1 5 5 5 1 5 5/5 1 10 5 5 1 1 10 1 5 1 5',
+    'eurosat': '10 10 10 10 10 1 5 5 10 10 5 10/10 1 10 10 1 5 10 1 1 1 10 1/10 10 5 1 10 1 10 5 10 1 10 10',
+    'resisc45': '5 5 10 1 5 1 5 10 1 1 5 1/10 10 5 5 5 10 10 10 1 5 1 5/5 5 5 1 5 1 10 5 5 1 5 5',
+    'diabetic_retinopathy': '10 1 5 10 1 5 5 10 5 10 5 5/1 1 10 5 5 10 1 10 10 5 10 1/1 1 5 5 10 10 10 5 1 10 10 1',
+    'clevr_count': '10 1 5 10 5 1 10 5 5 5 10 1/1 1 10 5 10 10 10 1 5 1 10 1/1 10 10 10 10 1 5 10 10 10 1 1',
+    'clevr_dist': '10 1 1 10 5 10 5 1 5 10 5 5/5 1 10 5 10 10 1 1 5 10 1 10/1 1 1 10 1 1 1 10 5 1 10 10',
+    'dmlab': '1 10 5 1 10 10 5 10 10 1 1 1/10 5 1 5 10 10 5 5 5 10 10 1/5 1 5 1 5 1 5 5 5 10 10 10',
+    'kitti': '1 5 10 1 10 5 1 1 1 5 5 5/5 10 10 10 1 10 5 5 10 5 10 1/5 1 10 10 1 10 1 1 5 10 5 5',
+    'dsprites_loc': '5 10 1 10 10 5 5 1 5 5 10 1/1 1 1 1 10 10 1 10 5 1 5 10/1 1 1 10 1 1 10 10 10 10 10 1',
+    'dsprites_ori': '5 5 1 1 10 5 1 10 10 10 10 10/1 10 1 10 1 5 10 10 5 5 1 5/1 10 10 10 10 1 5 10 10 10 1 1',
+    'smallnorb_azi': '1 10 1 10 1 5 10 10 1 10 10 5/10 5 1 5 1 1 5 5 10 1 1 10/5 1 1 1 5 5 1 10 1 1 5 1',
+    'smallnorb_ele': '10 1 1 1 1 5 10 10 10 10 1 10/10 1 1 1 5 5 10 5 1 10 1 1/1 1 1 10 1 1 10 10 10 10 10 1',
+}
 PER_TASK = {  # method: path in the config: natural, specialized, structured tasks
     # Jie & Deng, 2022, arXiv 2207.07039; code of its authors (PETL-ViT, convpass/vtab)
     'ConvPass': {
@@ -47,6 +77,10 @@ PER_TASK = {  # method: path in the config: natural, specialized, structured tas
                                       5e-5, 5e-2, 5e-5, 5e-5,
                                       5e-2, 5e-2, 5e-5, 5e-5, 5e-5, 5e-5, 5e-5, 5e-2),
     },
+    # Zhang et al., 2022, arXiv 2206.04673; what their search found (NOAH, experiments/NOAH/subnet/VTAB)
+    'NOAH': {
+        f'{ADAPTER}.subnet': tuple(_subnet(SUBNETS[task]) for task in TASKS),
+    },
 }
 # fmt: on
 
@@ -58,4 +92,5 @@ def settings(method: str, task: str) -> dict:
         InputError: a method that is not in the table.
     """
     check_word('per_task: received', method, tuple(PER_TASK))
-    return {path: dict(zip(TASKS, values, strict=True))[task] for path, values in PER_TASK[method].items()}
+    values = {path: dict(zip(TASKS, row, strict=True))[task] for path, row in PER_TASK[method].items()}
+    return deepcopy(values)  # a config may be changed, the table may not
