@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmpretrain.structures import DataSample
 
 from combinations import classifier, loss, options
 from hosts import (
@@ -17,6 +18,9 @@ from hosts import (
     timm_host,
     watch,
 )
+from mmsparse.apis.adapted import build_classifier
+from mmsparse.config.check import check_config
+from mmsparse.config.read import read_config
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 
@@ -100,6 +104,23 @@ def test_a_new_method_needs_no_entry_in_the_tests_that_cross_all():
     model = classifier('timm_registers', 'AttentionGain', 'KeepCentre')
     loss(model).backward()
     assert model.backbone.adapters[0].gain.grad.any()
+
+
+def test_the_adapters_config_trains_by_its_loss(tmp_path, monkeypatch):
+    (tmp_path / 'attention_gain.py').write_text('')  # registered already; nothing else of it is read
+    (config := tmp_path / 'own.py').write_text(next(block for block in BLOCKS if 'attention_gain' in block))
+    monkeypatch.syspath_prepend(tmp_path)
+    cfg = read_config(config)
+    check_config(cfg)
+    model = build_classifier(cfg).train()
+    gain = model.backbone.adapters[0].gain
+    with torch.no_grad():
+        gain += 0.5
+    label = DataSample().set_gt_label(1)
+    losses = model(torch.ones(1, 3, 32, 32), [label], mode='loss')
+    assert losses['loss_gain'].item() == pytest.approx(1e-2 * 0.25 * gain.numel())
+    sum(losses.values()).backward()
+    assert (gain.grad - 1e-2).abs().max() > 0
 
 
 @pytest.mark.parametrize('sparsifier', [None, dict(type='mmsparse.ToMe', r=0)])
