@@ -204,8 +204,8 @@ def test_weights_of_a_rotary_host_are_read_by_its_own_rules(tmp_path):
     ('name', 'message'),
     [
         (
-            'beitv2_base_patch16_224',
-            'timm.models.beit.Beit, which no view knows.* such as .*, or write a view: CONTRIBUTING.md, Add a host',
+            'samvit_base_patch16',
+            'timm.models.vision_transformer_sam.VisionTransformerSAM, which no view knows.* such as .*, or write a view: CONTRIBUTING.md, Add a host',
         ),
     ],
 )

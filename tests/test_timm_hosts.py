@@ -1,5 +1,6 @@
 """timm's other kinds of ViT: norms behind branches, two heads, stems of convolutions, shared keys, mixed rotary
-positions, NaFlex and Qwen3-VL. Each equals timm's own forward pass, trains, and goes back to timm.
+positions, NaFlex, Qwen3-VL, BEiT and relative positions. Each equals timm's own forward pass, trains, and goes back to
+timm.
 """
 
 import pytest
@@ -38,6 +39,16 @@ KINDS = {
     'NaFlex, convolution and latent': timm_host(name='naflexvit_base_patch16_map', embed_proj_type='conv'),
     'NaFlex, no prefix': timm_host(name='naflexvit_base_patch16_siglip'),
     'NaFlex, RADIO': timm_host(name='naflexvit_base_patch16_radio_v3', pos_embed_grid_size=(6, 6)),
+    'BEiT': timm_host(name='beit_base_patch16_224', init_values=0.5),
+    'BEiT, one table and a gated FFN': timm_host(
+        name='beitv2_base_patch16_224', use_rel_pos_bias=False, use_shared_rel_pos_bias=True, swiglu_mlp=True
+    ),
+    'relative positions': timm_host(name='vit_relpos_base_patch16_clsgap_224', init_values=0.5),
+    'relative positions, a table': timm_host(
+        name='vit_relpos_medium_patch16_cls_224', init_values=0.5, rel_pos_type='bias', qk_norm=True
+    ),
+    'relative positions, one for all blocks': timm_host(name='vit_srelpos_small_patch16_224', init_values=0.5),
+    'relative positions, norms behind branches': timm_host(name='vit_relpos_base_patch16_rpn_224'),
     'Qwen3-VL': timm_host(name='qwen3_vit_88m', pos_embed_grid_size=6),
 }
 LORA = dict(type='mmsparse.LoRA', rank=2, alpha=3, targets=('q', 'k', 'v', 'proj', 'fc1', 'fc2'))
@@ -150,7 +161,7 @@ def test_a_hybrid_loads_googles_own_file(kind, tmp_path):
     assert loaded.frozen_models['host'].fingerprint() == digest(dict(source.named_parameters()))
 
 
-@pytest.mark.parametrize('kind', ['distilled', 'hybrid, ResNetV2', 'mixed rotary', 'NaFlex', 'Qwen3-VL'])
+@pytest.mark.parametrize('kind', ['distilled', 'hybrid, ResNetV2', 'mixed rotary', 'NaFlex', 'Qwen3-VL', 'BEiT'])
 def test_what_a_name_promises_is_loaded_and_called_by_its_file_at_every_size(kind, tmp_path, monkeypatch):
     host, file = dict(KINDS[kind], depth=2), str(tmp_path / 'hub.safetensors')
     if host['patch_size'] == 8:  # timm resizes patches too; here only the grid

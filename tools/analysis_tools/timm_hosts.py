@@ -30,7 +30,8 @@ from mmsparse.models.hosts.views.view import resolve
 from mmsparse.registry import MODELS
 
 MODULES = ('vision_transformer', 'vision_transformer_hybrid', 'eva', 'deit', 'naflexvit')
-MORE = ('qwen3_vit',)  # towers of language models, counted by themselves
+RELATIVE = ('beit', 'vision_transformer_relpos')  # these and the next are counted by themselves
+TOWERS = ('qwen3_vit',)  # of language models
 
 
 def refusal(name: str) -> str | None:
@@ -52,7 +53,7 @@ def main() -> None:
     with reporting(lambda: 'Nothing was written.'):
         MODELS.import_from_location()
         reasons = defaultdict(list)
-        for modules in (MODULES, MORE):
+        for modules in (MODULES, RELATIVE, TOWERS):
             places = [f'timm.models.{module}' for module in modules]
             names = [name for name in timm.list_models() if timm.model_entrypoint(name).__module__ in places]
             why = {name: reason for name in names if (reason := refusal(name))}

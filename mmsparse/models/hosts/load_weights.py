@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError, in_words, refuse
@@ -136,8 +137,21 @@ def load_timm(host: nn.Module, name: str, path: str, grid: Grid | None = None) -
         options = dict(adapt_layer_scale=True) if 'adapt_layer_scale' in known else {}  # reads DeiT III's names
         state = convert(state, _WithoutPositions(host), **options)
         left += [key for key in found.state if key.startswith(BESIDE) and key not in state]
-        filed = _fit_timm(host, state, grid, path)
+        filed = _fit_timm(host, state, grid, path) | _resized_tables(host, found.state, state, path)
     load_strictly(host, state, path, found.prefix, left)
+    return filed
+
+
+def _resized_tables(host: nn.Module, theirs: Filed, ours: Filed, path: str) -> Filed:
+    """Return the tables of relative positions that timm's converter has resized, as they stand in the file."""
+    own = dict(host.named_parameters())
+    filed = {
+        key: theirs[key].to(own[key].dtype)
+        for key, value in ours.items()
+        if key.endswith('relative_position_bias_table') and key in own and value.shape != theirs[key].shape
+    }
+    if filed:
+        print_log(f'{path}: its tables of relative positions were resized to {host.patch_embed.grid_size}.', 'current')
     return filed
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
+from mmsparse.models.hosts.views.biases_apart import BiasesApart
 from mmsparse.models.hosts.views.host_parts import QKV
-from mmsparse.models.hosts.views.operators import Operator, SideBySide
-from mmsparse.models.hosts.views.projections import fused_qkv, split_heads
+from mmsparse.models.hosts.views.projections import split_heads
 from mmsparse.models.hosts.views.rotary import carry_phases, carry_places, turned, turned_by_place
 from mmsparse.models.hosts.views.timm_parts import EVA_POST, FFN, TimmParts
 from mmsparse.structures import Tokens
@@ -19,7 +18,7 @@ MIXED = 'RotaryEmbeddingMixed'
 KNOWN_ROPE = ('RotaryEmbeddingCat', 'RotaryEmbeddingDinoV3', MIXED)
 
 
-class EvaView(TimmParts):
+class EvaView(BiasesApart, TimmParts):
     """A ``timm.models.eva.Eva``, its norms before the branches or behind them."""
 
     model_types = ('timm.models.eva.Eva',)
@@ -27,6 +26,10 @@ class EvaView(TimmParts):
         '': ('timm.models.eva.EvaBlock', EVA_POST),
         'attn': ('timm.models.eva.EvaAttention', 'timm.layers.attention.AttentionRope'),
     } | FFN
+    chains = dict(
+        attention_branch=('attn.proj_drop', 'gamma_1', 'drop_path1'),
+        mlp_branch=('mlp.drop2', 'gamma_2', 'drop_path2'),
+    )
 
     def __init__(self, host: nn.Module, name: str | None = None, source: str = 'as given'):
         super().__init__(host, name, source)
@@ -64,12 +67,6 @@ class EvaView(TimmParts):
         """Whether rotary positions differ from layer to layer and head to head."""
         return type(self.host.rope).__name__ == MIXED
 
-    def qkv(self, block: nn.Module, hq_bnc: Tensor, h_bnc: Tensor) -> tuple[Tensor, ...]:
-        attn = block.attn
-        if getattr(attn, 'q_bias', None) is None:
-            return super().qkv(block, hq_bnc, h_bnc)
-        return fused_qkv(attn.qkv, hq_bnc, h_bnc, torch.cat((attn.q_bias, attn.k_bias, attn.v_bias)))
-
     def heads_of(self, block: nn.Module, q_bnc: Tensor, k_bnc: Tensor, v_bnc: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As for every host, but several heads may share keys and values: each gets them (sapiens2)."""
         if (groups := getattr(block.attn, 'num_kv_groups', 1)) == 1:
@@ -83,23 +80,3 @@ class EvaView(TimmParts):
             layer = next(index for index, own in enumerate(self.blocks) if own is block)
             return turned_by_place(x_bhnd, t, self.host.rope.freqs[:, layer])
         return turned(x_bhnd, t, block.attn.rotate_half)
-
-    def attention_branch(self, block: nn.Module, y_bnc: Tensor) -> Tensor:
-        if self.chains:
-            return super().attention_branch(block, y_bnc)
-        y_bnc = block.attn.proj_drop(y_bnc)
-        return block.drop_path1(y_bnc if block.gamma_1 is None else block.gamma_1 * y_bnc)
-
-    def mlp_branch(self, block: nn.Module, y_bnc: Tensor) -> Tensor:
-        if self.chains:
-            return super().mlp_branch(block, y_bnc)
-        y_bnc = block.mlp.drop2(y_bnc)
-        return block.drop_path2(y_bnc if block.gamma_2 is None else block.gamma_2 * y_bnc)
-
-    def operator(self, layer: int, name: str) -> Operator | SideBySide | None:
-        """As for every host, but fused q, k and v may keep their biases apart, with none for k."""
-        attn = self.blocks[layer - 1].attn
-        if name not in QKV or getattr(attn, 'q_bias', None) is None:
-            return super().operator(layer, name)
-        bias = {'q': attn.q_bias, 'k': None, 'v': attn.v_bias}[name]
-        return replace(super().operator(layer, name), bias=None if bias is None else bias.detach())

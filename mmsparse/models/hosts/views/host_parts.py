@@ -38,7 +38,8 @@ class Parts:
             (probability of an attention weight to be dropped) and, where it is not d**-0.5, `scale`. A path that ends
             in an underscore begins the names of parameters without a module of their own.
         chains: paths in a block of what runs one after another: `attention_branch` (behind proj), `activation`
-            (between fc1 and fc2) and `mlp_branch` (behind fc2).
+            (between fc1 and fc2) and `mlp_branch` (behind fc2). In a branch a parameter is a layer scale, and None is
+            passed by.
         position_key: path of the host's table of position embeddings, those of the patches last.
         after_blocks: how the host's keys behind the blocks begin.
         unread: keys of the host that no forward pass here reads, such as the token that stands for masked patches.

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from dataclasses import replace
 
-from mmsparse.structures.tokens import Tokens
+import torch
+from torch import Tensor, nn
+
+from mmsparse.models.hosts.views.view import View
+from mmsparse.structures import Tokens
+
+SHARED = 'relative_positions'
 
 
 def bias_of_tokens(bias_hpp: Tensor, own: int, t: Tokens, queries: int) -> Tensor:
@@ -44,3 +49,28 @@ def bias_of_tokens(bias_hpp: Tensor, own: int, t: Tokens, queries: int) -> Tenso
     if queries > own:
         rows_bhqp = means(bias_hpp.mT.expand(batch, heads, places, places)).mT[:, :, :queries]
     return means(rows_bhqp)
+
+
+class RelativePositions(View):
+    """What the views of hosts with a table of relative positions share: one for each block, or one for all blocks,
+    which is computed once a pass and rides in the notes.
+    """
+
+    def shared(self) -> Tensor | None:
+        """Return the bias of every pair of places for all blocks, H×P×P, or None."""
+        raise NotImplementedError
+
+    def own(self, block: nn.Module) -> Tensor | None:
+        """Return that of one block, H×P×P, or None."""
+        raise NotImplementedError
+
+    def started(self, x_bnc: Tensor, grid: tuple[int, int]) -> Tokens:
+        """Return the first tokens, with the bias for all blocks."""
+        t, shared_hpp = Tokens.start(x_bnc, self.prefix, grid), self.shared()
+        return t if shared_hpp is None else replace(t, notes={SHARED: shared_hpp})
+
+    def bias(self, block: nn.Module, t: Tokens, queries: int) -> Tensor | None:
+        own_hpp, bias_hpp = self.own(block), t.notes.get(SHARED)
+        if own_hpp is not None:
+            bias_hpp = own_hpp if bias_hpp is None else own_hpp + bias_hpp
+        return None if bias_hpp is None else bias_of_tokens(bias_hpp, self.prefix, t, queries)

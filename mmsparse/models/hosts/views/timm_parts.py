@@ -19,6 +19,7 @@ PLAIN, PACKED, SPLIT = (f'timm.layers.mlp.{name}' for name in ('Mlp', 'GluMlp', 
 FFN = {'mlp': (PLAIN, PACKED, SPLIT)} | dict.fromkeys(('mlp.fc1', 'mlp.fc1_g', 'mlp.fc1_x', 'mlp.fc2'), (LINEAR,))
 GATE_AND_VALUE = ('fc1_g', 'fc1_x')
 RES_POST, EVA_POST = 'timm.models.vision_transformer.ResPostBlock', 'timm.models.eva.EvaBlockPostNorm'
+RELATIVE_POST = 'timm.models.vision_transformer_relpos.ResPostRelPosBlock'
 BEHIND = dict(
     attention_branch=('attn.proj_drop', 'norm1', 'drop_path1'),
     mlp_branch=('mlp.drop2', 'norm2', 'drop_path2'),
@@ -49,7 +50,7 @@ class TimmParts(View):
 
     def __init__(self, host: nn.Module, name: str | None = None, source: str = 'as given'):
         first = attrgetter(self.parts['blocks'])(host)[0]
-        if qualified(first) in (RES_POST, EVA_POST):  # the norms lie behind the branches
+        if qualified(first) in (RES_POST, EVA_POST, RELATIVE_POST):  # the norms lie behind the branches
             self.parts, self.chains = self.without('norm1', 'norm2'), BEHIND
         super().__init__(host, name, source)
         self.width, self.prefix = host.embed_dim, host.num_prefix_tokens
@@ -58,7 +59,7 @@ class TimmParts(View):
     def measure(self, host: nn.Module) -> None:
         """Set what the host says of its class token, patches and grid."""
         stem = host.patch_embed
-        self.class_token, self.any_size = host.cls_token is not None, host.dynamic_img_size
+        self.class_token, self.any_size = host.cls_token is not None, getattr(host, 'dynamic_img_size', False)
         self.patch = stem.feat_ratio(as_scalar=False)
         self.grid = self.divide(*stem.img_size)
         if qualified(getattr(stem, 'norm', nn.Identity())) != IDENTITY:  # AIMv2: the norm gives the tokens at embed
@@ -71,7 +72,7 @@ class TimmParts(View):
     def host_faults(self) -> Iterator[str]:
         from timm.layers import HybridEmbed, PatchEmbed
 
-        stem, rate = self.host.patch_embed, getattr(self.host.patch_drop, 'prob', 0)
+        stem, rate = self.host.patch_embed, getattr(getattr(self.host, 'patch_drop', None), 'prob', 0)
         if not isinstance(stem, PatchEmbed | HybridEmbed):
             yield f'a {qualified(stem)} stands before its blocks, and no projection of patches or of a feature map.'
         elif isinstance(stem, HybridEmbed):

@@ -113,7 +113,8 @@ class View(Parts, PatchGrid, ABC):
     def attention_branch(self, block: nn.Module, y_bnc: Tensor) -> Tensor:
         """What follows the projection: dropout, a norm, layer scale, drop-path."""
         for path in self.chains['attention_branch']:
-            y_bnc = attrgetter(path)(block)(y_bnc)
+            link = attrgetter(path)(block)
+            y_bnc = link(y_bnc) if callable(link) else y_bnc if link is None else link * y_bnc
         return y_bnc
 
     def norm2(self, block: nn.Module, x_bnc: Tensor) -> Tensor:
@@ -137,7 +138,8 @@ class View(Parts, PatchGrid, ABC):
     def mlp_branch(self, block: nn.Module, y_bnc: Tensor) -> Tensor:
         """What follows the second linear: dropout, a norm, layer scale, drop-path."""
         for path in self.chains['mlp_branch']:
-            y_bnc = attrgetter(path)(block)(y_bnc)
+            link = attrgetter(path)(block)
+            y_bnc = link(y_bnc) if callable(link) else y_bnc if link is None else link * y_bnc
         return y_bnc
 
     def norm(self, x_bnc: Tensor) -> Tensor:
