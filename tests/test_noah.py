@@ -3,6 +3,7 @@ retraining reads.
 """
 
 import json
+import runpy
 import shutil
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from hosts import DEPTH, WIDTH, assert_near, build, draw, images_for
+from hosts import DEPTH, WIDTH, assert_near, build, draw, images_for, timm_host
 from mmsparse.engine.evolution_search import FOUND, RECORD, EvolutionSearchLoop
 from mmsparse.engine.hooks.random_subnet import RandomSubnetHook
 from mmsparse.engine.runner import SparseRunner
@@ -18,7 +19,7 @@ from mmsparse.errors import InputError
 from mmsparse.models.adapters.search_space import MODULES, SearchSpace
 from mmsparse.state.files import read_state
 from small_classifier import classifier, step
-from small_run import write_run
+from small_run import ROOT, write_run
 
 SIZES = (1, 3, 4)
 NOAH = dict(type='mmsparse.NOAH', sizes=SIZES)
@@ -224,3 +225,14 @@ def test_a_found_sub_network_is_on_the_card_by_its_sizes(run):
     runner.train()
     card = read_state(config.parent / 'retrain/epoch_3').card
     assert card.config['model']['backbone']['adapter']['subnet'] == sizes
+
+
+def test_random_ones_are_of_the_size_of_the_found_one(tmp_path):
+    tool = runpy.run_path(str(ROOT / 'tools/analysis_tools/random_subnets.py'))
+    cfg = Config.fromfile(ROOT / 'configs/peft/tiny_noah_digits.py')
+    found = SearchSpace('NOAH', (1, 5, 10), 12, 128).drawn(np.random.default_rng(1))
+    (tmp_path / 'subnet.json').write_text(json.dumps(found))
+    first, *others = tool['subnets'](cfg, str(tmp_path / 'subnet.json'), 10)
+    noah = build(timm_host(width=128, depth=12, heads=4), dict(type='mmsparse.NOAH')).adapters[0]
+    assert first == found and len(others) == 10 == len({*map(json.dumps, others)})
+    assert all(abs(noah.count(other) / noah.count(found) - 1) <= 0.02 for other in others)

@@ -54,6 +54,7 @@ from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 
 from mmsparse.cli.launch import build_runner, existing, load_config
+from mmsparse.engine.evolution_search import RECORD
 from mmsparse.engine.precision import test_in
 from mmsparse.visualization.tables import writable
 
@@ -137,9 +138,14 @@ class Predictions(DumpResults):
             super().process(data_batch, [small])
 
 
+def how_to_go_on(args) -> str:
+    searched = args.work_dir and Path(args.work_dir, RECORD).is_file()
+    return 'The same command goes on.' if searched else 'Nothing was saved.'
+
+
 def main() -> None:
     args = parse_args()
-    with reporting(lambda: 'Nothing was saved.'):
+    with reporting(lambda: how_to_go_on(args)):
         runner = build_runner(build_config(args))
         if args.precision:
             test_in(runner, args.precision)
