@@ -1,6 +1,5 @@
-"""timm's other kinds of ViT: norms behind branches, two heads, stems of convolutions, shared keys, mixed rotary
-positions, NaFlex, Qwen3-VL, BEiT and relative positions. Each equals timm's own forward pass, trains, and goes back to
-timm.
+"""timm's other kinds of ViT, from norms behind branches to relative positions: each equals timm's own forward pass,
+trains, and goes back to timm.
 """
 
 import pytest
@@ -49,6 +48,7 @@ KINDS = {
     ),
     'relative positions, one for all blocks': timm_host(name='vit_srelpos_small_patch16_224', init_values=0.5),
     'relative positions, norms behind branches': timm_host(name='vit_relpos_base_patch16_rpn_224'),
+    'branches side by side': timm_host(name='vit_small_patch16_18x2_224', depth=4),
     'Qwen3-VL': timm_host(name='qwen3_vit_88m', pos_embed_grid_size=6),
 }
 LORA = dict(type='mmsparse.LoRA', rank=2, alpha=3, targets=('q', 'k', 'v', 'proj', 'fc1', 'fc2'))
@@ -100,7 +100,7 @@ def test_the_network_equals_timms_own_forward_pass(kind, size):
 def test_adapters_train_under_sparsifiers_and_blocks_run_again_with_the_same_gradients(kind):
     """Dense Adapter and LoRA under EViT and ToMe: every parameter gets a gradient, bit for bit the same with_cp."""
     host = twice(KINDS[kind])
-    score = 'class' if timm_class_token(host) else 'received'
+    score = 'class' if MODELS.build(host).class_token else 'received'
     sparsifier = [
         dict(type='mmsparse.EViT', layers=(2,), keep_rate=0.6, score=score),
         dict(type='mmsparse.ToMe', r=[0, 0, 2] + [0] * (host['depth'] - 3)),
@@ -116,10 +116,6 @@ def test_adapters_train_under_sparsifiers_and_blocks_run_again_with_the_same_gra
         gradients.append(trained)
     assert backbone.forward_tokens(pictures(host)).patches < backbone.view.patches
     assert all(torch.equal(gradients[0][name], gradients[1][name]) for name in gradients[0])
-
-
-def timm_class_token(host):
-    return MODELS.build(host).class_token
 
 
 @pytest.mark.parametrize('adapter', [LORA, [LORA, dict(type='mmsparse.SSF')]], ids=['LoRA', 'LoRA, SSF'])

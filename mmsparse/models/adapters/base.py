@@ -44,7 +44,8 @@ class BaseAdapter(Part):
             t: the tokens that attend.
 
         Returns:
-            Keys and values, P×C or B×P×C each, heads side by side; None: no such keys at this layer.
+            Keys and values, P×C or B×P×C each, heads side by side, as wide as the queries; None: no such keys at this
+            layer.
         """
 
     def trains(self, key: str) -> bool:

@@ -20,10 +20,10 @@ BIAS_STD = 1e-6
 class ResTuners(nn.Module):
     """The three tuners of one block."""
 
-    def __init__(self, width: int, length: int, bottleneck: int):
+    def __init__(self, width: int, keys_width: int, length: int, bottleneck: int):
         super().__init__()
         self.prefix_keys, self.prefix_values, self.prompts = (
-            nn.Parameter(torch.empty(length, width)) for _ in range(3)
+            nn.Parameter(torch.empty(length, own)) for own in (keys_width, keys_width, width)
         )
         self.adapter = Bottleneck('ResTuning', width, bottleneck, nn.GELU())
         for matrix in (self.prefix_keys, self.prefix_values, self.prompts):
@@ -60,7 +60,10 @@ class ResTuning(BaseAdapter):
         check_count('ResTuning: received length', length, 10)
         self.view = view
         self.layers = nn.ModuleDict(
-            {str(layer): ResTuners(view.width, length, bottleneck) for layer in range(1, view.depth + 1)}
+            {
+                str(layer): ResTuners(view.width, view.operator(layer, 'q').shape[0], length, bottleneck)
+                for layer in range(1, view.depth + 1)
+            }
         )
 
     def keys(self, layer: int, t: Tokens) -> tuple[Tensor, Tensor]:

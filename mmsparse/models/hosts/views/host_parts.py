@@ -67,6 +67,12 @@ class Parts:
         refuse(f'{self.name}: {fault}' for fault in self.host_faults())
         self.heads = attrgetter(self.parts['heads'])(self.blocks[0])
 
+    @classmethod
+    def knows_blocks(cls, host: nn.Module) -> bool:
+        """Tell whether the type of the host's first block is one of `part_types`: what others refuse is no news."""
+        first = attrgetter(cls.parts['blocks'])(host)[0]
+        return qualified(first) in cls.part_types.get('', (qualified(first),))
+
     def check_parts(self, index: int, block: nn.Module) -> None:
         """Refuse a block that this view cannot run: scale norms and gates hide inside a known class.
 

@@ -53,7 +53,7 @@ class Operator:
 
     def add(self, product_oi: Tensor) -> None:
         """Add a matrix to the weight of a linear."""
-        self._refuse_hooks()
+        self.refuse_hooks()
         self.weight.add_(product_oi)
 
     def scale_shift(self, scale_o: Tensor, shift_o: Tensor | None = None) -> None:
@@ -71,7 +71,7 @@ class Operator:
                 'Operator.scale_shift: received a shift for an operator with neither bias nor positions. Ask '
                 'takes_shift first, and let the adapter say folds=False where it is not so.'
             )
-        self._refuse_hooks()
+        self.refuse_hooks()
         self.weight.mul_(scale_o.view(-1, *[1] * (self.weight.ndim - 1)))
         if self.bias is not None:
             self.bias.mul_(scale_o)
@@ -83,7 +83,8 @@ class Operator:
         own = ((name, getattr(self, name)) for name in ('weight', 'bias', 'positions'))
         return replace(self, **{name: None if value is None else value.clone() for name, value in own})
 
-    def _refuse_hooks(self) -> None:
+    def refuse_hooks(self) -> None:
+        """Refuse to write to what a user watches or changes."""
         if self.module is not None and hooked(self.module):
             raise InputError(
                 f'a {type(self.module).__name__} of the host has hooks or a forward of its own, which would act on '

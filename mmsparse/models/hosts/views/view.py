@@ -181,12 +181,12 @@ def resolve(model: nn.Module) -> View:
         InputError: no view knows this type of model, or each that does has refused it; the text says why.
     """
     kind, refused = qualified(model), []
-    for view in _views():
-        if kind in view.model_types:
-            try:
-                return view(model)
-            except InputError as error:
-                refused.append(str(error))
+    views = [view for view in _views() if kind in view.model_types]
+    for view in [view for view in views if view.knows_blocks(model)] or views:
+        try:
+            return view(model)
+        except InputError as error:
+            refused.append(str(error))
     known = sorted({name for view in _views() for name in view.model_types})
     raise InputError(
         ' '.join(dict.fromkeys(refused))  # views that inherit a check refuse with the same words
