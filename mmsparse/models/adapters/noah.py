@@ -92,12 +92,11 @@ class NOAH(BaseAdapter):
         self.space = SearchSpace('NOAH', sizes, view.depth, view.width)
         self.built = self.active = self.space.whole if subnet is None else self.space.checked(subnet)
         self.width, self.dropout = view.width, nn.Dropout(dropout)
-        widths_out = [view.operator(1, name).shape[0] for name in QKV]
-        self.parts = {name: slice(sum(widths_out[:i]), sum(widths_out[: i + 1])) for i, name in enumerate(QKV)}
+        self.rows = [_rows(view, layer) for layer in range(1, view.depth + 1)]
         self.layers = nn.ModuleDict()
         for layer in range(1, view.depth + 1):
             size = {module: self.built[module][layer - 1] for module in MODULES}
-            self.layers[str(layer)] = Modules(view.width, sum(widths_out), self.space.largest, size)
+            self.layers[str(layer)] = Modules(view.width, self.rows[layer - 1]['v'].stop, self.space.largest, size)
 
     def choose(self, subnet: Subnet | None) -> None:
         """Run as a sub-network of what was built from now on; None: as all of it."""
@@ -105,10 +104,10 @@ class NOAH(BaseAdapter):
 
     def count(self, subnet: Subnet) -> int:
         """Return the number of parameters of a sub-network."""
-        prompts, rank, bottleneck = (sum(subnet[module]) for module in MODULES)
+        prompts, _, bottleneck = (sum(subnet[module]) for module in MODULES)
         biases = self.width * sum(size > 0 for size in subnet['adapter'])
-        per_rank = self.width + self.parts['v'].stop
-        return prompts * self.width + rank * per_rank + bottleneck * (2 * self.width + 1) + biases
+        lora = sum(rank * (self.width + rows['v'].stop) for rank, rows in zip(subnet['lora'], self.rows))
+        return prompts * self.width + lora + bottleneck * (2 * self.width + 1) + biases
 
     def tokens(self, layer: int, t: Tokens) -> Tokens:
         """Put the layer's own prompts in the place of those of the layer before."""
@@ -128,7 +127,7 @@ class NOAH(BaseAdapter):
         low_bnr = t.carry.get(self.span)  # of q, for k and v too
         if low_bnr is None or low_bnr.shape[1] != x.shape[1]:  # q of the class token alone
             low_bnr = F.linear(self.dropout(x), modules.lora.down.weight[:rank])
-        y = y + F.linear(low_bnr, modules.lora.up.weight[self.parts[name], :rank])
+        y = y + F.linear(low_bnr, modules.lora.up.weight[self.rows[layer - 1][name], :rank])
         return SiteOutput(y, carry={self.span: low_bnr if name != 'v' else None})
 
     def _behind(self, modules: Modules, y_bnc: Tensor, bottleneck: int) -> Tensor:
@@ -139,3 +138,9 @@ class NOAH(BaseAdapter):
         down, up = modules.adapter.down, modules.adapter.up
         z_bna = quick_gelu(F.linear(y_bnc, down.weight[:bottleneck], down.bias[:bottleneck]))
         return y_bnc + F.linear(self.dropout(z_bna), up.weight[:, :bottleneck], up.bias)
+
+
+def _rows(view: View, layer: int) -> dict[str, slice]:
+    """Which rows of one matrix for q, k and v are whose; where heads share keys, those of k and v are fewer."""
+    widths = [view.operator(layer, name).shape[0] for name in QKV]
+    return {name: slice(sum(widths[:i]), sum(widths[: i + 1])) for i, name in enumerate(QKV)}
