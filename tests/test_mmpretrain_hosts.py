@@ -105,7 +105,7 @@ def test_two_tokens_for_one_head_are_no_pooling(tmp_path, capsys):
     ('host', 'message'),
     [
         (KINDS['distilled'] | dict(pre_norm=True), 'received pre_norm, which its forward pass leaves out'),
-        (KINDS['mocov3'] | dict(frozen_stages=1), 'received frozen_stages=1; adapters say what trains'),
+        (KINDS['mocov3'] | dict(frozen_stages=0), 'received frozen_stages=0; adapters say what trains'),
         (EVA | dict(layer_cfgs=[dict(), *[dict(rope=None)] * 5]), 'block 2 of .* sets rope or with_cls_token'),
         (mmpretrain_host(type='mmpretrain.MFFViT'), 'MFFViT, which no view knows'),
         (mmpretrain_host(type='mmpretrain.DeiT3'), 'DeiT3, which no view knows'),

@@ -127,5 +127,5 @@ class MaskedMMPretrainView(MMPretrainView):
 
     def host_faults(self) -> Iterator[str]:
         yield from super().host_faults()
-        if (stages := self.host.frozen_stages) > 0:
+        if (stages := self.host.frozen_stages) >= 0:  # MoCo v3 freezes its projection at 0, again and again
             yield f'received frozen_stages={stages}; adapters say what trains. Leave it out of the config.'
