@@ -65,6 +65,8 @@ LISTS = {
         dict(type='VPT', num_prompts=1),
     ],
     'SSF': [dict(type='SSF')],
+    'SynQT': [dict(type='SynQT', queries=3)],
+    'LoRA, SynQT': [dict(type='LoRA', rank=2, alpha=3, targets=ALL), dict(type='SynQT', queries=2)],
     'VPT, deep': [dict(type='VPT', num_prompts=3)],
     'VPT, shallow': [dict(type='VPT', num_prompts=3, deep=False)],
     'LoRA, AdaptFormer': [dict(type='LoRA', rank=2, alpha=3), dict(type='AdaptFormer', bottleneck=4, scale=0.7)],
@@ -188,6 +190,7 @@ def test_adaptformer_reads_the_rows_that_are_left(sparsifier):
         (dict(type='mmsparse.ResTuningBypass'), 387_312),
         (dict(type='mmsparse.NOAH'), 654_456),
         (dict(type='mmsparse.NOAH', subnet=CIFAR100), 320_330),
+        *((dict(type='mmsparse.SynQT', queries=t), 2_613_650 + 9_216 * t) for t in (1, 4, 16)),
         (dict(type='mmsparse.VPT', num_prompts=8), 73_728),
         (dict(type='mmsparse.VPT', num_prompts=8, deep=False), 6_144),
         (dict(type='mmsparse.SSF'), 205_824),
@@ -259,6 +262,12 @@ def test_the_published_starts():
     for kind in ('down.weight', 'up.weight'):  # Xavier-uniform
         assert 0.98 * bound < bypass(kind).abs().max() <= bound
     assert 0.9e-6 < bypass('bias').std() < 1.1e-6
+    queries = drawn_at_start(dict(type='mmsparse.SynQT', queries=16, feature_scale=0.3))
+    assert queries('queries').abs().max() <= 1 and abs(queries('queries').std() - 3**-0.5) < 0.01  # U(-1, 1)
+    assert (queries('feature_scale') == 0.3).all() and (queries('layers.2.attention_scale') == 1).all()
+    assert (queries('ffn_scale') == 0.1).all() and (queries('weights') == 1).all()
+    for kind, bound in (('enter.down.weight', 192**-0.5), ('ffn.up.weight', 48**-0.5), ('out.up.weight', 8**-0.5)):
+        assert 0.98 * bound < queries(kind).abs().max() <= bound  # as torch draws linears
     train = drawn_at_start(dict(type='mmsparse.FacTTT', rank=16))
     # 1 / √(values that go in)
     for target, bound in (('v.weight', 1 / 4), ('fc1.weight', 1 / 4), ('fc2.weight', 1 / 8)):
@@ -552,6 +561,9 @@ def test_a_list_trains_all_its_parts():
         (dict(type='FacTTK', dropout=1), r'FacTTK: dropout must lie in \[0, 1\)'),
         (dict(type='DyTAdapter', dropout='x'), r'DyTAdapter: dropout must lie in \[0, 1\)'),
         (dict(type='ResTuningBypass', bottleneck=0), 'ResTuningBypass: received bottleneck=0'),
+        (dict(type='SynQT', queries=0), 'SynQT: received queries=0'),
+        (dict(type='SynQT', ffn_scale=0), 'SynQT: received ffn_scale=0'),
+        (dict(type='SynQT', dropout=1), r'SynQT: dropout must lie in \[0, 1\)'),
         (dict(type='VPT', num_prompts=0), 'VPT: received num_prompts=0'),
         (
             dict(type='NoOp'),

@@ -70,6 +70,13 @@ def decided_by_image(cfg: Config) -> bool:
     return any(kind in str(cfg.model) for kind in ('ATS', 'DyTDispatcher'))
 
 
+def of_queries(queries: int, rows: int, width: int, last: bool) -> int:
+    """SynQT: a layer's queries are made, and run through it; behind the last 37 features become one."""
+    made = 4 * queries * width * (48 + 2 * 8) + 2 * queries**2 * width
+    run = queries * (10 * width**2 + 2 * rows * width)
+    return made + run + 7 * 5 * queries * width + last * (37 * width * (2 * 48 + 5) + 36 * width + 5 * width)
+
+
 def written_down(cfg: Config) -> int:
     """The cost of EViT and an adapter on a ViT of 224 px and 16 px patches, from the config alone: what a tracer may
     not get wrong unseen.
@@ -117,6 +124,7 @@ def written_down(cfg: Config) -> int:
             + rows * (width * d * matrices + 10 * core * width + 8 * core**2)
             + more
         )
+        macs += of_queries(adapter['queries'], rows, width, layer == depth) if kind == 'SynQT' else 0
     return macs + 5 * rows * width
 
 

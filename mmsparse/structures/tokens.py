@@ -27,6 +27,7 @@ class Tokens:
         stash: patch tokens that left, kept only on request.
         spans: how many prefix tokens adapters have put behind the host's own, by the name of each span (`put_prefix`);
             they lie in this order.
+        proportional: whether a token that stands for s patches counts as s keys in attention (ToMe).
         context: what the caller of `forward_tokens` handed in for this batch, or None; nothing moves it.
     """
 
@@ -40,6 +41,7 @@ class Tokens:
     notes: dict[str, Tensor] = field(default_factory=dict)
     stash: Stash | Settled | None = None
     spans: dict[str, int] = field(default_factory=dict)
+    proportional: bool = False
     context: object = None
 
     @classmethod

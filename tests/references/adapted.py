@@ -10,7 +10,7 @@ import torch
 
 from .parts import Look, gelu, linear, normalise, quick_gelu, relu, softmax
 from .sequence import Sequence
-from .side import bypass
+from .side import bypass, combined, query_by_query
 from .vit import AFTER, PROPORTIONAL, decide
 
 SLICES = {'q': (1, 1), 'k': (1, 1), 'v': (1, 1), 'proj': (1, 1), 'fc1': (4, 1), 'fc2': (1, 4)}  # D×D, out and in
@@ -41,7 +41,7 @@ def one(state, item, image, heads, methods, sparsifiers):
     x = torch.cat([state['cls_token'][0], x]) + state['pos_embed'][0]
     sequence = Sequence(item, x, 1, sources=list(range(1, len(x))), sizes=[1] * len(x))
     sequence.grid = image.shape[1] // side, image.shape[2] // side
-    sequence.bypass = x, 0
+    sequence.bypass, sequence.told = (x, 0), []
     sparsifiers = [
         dict(sparsifier, options=dict(depth=depth) | sparsifier['options'], state={}) for sparsifier in sparsifiers
     ]
@@ -49,9 +49,10 @@ def one(state, item, image, heads, methods, sparsifiers):
     for layer in range(1, depth + 1):
         prompt(methods, layer, sequence, counts)
         block(state, f'blocks.{layer - 1}.', layer, sequence, heads, methods, sparsifiers)
-    return after(
-        methods, 'norm', depth, sequence.x, normalise(sequence.x, state['norm.weight'], state['norm.bias'])
-    ), sequence
+    x = after(methods, 'norm', depth, sequence.x, normalise(sequence.x, state['norm.weight'], state['norm.bias']))
+    for name, _, own in methods:
+        x = combined(own, sequence.told).expand_as(x) if name == 'SynQT' else x
+    return x, sequence
 
 
 def prompt(methods, layer, sequence, counts):
@@ -89,6 +90,9 @@ def block(state, stem, layer, sequence, heads, methods, sparsifiers):
     size, mixed, weights = width // heads, [], []
     counts = any(sparsifier['type'] in PROPORTIONAL for sparsifier in sparsifiers)
     bias = torch.tensor([math.log(count) for count in sequence.sizes], dtype=x.dtype) if counts else 0.0
+    for name, _, side in methods:
+        if name == 'SynQT':
+            query_by_query(side, own, layer, k, v, heads, bias, sequence.told)
     more_k, more_v = beyond(methods, layer, k[:0], own)
     for head in range(heads):
         part = slice(head * size, (head + 1) * size)

@@ -19,6 +19,7 @@ class BaseAdapter(Part):
             those.
         span: name of the prefix tokens that `tokens` puts into the sequence (`put_prefix`); empty: none. When a list
             is built, several of one class get names of their own, and two methods that share one are refused.
+        one_vector: whether `finish` gives all tokens of an image one vector, of which no feature map is made.
         apart: where it does not fold, what it does that the host cannot, for errors: '<name> <apart>'.
     """
 
@@ -26,6 +27,7 @@ class BaseAdapter(Part):
     folds = False
     reads_weights: tuple[str, ...] = ()
     span = ''
+    one_vector = False
     apart = 'is a branch of its own, which no weight of the host computes'
 
     def tokens(self, layer: int, t: Tokens) -> Tokens:

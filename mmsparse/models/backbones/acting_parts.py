@@ -86,7 +86,7 @@ class ActingParts:
         Args as in `mmsparse.models.ops.attention.attend`; `bias` is the host's.
         """
         soft = t.mask_bn is not None and t.mask_bn.requires_grad
-        bias, mask_bn = key_bias(t, q_bhqd.shape[2], self.proportional, not soft, bias), t.mask_bn
+        bias, mask_bn = key_bias(t, q_bhqd.shape[2], not soft, bias), t.mask_bn
         probe = Probe(q_bhqd, k_bhnd, v_bhnd, scale, bias, t.context)
         others = self.keying and [pair for part in self.keying if (pair := part.keys(layer, t)) is not None]
         if others:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from torch import nn
 
@@ -62,6 +62,19 @@ def name_spans(adapters: Sequence[BaseAdapter]) -> None:
             )
         for number, adapter in enumerate(same[1:], start=2):
             adapter.span = f'{span} {number}'
+
+
+def check_output(out_type: str, view: View, adapters: Iterable[BaseAdapter]) -> None:
+    """Refuse an output that the host does not have, or an adapter does not give."""
+    if out_type == 'cls_token' and not view.class_token:
+        raise InputError(
+            f"SparseViT: the host {view.name} has no class token. Use out_type='pooled' or 'avg_featmap'."
+        )
+    if out_type == 'featmap' and (whole := [type(adapter).__name__ for adapter in adapters if adapter.one_vector]):
+        raise InputError(
+            f'SparseViT: received out_type={out_type!r}, but {whole[0]} describes an image by one vector, which would '
+            'stand everywhere in the map. Use another adapter for dense heads.'
+        )
 
 
 def layers_of(out_indices: int | Sequence[int], depth: int) -> tuple[int, ...]:

@@ -72,7 +72,8 @@ class Encoder(nn.Module):
             lambda patches: parts.site('embed', 0, images, patches, None)[0] if 'embed' in parts.at else patches,
         )
         t = t.with_stash() if self.stash or parts.brings_back else t
-        t = t if context is None else replace(t, context=context)
+        if parts.proportional or context is not None:
+            t = replace(t, proportional=parts.proportional, context=context)
         for layer, block in zip(range(1, out_layers[-1] + 1), view.blocks):
             run = self._block_again if again else self._block
             t = run(layer, block, t, parts, class_row_only and layer == view.depth)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mmsparse.errors import InputError
 from mmsparse.models.adapters.folding import fold_leading
-from mmsparse.models.backbones.build_parts import build_parts, layers_of
+from mmsparse.models.backbones.build_parts import build_parts, check_output, layers_of
 from mmsparse.models.backbones.encoder import Encoder
 from mmsparse.models.hosts.build import build_view
 from mmsparse.models.hosts.frozen_model import FrozenModel, fill_frozen
@@ -79,10 +79,7 @@ class SparseViT(BaseModule):
         self.adapters = build_parts('adapter', adapter, self.view)
         self.sparsifiers = build_parts('sparsifier', sparsifier, self.view)
         check_word('SparseViT: received out_type', out_type, tuple(OUT_TYPES))
-        if out_type == 'cls_token' and not self.view.class_token:
-            raise InputError(
-                f"SparseViT: the host {self.view.name} has no class token. Use out_type='pooled' or 'avg_featmap'."
-            )
+        check_output(out_type, self.view, self.adapters)
         check_order(self.sparsifiers)
         self.out_type, self.out_layers = out_type, layers_of(out_indices, self.view.depth)
         self.host_trains, self.folded = self._freeze(), ()

@@ -49,11 +49,13 @@ def attend_masked(
     dropout: float,
     mask_bn: Tensor,
     bias: Tensor | None = None,
+    itself: bool = True,
 ) -> Tensor:
     """Attention with a multiplicative key mask that has a gradient (DynamicViT, eq. 10–11): a boolean mask would give
     its predictor none.
 
-    A token always attends to itself. Arguments and result as in `attend`; mask_bn is B×N, 1 or 0.
+    A token always attends to itself; queries that are no tokens have no such key (`itself=False`). Other arguments and
+    result as in `attend`; mask_bn is B×N, 1 or 0.
     """
     wide = torch.promote_types(q_bhqd.dtype, torch.float32)
     # half-precision logits would be rounded, and overflow, where fused attention keeps them
@@ -61,9 +63,10 @@ def attend_masked(
         logits_bhqn = (q_bhqd.to(wide) * scale) @ k_bhnd.to(wide).transpose(-2, -1)
     logits_bhqn = logits_bhqn if bias is None else logits_bhqn + bias
     queries, keys = logits_bhqn.shape[-2:]
-    self_qn = torch.eye(queries, keys, dtype=wide, device=mask_bn.device)
     mask_b1qn = mask_bn.to(wide)[:, None, None, :]
-    mask_b1qn = mask_b1qn + (1 - mask_b1qn) * self_qn
+    if itself:
+        self_qn = torch.eye(queries, keys, dtype=wide, device=mask_bn.device)
+        mask_b1qn = mask_b1qn + (1 - mask_b1qn) * self_qn
     # The largest logit of the tokens that are seen: below a dead token's larger one, ε would weigh as much as they do.
     top_bhq1 = logits_bhqn.masked_fill(mask_b1qn <= 0, float('-inf')).amax(-1, keepdim=True)
     e_bhqn = (logits_bhqn - top_bhq1).clamp(max=0).exp() * mask_b1qn
@@ -84,27 +87,36 @@ def attend_affinity(logits_bqn: Tensor, v_bnc: Tensor) -> Tensor:
     return logits_bqn.softmax(-1).to(v_bnc.dtype) @ v_bnc
 
 
-def key_bias(t: Tokens, queries: int, proportional: bool, masked: bool, bias: Tensor | None = None) -> Tensor | None:
+def key_bias(t: Tokens, queries: int | None, masked: bool, bias: Tensor | None = None) -> Tensor | None:
     """Return what the logits of the keys get added, broadcast to B×H×Q×N, or None.
 
     Args:
-        t: the tokens that are keys.
-        queries: the first so many tokens ask.
-        proportional: a token that stands for s patches counts as s keys: log s (ToMe, sec. 3).
+        t: the tokens that are keys; where they are proportional, one for s patches counts as s keys: log s (ToMe,
+            sec. 3).
+        queries: the first so many tokens ask; None: queries that are no tokens.
         masked: invalid tokens get −∞, but for themselves, so that no token is left without a key.
         bias: the host's own, or None.
     """
-    if proportional and t.size_bn is not None:
+    if t.proportional and t.size_bn is not None:
         size_b11n = t.size_bn.clamp(min=1).log()[:, None, None, :]
         bias = size_b11n if bias is None else bias + size_b11n
     if masked and t.mask_bn is not None:
-        rows = t.x_bnc.shape[1]
-        closed_b1qn = (t.mask_bn <= 0)[:, None, None, :] & ~torch.eye(
-            queries, rows, dtype=torch.bool, device=t.x_bnc.device
-        )
+        closed_b1qn = (t.mask_bn <= 0)[:, None, None, :]
+        if queries is not None:
+            closed_b1qn = closed_b1qn & ~torch.eye(queries, t.x_bnc.shape[1], dtype=torch.bool, device=t.x_bnc.device)
         open_bias = t.x_bnc.new_zeros(()) if bias is None else bias
         bias = torch.where(closed_b1qn, float('-inf'), open_bias)
     return bias
+
+
+def attend_beside(q_bhqd: Tensor, k_bhnd: Tensor, v_bhnd: Tensor, scale: float, dropout: float, t: Tokens) -> Tensor:
+    """Attention of queries that are no tokens to the tokens of `t`, which count as they do among themselves. Other
+    arguments and result as in `attend`."""
+    soft = t.mask_bn is not None and t.mask_bn.requires_grad
+    bias = key_bias(t, None, masked=not soft)
+    if soft:
+        return attend_masked(q_bhqd, k_bhnd, v_bhnd, scale, dropout, t.mask_bn, bias, itself=False)
+    return attend(q_bhqd, k_bhnd, v_bhnd, scale, dropout, bias)
 
 
 def more_keys(tokens_bhnd: Tensor, others: Sequence[Tensor]) -> Tensor:
