@@ -24,22 +24,24 @@ demo: env
 tables: env
 	$(PYTHON) tools/analysis_tools/paper_tables.py --markdown docs/paper_tables.md
 
-# One thread per process: tiny models on several threads are many times slower wherever a core is busy.
+# A process for each of up to four cores, of one thread: tiny models on several threads are many times slower wherever a core is busy.
+PYTEST = $(PYTHON) -m pytest -n auto --maxprocesses 4
+
 test: env
-	OMP_NUM_THREADS=1 $(PYTHON) -m pytest
+	OMP_NUM_THREADS=1 $(PYTEST) --dist loadfile
 
 slow: env
-	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m slow
+	OMP_NUM_THREADS=1 $(PYTEST) --dist worksteal -m slow
 
 matrix: env
-	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m matrix tests/test_matrix.py
+	OMP_NUM_THREADS=1 $(PYTEST) --dist worksteal -m matrix tests/test_matrix.py
 
 # Whoever compares within rounding imports what says how near.
 PARITY = $(shell grep -lE '^from hosts import .*(assert_near|assert_same|check|native)' tests/test_*.py projects/*/tests/test_*.py)
 
 parity: env
-	OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default $(PYTHON) -m pytest $(PARITY)
-	OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(PYTHON) -m pytest $(PARITY)
+	OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default $(PYTEST) --dist loadfile $(PARITY)
+	OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(PYTEST) --dist loadfile $(PARITY)
 
 lint: env
 	$(PYTHON) -m ruff check

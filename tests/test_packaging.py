@@ -211,7 +211,7 @@ def test_make_builds_the_environment_once_and_again_after_new_pins(tmp_path):
     shutil.copytree(ROOT / 'requirements', tmp_path / 'requirements')
     plan = make('-n', 'test', 'VENV=elsewhere', cwd=tmp_path)
     assert 'python3 -m venv elsewhere' in plan and '-r requirements/dev.txt -e .' in plan
-    assert plan.strip().endswith('OMP_NUM_THREADS=1 elsewhere/bin/python -m pytest')
+    assert 'OMP_NUM_THREADS=1 elsewhere/bin/python -m pytest -n auto' in plan.splitlines()[-1]
     (tmp_path / 'elsewhere').mkdir()
     (tmp_path / 'elsewhere' / 'installed').touch()
     assert 'venv elsewhere' not in make('-n', 'test', 'VENV=elsewhere', cwd=tmp_path)
