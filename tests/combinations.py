@@ -13,7 +13,7 @@ from mmsparse.registry import MODELS
 WIDTH, DEPTH, CLASSES, SIDE = 32, 3, 3, 32
 # small, by an argument's name
 USUAL = dict(bottleneck=4, rank=2, num_prompts=2, layers=(2,), keep_rate=0.7, keep_rates=(0.7,), rate=0.5, r=2)
-USUAL |= dict(num_classes=CLASSES, pruned=3, layer=2)
+USUAL |= dict(num_classes=CLASSES, pruned=3, layer=2, length=2)
 MORE = {  # by method, where the usual arguments would leave a part of it untried; a new method needs no entry
     'Adapter': dict(places=('attn', 'mlp')),
     'DoRA': dict(alpha=3, targets=('q', 'k', 'v', 'proj', 'fc1', 'fc2')),
