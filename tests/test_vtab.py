@@ -114,6 +114,11 @@ def test_methods_bring_the_settings_that_they_publish():
         768 * (sum(p) + 4 * sum(r)) + sum(1537 * a + 768 for a in w) for p, r, w in (each.values() for each in sub)
     ]
     assert (noah[0], round(sum(noah) / 19)) == (320_330, 360_134)  # the paper: 0.36 M
+    queries = [
+        read_config(ROOT / 'configs/vtab/vitb_synqt.py', dict(task=task)).model.backbone.adapter.queries
+        for task in TASKS
+    ]
+    assert round(sum(2_613_650 + 9_216 * count for count in queries) / 19) == 2_697_079  # the paper: 2.73 M
     assert all(len(values) == 19 for columns in PER_TASK.values() for values in columns.values())
 
 

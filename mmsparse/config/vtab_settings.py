@@ -77,6 +77,21 @@ PER_TASK = {  # method: path in the config: natural, specialized, structured tas
                                       5e-5, 5e-2, 5e-5, 5e-5,
                                       5e-2, 5e-2, 5e-5, 5e-5, 5e-5, 5e-5, 5e-5, 5e-2),
     },
+    # Zhang et al., 2024, arXiv 2407.06964; code of its authors (SynQT, configs/vit_21k)
+    'SynQT': {
+        f'{ADAPTER}.queries': (4, 4, 1, 4, 1, 4, 1,
+                               16, 16, 4, 16,
+                               16, 16, 1, 16, 16, 4, 16, 16),
+        f'{ADAPTER}.feature_scale': (0.1, 1.0, 0.1, 0.1, 1.0, 1.0, 0.1,
+                                     0.1, 0.1, 0.1, 0.1,
+                                     0.1, 0.1, 1.0, 0.1, 0.1, 1.0, 1.0, 0.1),
+        f'{ADAPTER}.attention_scale': (1.0, 0.1, 0.1, 0.1, 0.1, 0.1, 1.0,
+                                       0.1, 1.0, 0.1, 1.0,
+                                       0.1, 0.1, 0.1, 1.0, 0.1, 0.1, 0.1, 1.0),
+        f'{ADAPTER}.ffn_scale': (0.1, 0.1, 0.1, 0.1, 1.0, 1.0, 0.1,
+                                 1.0, 0.1, 0.1, 0.1,
+                                 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 1.0, 0.1),
+    },
     # Zhang et al., 2022, arXiv 2206.04673; what their search found (NOAH, experiments/NOAH/subnet/VTAB)
     'NOAH': {
         f'{ADAPTER}.subnet': tuple(_subnet(SUBNETS[task]) for task in TASKS),
