@@ -138,7 +138,7 @@ def test_under_a_mask_that_learns_they_are_seen_as_if_the_masked_tokens_had_left
     q, k, v = torch.randn(3, 2, HEADS, 9, WIDTH // HEADS, generator=generator).double()
     x_bnc, stay = torch.randn(2, 9, WIDTH, generator=generator).double(), [0, 1, 4, 6, 7]
     part = build(adapter=PREFIX).adapters[0].double()
-    parts = ActingParts([part], [], None)
+    parts = ActingParts([part], [])
     mask_bn = torch.zeros(2, 9, dtype=torch.float64).index_fill(1, torch.tensor(stay), 1).requires_grad_()
     t, left = (Tokens.start(own, 1, (2, 4)) for own in (x_bnc, x_bnc[:, stay]))
     masked, _ = parts.attend(1, q, k, v, 0.25, 0.0, None, replace(t, mask_bn=mask_bn))
