@@ -64,6 +64,7 @@ LISTS = {
         dict(type='NOAH', sizes=(1, 3, 4), subnet=SUBNET),
         dict(type='VPT', num_prompts=1),
     ],
+    'RepAdapter': [dict(type='RepAdapter', bottleneck=6, groups=3, scale=0.7)],
     'SSF': [dict(type='SSF')],
     'SynQT': [dict(type='SynQT', queries=3)],
     'LoRA, SynQT': [dict(type='LoRA', rank=2, alpha=3, targets=ALL), dict(type='SynQT', queries=2)],
@@ -71,6 +72,9 @@ LISTS = {
     'VPT, shallow': [dict(type='VPT', num_prompts=3, deep=False)],
     'LoRA, AdaptFormer': [dict(type='LoRA', rank=2, alpha=3), dict(type='AdaptFormer', bottleneck=4, scale=0.7)],
     'SSF, LoRA': [dict(type='SSF'), dict(type='LoRA', rank=2, alpha=3, targets=ALL)],
+    'SSF, RepAdapter': [dict(type='SSF'), dict(type='RepAdapter', bottleneck=4, scale=0.7)],
+    'RepAdapter, SSF': [dict(type='RepAdapter', bottleneck=4, scale=0.7), dict(type='SSF')],
+    'RepAdapter, LoRA': [dict(type='RepAdapter', bottleneck=4, scale=0.7), dict(type='LoRA', rank=2, alpha=3)],
     'FacTTK, LoRA': [dict(type='FacTTK', rank=2, scale=0.7), dict(type='LoRA', rank=2, alpha=3)],
     'three VPT and LoRA': [
         dict(type='VPT', num_prompts=2, deep=False),
@@ -79,7 +83,7 @@ LISTS = {
         dict(type='VPT', num_prompts=1),
     ],
 }
-FOLDING = [name for name in ADAPTERS if MODELS.get(f'mmsparse.{name}').folds or name == 'SSF']  # SSF knows it by host
+FOLDING = [name for name in ADAPTERS if MODELS.get(f'mmsparse.{name}').folds]
 VITB = dict(type='mmsparse.TimmViT', name='vit_base_patch16_224', checkpoint=False)
 
 
@@ -191,6 +195,7 @@ def test_adaptformer_reads_the_rows_that_are_left(sparsifier):
         (dict(type='mmsparse.NOAH'), 654_456),
         (dict(type='mmsparse.NOAH', subnet=CIFAR100), 320_330),
         *((dict(type='mmsparse.SynQT', queries=t), 2_613_650 + 9_216 * t) for t in (1, 4, 16)),
+        (dict(type='mmsparse.RepAdapter', bottleneck=8), 239_808),
         (dict(type='mmsparse.VPT', num_prompts=8), 73_728),
         (dict(type='mmsparse.VPT', num_prompts=8, deep=False), 6_144),
         (dict(type='mmsparse.SSF'), 205_824),
@@ -255,6 +260,9 @@ def test_the_published_starts():
         math.sqrt(6 / (9 * 32)),
     )
     assert 0.98 * bound < kernels.abs().max() <= bound
+    rep, bound = drawn_at_start(dict(type='mmsparse.RepAdapter', bottleneck=16)), math.sqrt(6 / (192 + 16))
+    assert 0.98 * bound < rep('down.weight').abs().max() <= bound and not rep('up.weight').any()
+    assert not rep('bias').any()
     for form, rank in (('TT', 16), ('TK', 32)):
         fact, bound = drawn_at_start(dict(type=f'mmsparse.FacT{form}', rank=rank)), 1 / math.sqrt(192)
         assert 0.98 * bound < fact('down.weight').abs().max() <= bound and not fact('up.weight').any()
@@ -422,6 +430,11 @@ def test_layer_decay_lowers_the_rate_from_head_to_patches(host):
         (timm_host(), ['LoRA', 'DoRA'], ['LoRA', 'DoRA']),
         (timm_host(), ['LoRA', 'AdaptFormer', 'DoRA'], ['LoRA', 'AdaptFormer', 'DoRA']),
         (timm_host(), ['DoRA', 'DoRA'], ['DoRA', 'DoRA']),
+        # it writes to what reads the norms, where who stands behind it acts too
+        (timm_host(), ['RepAdapter', 'LoRA'], ['RepAdapter', 'LoRA']),
+        (timm_host(), ['RepAdapter', 'SSF'], ['RepAdapter', 'SSF']),
+        (timm_host(), ['LoRA', 'SSF', 'RepAdapter', 'VPT'], ['VPT']),
+        (timm_host(qkv_bias=False), ['LoRA', 'RepAdapter'], ['RepAdapter']),
     ],
     ids=lambda value: '-'.join(value) if isinstance(value, list) else '',
 )
@@ -564,6 +577,11 @@ def test_a_list_trains_all_its_parts():
         (dict(type='SynQT', queries=0), 'SynQT: received queries=0'),
         (dict(type='SynQT', ffn_scale=0), 'SynQT: received ffn_scale=0'),
         (dict(type='SynQT', dropout=1), r'SynQT: dropout must lie in \[0, 1\)'),
+        (dict(type='RepAdapter', groups=0), 'RepAdapter: received groups=0'),
+        (
+            dict(type='RepAdapter', groups=5, bottleneck=10),
+            'RepAdapter: received groups=5, expected a divisor of bottleneck=10 and of the 48 channels of vit_tiny',
+        ),
         (dict(type='VPT', num_prompts=0), 'VPT: received num_prompts=0'),
         (
             dict(type='NoOp'),
@@ -612,6 +630,7 @@ FACTORS = [
     ('DyTMoEAdapter', 'scale'),
     ('FacTTT', 'scale'),
     ('FacTTK', 'scale'),
+    ('RepAdapter', 'scale'),
 ]
 
 

@@ -91,12 +91,14 @@ def written_down(cfg: Config) -> int:
         adapter.get('inputs', ('x', 'prev', 'skip')),
         adapter.get('fusion', 'inner'),
     )
-    kind, places = adapter.get('type', '').split('.')[-1], adapter.get('places', ('mlp',))
+    kind = adapter.get('type', '').split('.')[-1]
+    places = adapter.get('places', () if kind == 'RepAdapter' else ('mlp',))
     rank = adapter.get('rank', 0)
     core = rank if kind in ('FacTTT', 'FacTTK') else 0
     thin = (8 * rank if core else 2 * rank * len(adapter.get('targets', ('q', 'v')))) + 2 * d * (
         'attn' in places or kind == 'ResTuningBypass'
     )
+    thin += 2 * d * (1 + 1 / adapter['groups']) if kind == 'RepAdapter' else 0
     # In a layer, whatever the rows.
     more = len(places) * (196 * 9 + 1) * d**2 if kind == 'ConvPass' else 12 * core**3 if kind == 'FacTTK' else 0
     more += 2 * rank * width**2 if kind == 'DoRA' else 0  # up·down of q and v

@@ -17,7 +17,7 @@ from mmsparse.registry import MODELS
 CASES, PARTS = 320, 8
 WIDTH = 16
 ADAPTERS = combinations.ADAPTERS | {'LoRA': dict(rank=2, targets=('q', 'v'))}
-FOLDING = [name for name in ADAPTERS if MODELS.get(f'mmsparse.{name}').folds or name == 'SSF']  # SSF knows it by host
+FOLDING = [name for name in ADAPTERS if MODELS.get(f'mmsparse.{name}').folds]
 
 
 HOSTS = tiny_hosts(width=WIDTH, depth=2, heads=2, img_size=16, patch_size=4)

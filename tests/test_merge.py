@@ -150,6 +150,12 @@ def test_a_sparsifier_is_no_weight_and_the_tool_says_so(tmp_path, capsys):
             'into vit_small_patch16_dinov3: SSF shifts q, k, v, where this host has',
         ),
         (
+            'timm_dinov3',
+            dict(type='mmsparse.RepAdapter'),
+            'pooled',
+            'RepAdapter shifts the input of q, k, v, where this host has no bias to take it',
+        ),
+        (
             'mmpretrain',
             LORA,
             'avg_featmap',

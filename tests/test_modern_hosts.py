@@ -136,6 +136,12 @@ def test_adapters_take_gate_and_value_for_one_operator_and_fold_into_it(name, ad
     assert folds == ('SSF' not in adapter['type'] or takes_every_shift)
 
 
+@pytest.mark.parametrize('name', ['aimv2, two linears', 'dinov2, packed'])
+def test_what_stands_in_front_of_gate_and_value_folds_into_both(name):
+    backbone = build(GATED[name], dict(type='mmsparse.RepAdapter', bottleneck=4), out_type='pooled')
+    assert_all_fold_and_the_answer_stays(backbone, pictures())
+
+
 @pytest.mark.parametrize('name', GATED)
 def test_slices_over_gate_and_value_fold(name):
     assert_all_fold_and_the_answer_stays(

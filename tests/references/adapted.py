@@ -149,8 +149,8 @@ def linear_after(methods, place, layer, x, own, name):
 
 
 def after(methods, place, layer, x, y, weight=None, bias=None):
-    """What follows an operator: LoRA's product, FacT's slices, SSF's scale and shift; DoRA, first in the list,
-    replaces it.
+    """What follows an operator: LoRA's product, FacT's slices, RepAdapter's bottleneck, SSF's scale and shift; DoRA,
+    first in the list, replaces it.
     """
     for name, options, own in methods:
         stem = f'layers.{layer}.{place}'
@@ -171,9 +171,21 @@ def after(methods, place, layer, x, y, weight=None, bias=None):
             y = y + x @ (own_up[rows, :rank] @ own[f'layers.{layer}.lora.down.weight'][:rank]).T
         if name in ('FacTTT', 'FacTTK') and place in SLICES:
             y = y + options['scale'] * factorised(own, name, layer, place, x, y.shape[1])
+        if name == 'RepAdapter' and f'{stem}.up.weight' in own:
+            y = y + options['scale'] * grouped(own, stem, y)
         if name == 'SSF' and f'{stem}.weight' in own:
             y = y * own[f'{stem}.weight'] + own[f'{stem}.bias']
     return y
+
+
+def grouped(own, stem, h):
+    """RepAdapter: a dense way down, and up in groups, each output from the hidden channels of its own group alone."""
+    z, weight, rows = linear(h, own, f'{stem}.down'), own[f'{stem}.up.weight'], []
+    groups = z.shape[1] // weight.shape[1]
+    for channel, row in enumerate(weight):
+        first = channel * groups // len(weight) * len(row)
+        rows.append(z[:, first : first + len(row)] @ row + own[f'{stem}.up.bias'][channel])
+    return torch.stack(rows, 1)
 
 
 def factorised(own, name, layer, place, x, width_out):

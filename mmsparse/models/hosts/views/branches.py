@@ -49,14 +49,15 @@ class Readers:
 
     def add(self, product_oi: Tensor) -> None:
         """As `Operator.add`."""
-        for one, norm, own in zip(self.linears, self.norms, product_oi.chunk(len(self.linears))):
-            for operator in (one, norm):
-                operator.refuse_hooks()
-            one.bias.add_(one.weight @ norm.bias)
-            one.weight.mul_(norm.weight)
-            norm.weight.fill_(1)
-            norm.bias.zero_()
+        self._take_in_norms()
+        for one, own in zip(self.linears, product_oi.chunk(len(self.linears))):
             one.weight[self.rows] += own
+
+    def absorb(self, matrix_ii: Tensor, shift_i: Tensor) -> None:
+        """As `Operator.absorb`."""
+        self._take_in_norms()
+        for one in self.linears:
+            replace(one, weight=one.weight[self.rows], bias=one.bias[self.rows]).absorb(matrix_ii, shift_i)
 
     def scale_shift(self, scale_o: Tensor, shift_o: Tensor | None = None) -> None:
         """As `Operator.scale_shift`."""
@@ -64,6 +65,15 @@ class Readers:
         shifts = [None] * count if shift_o is None else shift_o.chunk(count)
         for one, scale, shift in zip(self.linears, scale_o.chunk(count), shifts):
             replace(one, weight=one.weight[self.rows], bias=one.bias[self.rows]).scale_shift(scale, shift)
+
+    def _take_in_norms(self) -> None:
+        for one, norm in zip(self.linears, self.norms):
+            for operator in (one, norm):
+                operator.refuse_hooks()
+            one.bias.add_(one.weight @ norm.bias)
+            one.weight.mul_(norm.weight)
+            norm.weight.fill_(1)
+            norm.bias.zero_()
 
     def copied(self) -> Readers:
         """As `Operator.copied`."""

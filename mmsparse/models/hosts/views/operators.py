@@ -11,6 +11,10 @@ from torch import Tensor, nn
 from mmsparse.errors import InputError
 
 HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
+NO_PLACE = (
+    'a shift for an operator with neither bias nor positions. Ask takes_shift first, and let the adapter say '
+    'folds=False where it is not so.'
+)
 
 
 def hooked(module: nn.Module) -> bool:
@@ -67,16 +71,29 @@ class Operator:
             InputError: a shift, and nothing that takes it.
         """
         if shift_o is not None and not self.takes_shift:
-            raise InputError(
-                'Operator.scale_shift: received a shift for an operator with neither bias nor positions. Ask '
-                'takes_shift first, and let the adapter say folds=False where it is not so.'
-            )
+            raise InputError(f'Operator.scale_shift: received {NO_PLACE}')
         self.refuse_hooks()
         self.weight.mul_(scale_o.view(-1, *[1] * (self.weight.ndim - 1)))
         if self.bias is not None:
             self.bias.mul_(scale_o)
         if shift_o is not None:
             (self.positions if self.bias is None else self.bias).add_(shift_o)
+
+    def absorb(self, matrix_ii: Tensor, shift_i: Tensor) -> None:
+        """Let a linear see ``matrix @ x + shift`` where it saw x, from now on; needs a bias.
+
+        Args:
+            matrix_ii: square, of the channels that go in.
+            shift_i: what is added to each of them.
+
+        Raises:
+            InputError: it has no bias to take the shift.
+        """
+        if self.bias is None:
+            raise InputError(f'Operator.absorb: received {NO_PLACE}')
+        self.refuse_hooks()
+        self.bias.add_(self.weight @ shift_i)
+        self.weight.copy_(self.weight @ matrix_ii)
 
     def copied(self) -> Operator:
         """Return one whose tensors are copies."""
@@ -134,6 +151,11 @@ class SideBySide:
         shifts = [None] * len(self.parts) if shift_o is None else self._divided(shift_o)
         for part, scale, shift in zip(self.parts, self._divided(scale_o), shifts):
             part.scale_shift(scale, shift)
+
+    def absorb(self, matrix_ii: Tensor, shift_i: Tensor) -> None:
+        """As `Operator.absorb`."""
+        for part in self.parts:
+            part.absorb(matrix_ii, shift_i)
 
     def copied(self) -> SideBySide:
         """As `Operator.copied`."""
