@@ -13,7 +13,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError, refuse
-from mmsparse.models.adapters.folding import hindrance, mergeable
+from mmsparse.models.adapters.folding import hindrance, mergeable, unmerged
 
 TOLERANCE = 1e-4  # share of the largest output by which two networks may differ; another order of sums gives 1e-6
 
@@ -94,7 +94,7 @@ def _obstacles(model: nn.Module) -> Iterator[str]:
             f'{"; ".join(f"{name} {why}" for name, why in sorted(apart.items()))}. Keep the adapter as it is: '
             'mmsparse.load and tools/test.py run it. LoRA merges into every host.'
         )
-    yield from hindrance(adapters[len(mergeable(adapters, view)) :])
+    yield from hindrance(unmerged(adapters, mergeable(adapters, view)))
     yield from _neck(model)
     if (package := _package(model)) not in _LIBRARIES:
         yield f'{view.name} comes from the package {package}. Known libraries to merge for: {", ".join(_LIBRARIES)}.'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -138,12 +138,24 @@ def check_sites(part: Part) -> None:
     Raises:
         InputError: names the part, the site and the nearest right one.
     """
-    name, acts = type(part).__name__, type(part).site is not Part.site
-    for wrong in set(part.sites) - set(SITES):
-        hint = did_you_mean(str(wrong), SITES, most=1, write=repr)
-        raise InputError(f'{name}: received the site {wrong!r}.{hint} Known: {", ".join(SITES)}.')
-    if acts != bool(part.sites) and not isinstance(type(part).sites, property):  # a property knows why there is none
+    check_names(part, 'sites', SITES, 'site', type(part).site is not Part.site)
+
+
+def check_names(part: Part, names: str, known: Sequence[str], method: str, acts: bool) -> None:
+    """Refuse names of places that are none, and names without the method that is asked there, or the reverse.
+
+    Args:
+        part: whose class attribute `names` it is.
+        known: the places that there are.
+        method: what is asked there; it `acts` where the part has one of its own.
+    """
+    kind, own = type(part).__name__, getattr(part, names)
+    for wrong in set(own) - set(known):
+        hint = did_you_mean(str(wrong), known, most=1, write=repr)
+        raise InputError(f'{kind}: received the {names[:-1]} {wrong!r}.{hint} Known: {", ".join(known)}.')
+    # a property knows why there is none
+    if acts != bool(own) and not isinstance(getattr(type(part), names), property):
         raise InputError(
-            f'{name}: received sites={part.sites!r} and {"a" if acts else "no"} method site, so it would never act. '
-            "Say where it acts, such as sites = ('mlp',), and what it does there."
+            f'{kind}: received {names}={own!r} and {"a" if acts else "no"} method {method}, so it would never act. '
+            f"Say where it acts, such as {names} = ('proj',), and what it does there."
         )

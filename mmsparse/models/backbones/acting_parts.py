@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from torch import Size, Tensor
-from torch.nn import Parameter
+from torch.nn import Module, Parameter
 
 from mmsparse.errors import InputError
 from mmsparse.models.adapters.base import BaseAdapter
+from mmsparse.models.hosts.views.view import View
 from mmsparse.models.necks.base import BaseSparsifier
 from mmsparse.models.ops.attention import Probe, attend, attend_masked, key_bias, more_keys, padded
 from mmsparse.models.part import Part, SiteOutput
@@ -26,6 +27,7 @@ class ActingParts:
             part for part in adapters if getattr(part.tokens, '__func__', None) is not BaseAdapter.tokens
         ]
         self.keying = [part for part in adapters if getattr(part.keys, '__func__', None) is not BaseAdapter.keys]
+        self.weighing = [part for part in adapters if part.weights]
         self.stages = {stage: [part for part in sparsifiers if part.stage == stage] for stage in ('before', 'after')}
         every = (*sparsifiers, *adapters)
         self.at: dict[str, list[Part]] = {}
@@ -54,6 +56,13 @@ class ActingParts:
                 raise _other_shape(part, 'in finish', before.x_bnc.shape, t.x_bnc)
             t = follow(before, t)
         return t
+
+    def with_weights(self, view: View, layer: int) -> Module:
+        """Return a block with the weights that adapters give its operators."""
+        changed = {
+            name: part.weight(layer, name, view.weight(layer, name)) for part in self.weighing for name in part.weights
+        }
+        return view.with_weights(layer, changed)
 
     def held(self, batch: int) -> dict[int, str]:
         """Return by id, with the part's name, tensors of a pass (with history, or an entry per image) kept on

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from torch import nn
 
 from mmsparse.errors import InputError
-from mmsparse.models.adapters.base import BaseAdapter
+from mmsparse.models.adapters.base import BaseAdapter, check_weights
 from mmsparse.models.hosts.views.view import View
 from mmsparse.models.necks.base import BaseSparsifier
 from mmsparse.models.part import check_sites
@@ -39,6 +39,8 @@ def build_parts(role: str, cfg: dict | Sequence[dict] | None, view: View) -> nn.
                 'list of them, or None.'
             )
         check_sites(part)
+        if isinstance(part, BaseAdapter):
+            check_weights(part)
         parts.append(part)
     name_spans([part for part in parts if getattr(part, 'span', '')])
     return nn.ModuleList(parts)

@@ -113,6 +113,7 @@ class Encoder(nn.Module):
 
     def _block(self, layer: int, block, t: Tokens, parts: ActingParts, class_row_only: bool) -> Tokens:
         """Run one pre-norm block: attention, reduction, FFN (Sparse-Tuning, fig. 2)."""
+        block = parts.with_weights(self.view, layer) if parts.weighing else block
         for adapter in parts.inserting:
             t = adapter.tokens(layer, t)
         if parts.stages['before']:

@@ -9,7 +9,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
-from mmsparse.models.adapters.folding import fold_leading
+from mmsparse.models.adapters.folding import changed_keys, fold_leading, unmerged
 from mmsparse.models.backbones.build_parts import build_parts, check_output, layers_of
 from mmsparse.models.backbones.encoder import Encoder
 from mmsparse.models.hosts.build import build_view
@@ -179,7 +179,7 @@ class SparseViT(BaseModule):
         leading = fold_leading(self.adapters, self.view)
         if not leading:
             return
-        self.adapters = self.adapters[len(leading) :]
+        self.adapters = nn.ModuleList(unmerged(self.adapters, leading))
         self.requires_grad_(False)
         self.host_trains, self.folded = frozenset(), self.folded + tuple(type(adapter).__name__ for adapter in leading)
         self.train(self.training)
@@ -227,15 +227,16 @@ class SparseViT(BaseModule):
 
     def _freeze(self) -> frozenset[str]:
         """Let train what the adapters name and the output reads, and nothing else of the host."""
-        trains = set()
+        trains, changed = set(), changed_keys(self.adapters, self.view)
         for key, parameter in self.host.named_parameters():
             claims = [type(adapter).__name__ for adapter in self.adapters if adapter.trains(key)]
             unread = key in self.view.unread or self.out_type != 'pooled' and self.view.pools(key)
             unread = unread or self.readout is not None and not self.readout.reads(key)
             claims = [] if unread else claims  # no gradient would come, and DDP would wait for it
-            if len(claims) > 1:
+            both = claims + [changed[key]] if key in changed else claims
+            if len(both) > 1:
                 raise InputError(
-                    f'SparseViT: {" and ".join(claims)} both train the host parameter {key!r}. Leave one of them out.'
+                    f'SparseViT: {" and ".join(both)} both train the host parameter {key!r}. Leave one of them out.'
                 )
             parameter.requires_grad_(bool(claims))
             trains |= {key} if claims else set()

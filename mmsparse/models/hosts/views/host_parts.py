@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import replace
 from operator import attrgetter
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from mmsparse.errors import InputError, refuse
 from mmsparse.models.hosts.views.operators import Operator, SideBySide
@@ -121,7 +124,8 @@ class Parts:
         if found is not None and name in QKV and name not in self.parts:
             third = QKV.index(name)
             bias = None if found.bias is None else found.bias.chunk(3)[third]
-            found = replace(found, weight=found.weight.chunk(3)[third], bias=bias)
+            weight = found.weight.chunk(3)[third]
+            found = replace(found, weight=weight, bias=bias, first=third * len(weight))
         if found is not None and name == 'embed':
             table = {**dict(self.host.named_buffers()), **dict(self.host.named_parameters())}.get(self.position_key)
             positions = None if table is None else table.detach().reshape(-1, self.width)[-self.patches :]
@@ -131,6 +135,7 @@ class Parts:
     def operator_at(self, owner: nn.Module, path: str | None, what: str) -> Operator | None:
         """Return the operator at a path in `owner`, or None where nothing with a weight is there; `what` names it in
         errors."""
+        key = f'{path}weight' if path and path.endswith('_') else f'{path}.weight'
         path, _, start = path.rpartition('.') if path and path.endswith('_') else (path, '', '')
         module = dict(owner.named_modules(remove_duplicate=False)).get(path)
         weight, bias = (getattr(module, f'{start}{key}', None) for key in ('weight', 'bias'))
@@ -142,7 +147,27 @@ class Parts:
                 'can be measured by or merge into. Put what wraps or quantises the host around it after the adapters '
                 'are built, and take it off before they merge.'
             )
-        return Operator(weight.detach(), None if bias is None else bias.detach(), module=module)
+        return Operator(weight.detach(), None if bias is None else bias.detach(), module=module, key=key)
+
+    def weight(self, layer: int, name: str) -> Tensor:
+        """Return the weight of an operator of a block, out×in, with its gradient if it has one."""
+        parts, block = self.operator(layer, name).parts, self.blocks[layer - 1]
+        rows = [block.get_parameter(part.key)[part.first : part.first + len(part.weight)] for part in parts]
+        return rows[0] if len(rows) == 1 else torch.cat(rows)
+
+    def with_weights(self, layer: int, weights: Mapping[str, Tensor]) -> nn.Module:
+        """Return a block that runs with other weights; all else it shares with the host's, which stays as it is.
+
+        Args:
+            layer: counted from 1.
+            weights: out×in, by operator.
+        """
+        block, rows = self.blocks[layer - 1], defaultdict(dict)
+        for name, weight in weights.items():
+            operator = self.operator(layer, name)
+            for part, own in zip(operator.parts, operator.divided(weight)):
+                rows[part.key][part.first] = own
+        return _twin(block, {key: _whole(block.get_parameter(key), own) for key, own in rows.items()})
 
     def path(self, name: str) -> str | None:
         """Return the path of a part, None where there is none; fused q, k and v share theirs."""
@@ -163,3 +188,24 @@ class Parts:
         """Tell whether a parameter of the host is only read by `pooled`."""
         norms = 'norm' in self.parts and key.startswith(f'{self.parts["norm"]}.')
         return key.startswith(self.after_blocks) and not norms
+
+
+def _whole(parameter: Tensor, rows: Mapping[int, Tensor]) -> Tensor:
+    """Return a weight some of whose rows are others, by the first of each."""
+    pieces, end = [], 0
+    for first in sorted(rows):
+        pieces += [parameter[end:first], rows[first]]
+        end = first + len(rows[first])
+    pieces = [piece for piece in (*pieces, parameter[end:]) if len(piece)]
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+
+
+def _twin(module: nn.Module, tensors: Mapping[str, Tensor]) -> nn.Module:
+    """Return a copy of a module that shares everything with it but the parameters at some keys."""
+    twin, below = copy(module), defaultdict(dict)
+    for key, tensor in tensors.items():
+        child, name = key.split('.', 1) if '.' in key else ('', key)
+        below[child][name] = tensor
+    twin._parameters = module._parameters | below.pop('', {})
+    twin._modules = module._modules | {child: _twin(module._modules[child], own) for child, own in below.items()}
+    return twin

@@ -38,12 +38,21 @@ class Operator:
         positions: m×out, what the host adds to every row right after it, or None; a constant can move there where
             there is no bias.
         module: whose parameters these are; one with hooks is not written to.
+        key: of the parameter that the weight is, or is rows of, in the block (in the host for embed and norm).
+        first: row of that parameter where the weight begins.
     """
 
     weight: Tensor
     bias: Tensor | None
     positions: Tensor | None = None
     module: nn.Module | None = None
+    key: str = ''
+    first: int = 0
+
+    @property
+    def parts(self) -> tuple[Operator, ...]:
+        """Itself; see `SideBySide`."""
+        return (self,)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -59,6 +68,11 @@ class Operator:
         """Add a matrix to the weight of a linear."""
         self.refuse_hooks()
         self.weight.add_(product_oi)
+
+    def put(self, weight_oi: Tensor) -> None:
+        """Replace the weight of a linear."""
+        self._refuse_hooks()
+        self.weight.copy_(weight_oi)
 
     def scale_shift(self, scale_o: Tensor, shift_o: Tensor | None = None) -> None:
         """Let it give ``scale ⊙ y + shift`` from now on.
@@ -94,6 +108,10 @@ class Operator:
         self.refuse_hooks()
         self.bias.add_(self.weight @ shift_i)
         self.weight.copy_(self.weight @ matrix_ii)
+
+    def divided(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """Return the rows of each part."""
+        return (rows,)
 
     def copied(self) -> Operator:
         """Return one whose tensors are copies."""
@@ -143,13 +161,18 @@ class SideBySide:
 
     def add(self, product_oi: Tensor) -> None:
         """As `Operator.add`."""
-        for part, own in zip(self.parts, self._divided(product_oi)):
+        for part, own in zip(self.parts, self.divided(product_oi)):
             part.add(own)
+
+    def put(self, weight_oi: Tensor) -> None:
+        """As `Operator.put`."""
+        for part, own in zip(self.parts, self.divided(weight_oi)):
+            part.put(own)
 
     def scale_shift(self, scale_o: Tensor, shift_o: Tensor | None = None) -> None:
         """As `Operator.scale_shift`."""
-        shifts = [None] * len(self.parts) if shift_o is None else self._divided(shift_o)
-        for part, scale, shift in zip(self.parts, self._divided(scale_o), shifts):
+        shifts = [None] * len(self.parts) if shift_o is None else self.divided(shift_o)
+        for part, scale, shift in zip(self.parts, self.divided(scale_o), shifts):
             part.scale_shift(scale, shift)
 
     def absorb(self, matrix_ii: Tensor, shift_i: Tensor) -> None:
@@ -157,9 +180,10 @@ class SideBySide:
         for part in self.parts:
             part.absorb(matrix_ii, shift_i)
 
+    def divided(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """Return the rows of each part."""
+        return rows.split([part.shape[0] for part in self.parts])
+
     def copied(self) -> SideBySide:
         """As `Operator.copied`."""
         return SideBySide(tuple(part.copied() for part in self.parts))
-
-    def _divided(self, rows: Tensor) -> tuple[Tensor, ...]:
-        return rows.split([part.shape[0] for part in self.parts])
