@@ -7,6 +7,7 @@ import torch
 from mmpretrain.structures import DataSample
 
 from hosts import tiny_hosts
+from mmsparse.engine.weight_selection import select_at_random
 from mmsparse.models import BaseAdapter, BaseSparsifier
 from mmsparse.registry import MODELS
 
@@ -104,6 +105,7 @@ def classifier(host: str, adapter, sparsifier=None):
     model = MODELS.build(dict(type='mmsparse.SparseClassifier', backbone=backbone, head=head))
     model.head._dump_init_info = lambda: None  # MMEngine would log every parameter
     model.head.init_weights()
+    select_at_random(model)
     return model
 
 

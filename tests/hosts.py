@@ -7,6 +7,7 @@ import math
 import torch
 from torch import nn
 
+from mmsparse.engine.weight_selection import select_at_random
 from mmsparse.registry import MODELS
 from references.names import as_timm
 from references.parts import gelu, quick_gelu
@@ -119,6 +120,7 @@ def build(host='timm', adapter=None, sparsifier=None, out_type='raw', seed=0, **
             type='mmsparse.SparseViT', host=host, adapter=adapter, sparsifier=sparsifier, out_type=out_type, **options
         )
     )
+    select_at_random(backbone)
     draw(backbone, seed)
     backbone.eval()
     return backbone

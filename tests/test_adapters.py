@@ -27,6 +27,7 @@ from hosts import (
     timm_host,
 )
 from hosts import HOSTS as DEEPER
+from mmsparse.engine.weight_selection import select_at_random
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Plan, Tokens, put_prefix, reduce, restore
@@ -65,6 +66,7 @@ LISTS = {
         dict(type='VPT', num_prompts=1),
     ],
     'RepAdapter': [dict(type='RepAdapter', bottleneck=6, groups=3, scale=0.7)],
+    'SelectedWeights': [dict(type='SelectedWeights', per_neuron=2)],
     'SSF': [dict(type='SSF')],
     'SynQT': [dict(type='SynQT', queries=3)],
     'LoRA, SynQT': [dict(type='LoRA', rank=2, alpha=3, targets=ALL), dict(type='SynQT', queries=2)],
@@ -75,6 +77,8 @@ LISTS = {
     'SSF, RepAdapter': [dict(type='SSF'), dict(type='RepAdapter', bottleneck=4, scale=0.7)],
     'RepAdapter, SSF': [dict(type='RepAdapter', bottleneck=4, scale=0.7), dict(type='SSF')],
     'RepAdapter, LoRA': [dict(type='RepAdapter', bottleneck=4, scale=0.7), dict(type='LoRA', rank=2, alpha=3)],
+    'LoRA, SelectedWeights': [dict(type='LoRA', rank=2, alpha=3, targets=ALL), dict(type='SelectedWeights')],
+    'SelectedWeights, RepAdapter': [dict(type='SelectedWeights'), dict(type='RepAdapter', bottleneck=4, scale=0.7)],
     'FacTTK, LoRA': [dict(type='FacTTK', rank=2, scale=0.7), dict(type='LoRA', rank=2, alpha=3)],
     'three VPT and LoRA': [
         dict(type='VPT', num_prompts=2, deep=False),
@@ -196,6 +200,7 @@ def test_adaptformer_reads_the_rows_that_are_left(sparsifier):
         (dict(type='mmsparse.NOAH', subnet=CIFAR100), 320_330),
         *((dict(type='mmsparse.SynQT', queries=t), 2_613_650 + 9_216 * t) for t in (1, 4, 16)),
         (dict(type='mmsparse.RepAdapter', bottleneck=8), 239_808),
+        (dict(type='mmsparse.SelectedWeights'), 82_944),
         (dict(type='mmsparse.VPT', num_prompts=8), 73_728),
         (dict(type='mmsparse.VPT', num_prompts=8, deep=False), 6_144),
         (dict(type='mmsparse.SSF'), 205_824),
@@ -435,6 +440,9 @@ def test_layer_decay_lowers_the_rate_from_head_to_patches(host):
         (timm_host(), ['RepAdapter', 'SSF'], ['RepAdapter', 'SSF']),
         (timm_host(), ['LoRA', 'SSF', 'RepAdapter', 'VPT'], ['VPT']),
         (timm_host(qkv_bias=False), ['LoRA', 'RepAdapter'], ['RepAdapter']),
+        # operators run with the chosen numbers before any site is asked
+        (timm_host(), ['AdaptFormer', 'SelectedWeights', 'LoRA'], ['AdaptFormer', 'LoRA']),
+        (timm_host(), ['DoRA', 'SelectedWeights'], ['DoRA', 'SelectedWeights']),
     ],
     ids=lambda value: '-'.join(value) if isinstance(value, list) else '',
 )
@@ -449,6 +457,7 @@ def test_folding_stops_at_the_first_that_cannot_fold_and_the_answers_stay(host, 
             out_type='raw',
         )
     )
+    select_at_random(backbone)
     backbone, images = draw(backbone).double().eval(), images_for().double()
     with torch.no_grad():
         before = backbone(images)[-1]
@@ -459,14 +468,16 @@ def test_folding_stops_at_the_first_that_cannot_fold_and_the_answers_stay(host, 
     if names == left:
         assert backbone.frozen_models and not backbone.folded
     else:
-        with pytest.raises(InputError, match=rf'fold\(\) has merged {names[0]}'):
+        with pytest.raises(InputError, match=r'fold\(\) has merged (LoRA|DoRA|SelectedWeights)'):
             backbone.frozen_models  # noqa: B018
 
 
 @pytest.mark.parametrize('names', itertools.product(FOLDING, repeat=2), ids='-'.join)
 def test_every_pair_folds_or_stays_and_answers_the_same(names):
     pair = [dict(type=f'mmsparse.{name}', **ADAPTERS[name]) for name in names]
-    pair = pair[: 1 if set(names) <= {'FullTuning', 'BitFit'} else 2]  # two that train the same parameters are refused
+    # two that train the same parameters are refused
+    claim = set(names) <= {'FullTuning', 'BitFit', 'SelectedWeights'} and set(names) != {'BitFit', 'SelectedWeights'}
+    pair = pair[: 1 if claim else 2]
     backbone, images = build('timm', pair).double(), images_for().double()
     with torch.no_grad():
         before = backbone(images)[-1]
@@ -581,6 +592,15 @@ def test_a_list_trains_all_its_parts():
         (
             dict(type='RepAdapter', groups=5, bottleneck=10),
             'RepAdapter: received groups=5, expected a divisor of bottleneck=10 and of the 48 channels of vit_tiny',
+        ),
+        (dict(type='SelectedWeights', per_neuron=0), 'SelectedWeights: received per_neuron=0, expected an integer'),
+        (
+            dict(type='SelectedWeights', per_neuron=49),
+            'SelectedWeights: received per_neuron=49, but q in layer 1 of vit_tiny_patch16_224 has 48 inputs.',
+        ),
+        (
+            [dict(type='SelectedWeights'), dict(type='SelectedWeights', per_neuron=2)],
+            'SelectedWeights and SelectedWeights both change the weight of q. Leave one of them out',
         ),
         (dict(type='VPT', num_prompts=0), 'VPT: received num_prompts=0'),
         (

@@ -10,6 +10,7 @@ from torch import nn
 
 import combinations
 from hosts import assert_near_in_half, draw, tiny_hosts
+from mmsparse.engine.weight_selection import select_at_random
 from mmsparse.errors import InputError
 from mmsparse.models.ops.losses import LossContext, Run, collect
 from mmsparse.registry import MODELS
@@ -99,6 +100,7 @@ def check(cfg, size, seed, held):
     except InputError:
         held['refused'] += 1
         return
+    select_at_random(backbone)
     draw(backbone, seed)
     images = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():

@@ -105,7 +105,7 @@ def test_combination(host, adapter, sparsifier, tmp_path):
     trained = adapter_tensors(model)
     with torch.no_grad():
         for tensor in trained.values():
-            tensor.add_(0.1)
+            tensor.add_(0.1 if tensor.is_floating_point() else 0)
     write_state(tmp_path / 'state', trained, describe(model, digest(trained), {}, None, {}, 1, 1))
     again = classifier(host, adapter, sparsifier)
     again.load_state_dict(full_state_dict(again, read_state(tmp_path / 'state')))

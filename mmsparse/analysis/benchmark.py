@@ -17,6 +17,7 @@ from mmsparse.analysis.fixed_rate import hold_rate
 from mmsparse.analysis.memory import held, nbytes, saved_bytes, transient_peak
 from mmsparse.analysis.timing import Spread, clock_mhz, interleave, speedup
 from mmsparse.engine.precision import Precision, long_name
+from mmsparse.engine.weight_selection import select_at_random
 from mmsparse.errors import InputError
 from mmsparse.visualization.tables import Table
 
@@ -125,6 +126,7 @@ class _Run:
         self.forward = torch.compile(module, dynamic=False) if setting.mode == 'compiled' else module
         self.optimiser, self.ffn_rate = None, None
         if setting.phase == 'train':
+            select_at_random(module)
             trains = [parameter for parameter in module.parameters() if parameter.requires_grad]
             if not trains:
                 raise InputError(f'{contender.name}: nothing in it trains. Measure it with --phase test.')

@@ -13,6 +13,7 @@ from .sequence import Sequence
 from .side import bypass, combined, query_by_query
 from .vit import AFTER, PROPORTIONAL, decide
 
+MATRICES = {'proj': 'attn.proj', 'fc1': 'mlp.fc1', 'fc2': 'mlp.fc2'}
 SLICES = {'q': (1, 1), 'k': (1, 1), 'v': (1, 1), 'proj': (1, 1), 'fc1': (4, 1), 'fc2': (1, 4)}  # D×D, out and in
 
 
@@ -81,6 +82,7 @@ def size_of(options, module, layer):
 
 def block(state, stem, layer, sequence, heads, methods, sparsifiers):
     own, x = {key.removeprefix(stem): value for key, value in state.items() if key.startswith(stem)}, sequence.x
+    own = selected(methods, layer, own)
     h = after(methods, 'norm1', layer, x, normalise(x, own['norm1.weight'], own['norm1.bias']))
     width = h.shape[1]
     qkv = linear(h, own, 'attn.qkv')
@@ -142,6 +144,19 @@ def of_places(own, head, sequence):
         for j, theirs in enumerate(places):
             found[i, j] = sum(table[a, b] for a in mine for b in theirs) / max(1, len(mine) * len(theirs))
     return found
+
+
+def selected(methods, layer, own):
+    """The block's parameters with the numbers that SelectedWeights has chosen in their places."""
+    own = {key: value.clone() for key, value in own.items()}
+    for state in (state for name, _, state in methods if name == 'SelectedWeights'):
+        for place in SLICES:
+            key, first = ('attn.qkv', 'qkv'.index(place)) if place in 'qkv' else (MATRICES[place], 0)
+            values, index = (state[f'layers.{layer}.{place}.{kind}'] for kind in ('values', 'index'))
+            for row, (numbers, columns) in enumerate(zip(values, index)):
+                for number, column in zip(numbers, columns):
+                    own[f'{key}.weight'][first * len(values) + row, int(column)] = number
+    return own
 
 
 def linear_after(methods, place, layer, x, own, name):
