@@ -112,3 +112,14 @@ def test_an_adapter_that_would_never_be_asked_is_refused_when_built(changes, mes
 def test_two_that_claim_a_weight_are_refused_when_built(other, message):
     with pytest.raises(InputError, match=message):
         build('timm', [other, ADAPTER])
+
+
+def test_branches_side_by_side_take_no_other_weight():
+    with pytest.raises(InputError, match='q of layer 1 is made of the matrices of several branches'):
+        build(timm_host(name='vit_small_patch16_18x2_224'), ADAPTER)
+
+
+@pytest.mark.parametrize('adapter', ['RepAdapter', 'DoRA'])
+def test_branches_side_by_side_take_what_merges_in_front_of_them(adapter):
+    backbone = build(timm_host(name='vit_small_patch16_18x2_224'), dict(type=f'mmsparse.{adapter}'))
+    assert_all_fold_and_the_answer_stays(backbone, images('timm'))

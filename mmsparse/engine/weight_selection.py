@@ -82,7 +82,7 @@ def _rows(part: SelectedWeights) -> dict[tuple[int, str], list[tuple[nn.Paramete
     found = defaultdict(list)
     for layer, names in part.layers.items():
         for name in names:
-            for each in part.view.operator(int(layer), name).parts:
+            for each in part.view.matrices(int(layer), name):
                 matrix = part.view.blocks[int(layer) - 1].get_parameter(each.key)
                 found[int(layer), name].append((matrix, slice(each.first, each.first + len(each.weight))))
     return found

@@ -56,7 +56,7 @@ class DoRA(LoRA):
                 operator = view.operator(int(layer), target)
                 direction_oi = self._direction(pair, operator)
                 gain_o1 = (pair.magnitude / direction_oi.norm(dim=1)).unsqueeze(1)
-                operator.put(gain_o1 * direction_oi)
+                operator.add(gain_o1 * direction_oi - operator.weight)
 
     def _direction(self, pair: nn.ModuleDict, operator: Operator | SideBySide) -> Tensor:
         return operator.weight + self.scale * pair['up'].weight @ pair['down'].weight

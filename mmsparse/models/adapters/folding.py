@@ -113,6 +113,6 @@ def changed_keys(adapters: Sequence[BaseAdapter], view: View) -> dict[str, str]:
                     f'SparseViT: {type(owners[name]).__name__} and {type(adapter).__name__} both change the weight of '
                     f'{name}. Leave one of them out.'
                 )
-            for part in view.operator(layer, name).parts:
+            for part in view.matrices(layer, name):
                 found[f'{view.parts["blocks"]}.{layer - 1}.{part.key}'] = type(adapter).__name__
     return found

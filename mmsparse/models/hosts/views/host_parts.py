@@ -151,9 +151,23 @@ class Parts:
 
     def weight(self, layer: int, name: str) -> Tensor:
         """Return the weight of an operator of a block, out×in, with its gradient if it has one."""
-        parts, block = self.operator(layer, name).parts, self.blocks[layer - 1]
+        parts, block = self.matrices(layer, name), self.blocks[layer - 1]
         rows = [block.get_parameter(part.key)[part.first : part.first + len(part.weight)] for part in parts]
         return rows[0] if len(rows) == 1 else torch.cat(rows)
+
+    def matrices(self, layer: int, name: str) -> tuple[Operator, ...]:
+        """Return the operators that stand side by side in one of a block, mostly itself, for others in their place.
+
+        Raises:
+            InputError: one of branches that run side by side, whose norms or scales lie in between.
+        """
+        operator = self.operator(layer, name)
+        if not isinstance(operator, Operator | SideBySide):
+            raise InputError(
+                f'{self.name}: {name} of layer {layer} is made of the matrices of several branches, which none can '
+                'replace. Adapt this host by what acts at sites, such as mmsparse.LoRA.'
+            )
+        return operator.parts
 
     def with_weights(self, layer: int, weights: Mapping[str, Tensor]) -> nn.Module:
         """Return a block that runs with other weights; all else it shares with the host's, which stays as it is.
@@ -164,8 +178,8 @@ class Parts:
         """
         block, rows = self.blocks[layer - 1], defaultdict(dict)
         for name, weight in weights.items():
-            operator = self.operator(layer, name)
-            for part, own in zip(operator.parts, operator.divided(weight)):
+            parts = self.matrices(layer, name)
+            for part, own in zip(parts, weight.split([len(part.weight) for part in parts])):
                 rows[part.key][part.first] = own
         return _twin(block, {key: _whole(block.get_parameter(key), own) for key, own in rows.items()})
 

@@ -71,7 +71,7 @@ class Operator:
 
     def put(self, weight_oi: Tensor) -> None:
         """Replace the weight of a linear."""
-        self._refuse_hooks()
+        self.refuse_hooks()
         self.weight.copy_(weight_oi)
 
     def scale_shift(self, scale_o: Tensor, shift_o: Tensor | None = None) -> None:
