@@ -97,7 +97,10 @@ class ActingParts:
         soft = t.mask_bn is not None and t.mask_bn.requires_grad
         bias, mask_bn = key_bias(t, q_bhqd.shape[2], not soft, bias), t.mask_bn
         probe = Probe(q_bhqd, k_bhnd, v_bhnd, scale, bias, t.context)
-        others = self.keying and [pair for part in self.keying if (pair := part.keys(layer, t)) is not None]
+        others = []
+        for part in self.keying:
+            pair = part.keys(layer, t)
+            others += [] if pair is None else [pair]
         if others:
             k_bhnd, v_bhnd = (more_keys(own, more) for own, more in zip((k_bhnd, v_bhnd), zip(*others)))
             bias, mask_bn = padded(bias, k_bhnd.shape[2], 0), padded(mask_bn, k_bhnd.shape[2], 1)

@@ -96,7 +96,7 @@ class Cropr(BaseSparsifier):
         router, x_bnc = self.routers[str(layer)], tokens.x_bnc.detach()
         score_bn = router.score(x_bnc)
         notes = {f'cropr.{layer}': router(x_bnc, score_bn)} if self.training else {}
-        keep = max(1, tokens.patches - self.pruned - (layer == self.layers[0]))
+        keep = max(1, tokens.patches - self.pruned - int(layer == self.layers[0]))
         if keep >= tokens.patches:
             return Plan.stay(tokens, notes=notes)
         return replace(Plan.keep(tokens, strongest(score_bn[:, tokens.prefix :], keep)), notes=notes)
