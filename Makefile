@@ -2,7 +2,8 @@
 # make demo  shows what sparse-tuning is worth, on real data, offline, in minutes
 # make tables counts the networks of all configs again and writes docs/paper_tables.md
 # make test  runs the tests in it; make lint checks the style. Another place: make test VENV=/tmp/env
-# make matrix runs the combinations of host, adapter and sparsifier that make test leaves out: there every two meet, here all three
+# make matrix runs the combinations of host, adapter and sparsifier that make test leaves out: there every two meet, here all three, in more than
+#             two thousand cases; MATRIX="-k [timm-" takes those of one host
 # make slow   runs the whole runs, by commands and in two processes, that make test leaves out
 # make parity runs the tests that compare with a reference on the kernels of two other kinds of CPU
 # make oldest installs the package with the oldest versions that pyproject.toml allows, and runs a part of the tests
@@ -34,7 +35,7 @@ slow: env
 	OMP_NUM_THREADS=1 $(PYTEST) --dist worksteal -m slow
 
 matrix: env
-	OMP_NUM_THREADS=1 $(PYTEST) --dist worksteal -m matrix tests/test_matrix.py
+	OMP_NUM_THREADS=1 $(PYTEST) --dist worksteal -m matrix $(MATRIX) tests/test_matrix.py
 
 # Whoever compares within rounding imports what says how near.
 PARITY = $(shell grep -lE '^from hosts import .*(assert_near|assert_same|check|native)' tests/test_*.py projects/*/tests/test_*.py)
