@@ -4,7 +4,7 @@
 # make test  runs the tests in it; make lint checks the style. Another place: make test VENV=/tmp/env
 # make matrix runs the combinations of host, adapter and sparsifier that make test leaves out: there every two meet, here all three, in more than
 #             two thousand cases; MATRIX="-k [timm-" takes those of one host
-# make slow   runs the whole runs, by commands and in two processes, that make test leaves out
+# make slow   runs the whole runs, by commands and in two processes, and the counts of all configs and combinations, that make test leaves out
 # make parity runs the tests that compare with a reference on the kernels of two other kinds of CPU
 # make oldest installs the package with the oldest versions that pyproject.toml allows, and runs a part of the tests
 VENV ?= .venv

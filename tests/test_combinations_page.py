@@ -2,9 +2,12 @@
 
 import runpy
 
+import pytest
+
 from small_run import ROOT
 
 
+@pytest.mark.slow
 def test_the_page_is_current_and_few_combinations_are_refused():
     page = runpy.run_path(str(ROOT / 'tools/analysis_tools/combinations.py'))['page']()
     assert page == (ROOT / 'docs/combinations.md').read_text(), (

@@ -130,6 +130,7 @@ def written_down(cfg: Config) -> int:
     return macs + 5 * rows * width
 
 
+@pytest.mark.slow
 def test_the_metafile_tells_parameters_and_cost_of_what_is_built():
     def check(path):
         cfg, record = read(path), RECORDS[str(path.relative_to(ROOT))]['Metadata']

@@ -112,7 +112,8 @@ def test_combination(host, adapter, sparsifier, tmp_path):
     assert torch.equal(backbone_outputs(again, images()), backbone_outputs(model, images()))
 
     draw(model)
-    assert_near_in_half(backbone_outputs(model, images(8), half=True), backbone_outputs(model, images(8)))
+    # sixteen: of eight, rounding may exchange rows of nearly equal rank in more than half
+    assert_near_in_half(backbone_outputs(model, images(16), half=True), backbone_outputs(model, images(16)))
     if part.folds:
         model.double()
         before = backbone_outputs(model, images().double())
