@@ -4,6 +4,8 @@ import random
 
 import numpy as np
 import torch
+from mmengine.dist import broadcast_object_list
+from mmengine.runner import Runner
 
 
 def random_state() -> dict:
@@ -19,3 +21,10 @@ def set_random_state(state: dict) -> None:
     torch.set_rng_state(state['torch'])
     if len(state.get('cuda', ())) == torch.cuda.device_count() > 0:
         torch.cuda.set_rng_state_all(state['cuda'])
+
+
+def shared_seed(runner: Runner) -> int:
+    """Return the first process's seed, the same for all: with diff_rank_seed each has another."""
+    seed = [runner.seed]
+    broadcast_object_list(seed)
+    return seed[0]

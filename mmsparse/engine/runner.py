@@ -15,8 +15,7 @@ from mmsparse.config.check import check_config
 from mmsparse.config.subnets import read_subnets
 from mmsparse.engine.checkpoint_dict import of_run, of_state
 from mmsparse.engine.data_check import readable
-from mmsparse.engine.hooks.keep_rate import KeepRateHook
-from mmsparse.engine.hooks.random_subnet import RandomSubnetHook
+from mmsparse.engine.hooks.model_hook import ModelHook
 from mmsparse.engine.precision import check_wrapper
 from mmsparse.engine.random_state import set_random_state
 from mmsparse.engine.recipe import load_optimizer, load_schedules
@@ -72,7 +71,7 @@ class SparseRunner(Runner):
         """Let the precision and the hooks that need a certain model refuse before data is loaded, then train."""
         check_wrapper(self.optim_wrapper)
         for hook in self.hooks:
-            if isinstance(hook, KeepRateHook | RandomSubnetHook):
+            if isinstance(hook, ModelHook):
                 hook.check(self)
         with writing_to(self.work_dir):
             return super().train()

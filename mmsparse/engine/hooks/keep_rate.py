@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 
-from mmengine.hooks import Hook
-
+from mmsparse.engine.hooks.model_hook import ModelHook
 from mmsparse.errors import refuse
 from mmsparse.models.necks.base import BaseSparsifier
 
 
-class KeepRateHook(Hook):
+class KeepRateHook(ModelHook):
     """Base of the schedules; acts on every sparsifier that has one ``keep_rate``.
 
     Attributes:
@@ -18,7 +17,7 @@ class KeepRateHook(Hook):
     schedules = 'sparsifier.keep_rate'
 
     def check(self, runner) -> list[BaseSparsifier]:
-        """Return the sparsifiers to act on; `mmsparse.SparseRunner` asks before it builds a loader.
+        """Return the sparsifiers to act on.
 
         Raises:
             InputError: the first of `faults`.

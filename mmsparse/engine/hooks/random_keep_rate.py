@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from mmengine.dist import broadcast_object_list
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import resize
 
 from mmsparse.engine.hooks.keep_rate import KeepRateHook
+from mmsparse.engine.random_state import shared_seed
 from mmsparse.errors import refuse
 from mmsparse.models.backbones import SparseViT
 from mmsparse.registry import HOOKS
@@ -57,11 +57,9 @@ class RandomKeepRateHook(KeepRateHook):
                     module.view.divide(size, size)
 
     def before_train(self, runner) -> None:
-        """Note the configured rates, and the first process's seed: with diff_rank_seed each has another."""
+        """Note the configured rates, and the seed."""
         self.configured = {part: part.keep_rate for part in self.check(runner)}
-        seed = [runner.seed]
-        broadcast_object_list(seed)
-        self.seed = seed[0]
+        self.seed = shared_seed(runner)
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
         """Set this step's rate, and resize its batch."""

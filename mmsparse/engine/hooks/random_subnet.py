@@ -1,17 +1,17 @@
 """Every step another sub-network (Zhang et al., Neural Prompt Search, arXiv 2206.04673)."""
 
 import numpy as np
-from mmengine.dist import broadcast_object_list
-from mmengine.hooks import Hook
 from torch import nn
 
+from mmsparse.engine.hooks.model_hook import ModelHook
+from mmsparse.engine.random_state import shared_seed
 from mmsparse.errors import InputError
 from mmsparse.models.adapters.noah import NOAH
 from mmsparse.registry import HOOKS
 
 
 @HOOKS.register_module()
-class RandomSubnetHook(Hook):
+class RandomSubnetHook(ModelHook):
     """Draw a sub-network for every training step, depths and sizes uniformly; what comes between steps finds all of
     the super-network.
 
@@ -22,14 +22,12 @@ class RandomSubnetHook(Hook):
     """
 
     def check(self, runner) -> list[NOAH]:
-        """Return the super-networks; `mmsparse.SparseRunner` asks before it builds a loader."""
+        """Return the super-networks."""
         return supernets(runner.model, type(self).__name__)
 
     def before_train(self, runner) -> None:
-        """Note the super-networks, and the first process's seed: with diff_rank_seed each has another."""
-        seed = [runner.seed]
-        broadcast_object_list(seed)
-        self.supernets, self.seed = self.check(runner), seed[0]
+        """Note the super-networks, and the seed."""
+        self.supernets, self.seed = self.check(runner), shared_seed(runner)
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
         """Choose this step's sub-network."""

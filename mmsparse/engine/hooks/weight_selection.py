@@ -1,20 +1,20 @@
 """Which weights train is decided by the data, before the first step."""
 
 import numpy as np
-from mmengine.dist import broadcast_object_list
-from mmengine.hooks import Hook
 from mmengine.runner import set_random_seed
 from torch.utils.data import DataLoader
 
-from mmsparse.engine.random_state import random_state, set_random_state
+from mmsparse.engine.hooks.model_hook import ModelHook
+from mmsparse.engine.random_state import random_state, set_random_state, shared_seed
 from mmsparse.engine.weight_selection import select_weights, selecting
 from mmsparse.errors import InputError
+from mmsparse.models.adapters.selected_weights import SelectedWeights
 from mmsparse.registry import HOOKS
 from mmsparse.state.saved_tensors import unwrapped
 
 
 @HOOKS.register_module()
-class WeightSelectionHook(Hook):
+class WeightSelectionHook(ModelHook):
     """Let `mmsparse.SelectedWeights` choose by the gradients of one pass over the training images, two views of each
     as the training pipeline draws them (Zhang et al., arXiv 2312.10136).
 
@@ -25,25 +25,27 @@ class WeightSelectionHook(Hook):
         InputError: a model without `mmsparse.SelectedWeights`.
     """
 
-    def before_train(self, runner) -> None:
-        """Choose where nothing has been chosen."""
-        model = unwrapped(runner.model)
-        parts = selecting(model)
+    def check(self, runner) -> list[SelectedWeights]:
+        """Return the adapters that choose."""
+        parts = selecting(runner.model)
         if not parts:
             raise InputError(
                 'WeightSelectionHook: the model has no mmsparse.SelectedWeights. Leave the hook out, or use that.'
             )
+        return parts
+
+    def before_train(self, runner) -> None:
+        """Choose where nothing has been chosen."""
+        parts = self.check(runner)
         if all(part.chosen for part in parts):
             return
-        seed, drawn = [runner.seed], random_state()
-        broadcast_object_list(seed)  # with diff_rank_seed each process has another
-        set_random_seed(seed[0] + runner.rank)
-        select_weights(model, _pairs(runner.train_dataloader, seed[0], runner.rank, runner.world_size))
+        seed, drawn = shared_seed(runner), random_state()
+        set_random_seed(seed + runner.rank)
+        pairs = _pairs(runner.train_dataloader, seed, runner.rank, runner.world_size)
+        select_weights(unwrapped(runner.model), pairs)
         set_random_state(drawn)
-        images, numbers = (
-            len(runner.train_dataloader.dataset),
-            sum(p.numel() for part in parts for p in part.parameters()),
-        )
+        images = len(runner.train_dataloader.dataset)
+        numbers = sum(parameter.numel() for part in parts for parameter in part.parameters())
         runner.logger.info(f'SelectedWeights: {numbers:,} weights chosen by the gradients of {images:,} images.')
 
 
