@@ -35,6 +35,12 @@ class Bottleneck(nn.Module):
         """Return B×N×C."""
         return self.up(self.dropout(self.activation(self.down(x_bnc))))
 
+    def start_xavier(self) -> None:
+        """Draw weights Xavier-uniform and biases from a normal of std 1e-6, as Vision Transformers start theirs."""
+        for linear in (self.down, self.up):
+            nn.init.xavier_uniform_(linear.weight)
+            nn.init.normal_(linear.bias, std=1e-6)
+
 
 def quick_gelu(z: Tensor) -> Tensor:
     """Return z·σ(1.702 z), the activation of CLIP."""

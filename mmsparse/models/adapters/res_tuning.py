@@ -14,8 +14,6 @@ from mmsparse.registry import MODELS
 from mmsparse.structures import Tokens
 from mmsparse.utils.value_checks import check_count
 
-BIAS_STD = 1e-6
-
 
 class ResTuners(nn.Module):
     """The three tuners of one block."""
@@ -28,9 +26,7 @@ class ResTuners(nn.Module):
         self.adapter = Bottleneck('ResTuning', width, bottleneck, nn.GELU())
         for matrix in (self.prefix_keys, self.prefix_values, self.prompts):
             nn.init.xavier_uniform_(matrix)
-        for linear in (self.adapter.down, self.adapter.up):
-            nn.init.xavier_uniform_(linear.weight)
-            nn.init.normal_(linear.bias, std=BIAS_STD)
+        self.adapter.start_xavier()
 
 
 @MODELS.register_module()

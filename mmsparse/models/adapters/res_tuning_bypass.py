@@ -13,8 +13,6 @@ from mmsparse.models.part import SiteOutput
 from mmsparse.registry import MODELS
 from mmsparse.structures import Tokens
 
-BIAS_STD = 1e-6
-
 
 @MODELS.register_module()
 class ResTuningBypass(BaseAdapter):
@@ -49,9 +47,8 @@ class ResTuningBypass(BaseAdapter):
             }
             self.layers[str(layer)] = nn.ModuleDict(tuners)
         for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.xavier_uniform_(module.weight)
-                nn.init.normal_(module.bias, std=BIAS_STD)
+            if isinstance(module, Bottleneck):
+                module.start_xavier()
 
     def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor | SiteOutput:
         """Remember what enters the first block; beside every block go on with the stream, and end in it."""
