@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmsparse.config.vtab_settings import settings
 from mmsparse.datasets.vtab.tasks import TASKS
 from mmsparse.errors import InputError
-from mmsparse.utils.hints import did_you_mean
+from mmsparse.utils.spelling import did_you_mean
 
 KEY = 'task'
 

@@ -129,7 +129,8 @@ def check_auxiliary(parts: Iterable[Part], head: nn.Module | None) -> None:
 
 def reads_rows(part: Part) -> bool:
     """Tell whether a part needs the last block for all tokens; one that finishes does unless it says otherwise."""
-    return type(part).finish is not Part.finish if part.reads_rows is None else part.reads_rows
+    finishes = getattr(part.finish, '__func__', None) is not Part.finish
+    return finishes if part.reads_rows is None else part.reads_rows
 
 
 def check_sites(part: Part) -> None:

@@ -215,9 +215,9 @@ class SparseViT(BaseModule):
         """Set the mode; a frozen host stays in evaluation mode, without dropout and drop-path."""
         super().train(mode)
         # batch norms of a convolutional stem keep their statistics: they are no parameters, and no state has them
-        for module in self.host.modules() if self.host_trains else (self.host,):
-            if not self.host_trains or isinstance(module, nn.modules.batchnorm._BatchNorm):
-                nn.Module.train(module, False)
+        norms = (each for each in self.host.modules() if isinstance(each, nn.modules.batchnorm._BatchNorm))
+        for still in norms if self.host_trains else (self.host,):
+            nn.Module.train(still, False)
         return self
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, local_metadata: dict, *others) -> None:
