@@ -146,6 +146,14 @@ class WritesNotes(InNotes):
         return y
 
 
+class WritesCarry(InNotes):
+    """One entry per token, written to what it got."""
+
+    def site(self, name, layer, x, y, t):
+        t.carry['side'] = y
+        return y
+
+
 class OnItself(InNotes):
     """The same, on the adapter."""
 
@@ -161,10 +169,16 @@ def gradients(adapter, with_cp):
     return {name: parameter.grad for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-@pytest.mark.parametrize('adapter', [InNotes, WritesNotes])
-def test_what_rides_in_the_notes_has_the_same_gradients_when_blocks_run_again(adapter):
-    expected, found = gradients(InNotes, False), gradients(adapter, True)
+def test_what_rides_in_the_notes_has_the_same_gradients_when_blocks_run_again():
+    expected, found = gradients(InNotes, False), gradients(InNotes, True)
     assert all(torch.equal(found[name], own) and own.any() for name, own in expected.items())
+
+
+@pytest.mark.parametrize('adapter', [WritesNotes, WritesCarry])
+@pytest.mark.parametrize('with_cp', [False, True])
+def test_a_part_that_writes_to_the_tokens_it_is_shown_is_refused(adapter, with_cp):
+    with pytest.raises((TypeError, AttributeError), match="'mappingproxy' object"):
+        gradients(adapter, with_cp)
 
 
 def test_what_is_kept_on_the_part_is_refused_when_blocks_run_again():

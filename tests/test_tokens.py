@@ -1,5 +1,7 @@
 """Laws of plans, on drawn partitions."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -19,8 +21,8 @@ def states(draw):
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**16)))
     x_bnc = torch.randn(batch, prefix + grid[0] * grid[1], 5, generator=generator, dtype=torch.float64)
     t = Tokens.start(x_bnc, prefix, grid)
-    t.carry['history'] = torch.randn(batch, x_bnc.shape[1], 2, generator=generator, dtype=torch.float64)
-    history, plans = [t], []
+    history_bn2 = torch.randn(batch, x_bnc.shape[1], 2, generator=generator, dtype=torch.float64)
+    history, plans = [replace(t, carry=dict(history=history_bn2))], []
     for _ in range(2):
         t = history[-1]
         keep = draw(st.integers(1, t.patches))

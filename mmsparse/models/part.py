@@ -38,7 +38,7 @@ class SiteOutput(NamedTuple):
         for key, value in self.carry.items():
             if value is None:
                 carry.pop(key)
-        return replace(t, carry=carry, notes={**t.notes, **self.notes})
+        return replace(t, carry=MappingProxyType(carry), notes=MappingProxyType({**t.notes, **self.notes}))
 
 
 class Part(nn.Module):

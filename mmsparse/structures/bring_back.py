@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -58,7 +59,7 @@ def bring_back(tokens: Tokens) -> Tokens:
         source_bm=torch.where(gone_bm, rows + place_bm, tokens.source_bm),
         size_bn=torch.cat([tokens.sizes_bn, valid_bk], dim=1),
         mask_bn=mask_bn,
-        carry={key: joined(value, stash.carry.get(key)) for key, value in tokens.carry.items()},
+        carry=MappingProxyType({key: joined(value, stash.carry.get(key)) for key, value in tokens.carry.items()}),
         stash=replace(
             stash,
             touched_bm=stash.touched_bm & ~gone_bm,

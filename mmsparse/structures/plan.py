@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -128,7 +129,7 @@ def reduce(tokens: Tokens, plan: Plan) -> Tokens:
         )
     x_bnc = tokens.x_bnc if plan.edit is None else plan.edit(tokens.x_bnc)
     mask_bn = tokens.mask_bn if plan.mask_bn is None else plan.mask_bn
-    after = replace(tokens, x_bnc=x_bnc, mask_bn=mask_bn, notes=tokens.notes | plan.notes)
+    after = replace(tokens, x_bnc=x_bnc, mask_bn=mask_bn, notes=MappingProxyType({**tokens.notes, **plan.notes}))
     if plan.index_bn is not None:
         count = replace(plan, weight_bn=None)  # sizes and validity add up whatever the shares
         if plan.mask_bn is None and mask_bn is not None:
@@ -140,7 +141,7 @@ def reduce(tokens: Tokens, plan: Plan) -> Tokens:
             source_bm=torch.where(tokens.source_bm < 0, -1, moved_bm),
             size_bn=merge(tokens.sizes_bn.unsqueeze(-1), count).squeeze(-1),
             mask_bn=mask_bn,
-            carry={key: merge(value, plan) for key, value in tokens.carry.items()},
+            carry=MappingProxyType({key: merge(value, plan) for key, value in tokens.carry.items()}),
         )
     return after if tokens.stash is None else replace(after, stash=_remembered(tokens, plan, after))
 

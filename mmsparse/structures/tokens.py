@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from mmsparse.structures.stash import Settled, Stash
+
+# What a pass remembers is read only: a part that wrote into tokens it is shown would change them for layers that have
+# run, and twice where a block runs again for its backward pass.
+NOTHING = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -37,10 +44,10 @@ class Tokens:
     source_bm: Tensor
     size_bn: Tensor | None = None
     mask_bn: Tensor | None = None
-    carry: dict[str, Tensor] = field(default_factory=dict)
-    notes: dict[str, Tensor] = field(default_factory=dict)
+    carry: Mapping[str, Tensor] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
     stash: Stash | Settled | None = None
-    spans: dict[str, int] = field(default_factory=dict)
+    spans: Mapping[str, int] = field(default_factory=dict)
     proportional: bool = False
     context: object = None
 
@@ -48,7 +55,9 @@ class Tokens:
     def start(cls, x_bnc: Tensor, prefix: int, grid: tuple[int, int]) -> Tokens:
         """Return the sequence of a fresh image: patch m is token prefix + m."""
         place_m = torch.arange(prefix, x_bnc.shape[1], device=x_bnc.device)
-        return cls(x_bnc, prefix, grid, place_m.expand(x_bnc.shape[0], -1))
+        return cls(
+            x_bnc, prefix, grid, place_m.expand(x_bnc.shape[0], -1), carry=NOTHING, notes=NOTHING, spans=NOTHING
+        )
 
     def with_stash(self) -> Tokens:
         """Return fresh tokens that will remember what leaves them."""
@@ -86,9 +95,9 @@ class Tokens:
             source_bm=torch.full_like(self.source_bm, -1),
             size_bn=None,
             mask_bn=None,
-            carry={key: value[:, :1] for key, value in self.carry.items()},
+            carry=MappingProxyType({key: value[:, :1] for key, value in self.carry.items()}),
             stash=None,
-            spans={},
+            spans=MappingProxyType({}),
         )
 
 
@@ -122,9 +131,9 @@ def put_prefix(tokens: Tokens, span: str, rows_bpc: Tensor) -> Tokens:
         tokens,
         x_bnc=put(tokens.x_bnc, 0),
         prefix=tokens.prefix + new - old,
-        spans={**tokens.spans, span: new},
+        spans=MappingProxyType({**tokens.spans, span: new}),
         source_bm=torch.where(tokens.source_bm < 0, -1, tokens.source_bm + new - old),
         size_bn=None if tokens.size_bn is None else put(tokens.size_bn, 1),
         mask_bn=None if tokens.mask_bn is None else put(tokens.mask_bn, 1),
-        carry={key: put(value, 0) for key, value in tokens.carry.items()},
+        carry=MappingProxyType({key: put(value, 0) for key, value in tokens.carry.items()}),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -105,8 +106,7 @@ class Encoder(nn.Module):
         """Run a block that its backward pass runs once more; torch is told of the large tensors that enter it."""
 
         def run(x_bnc: Tensor, *carried_bnc: Tensor) -> Tokens:
-            # copies: a part that writes there writes to this run of the block alone
-            entering = replace(t, x_bnc=x_bnc, carry=dict(zip(t.carry, carried_bnc)), notes=dict(t.notes))
+            entering = replace(t, x_bnc=x_bnc, carry=MappingProxyType(dict(zip(t.carry, carried_bnc))))
             return self._block(layer, block, entering, parts, class_row_only)
 
         return checkpoint(run, t.x_bnc, *t.carry.values(), use_reentrant=False)

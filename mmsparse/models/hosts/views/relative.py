@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -67,7 +68,7 @@ class RelativePositions(View):
     def started(self, x_bnc: Tensor, grid: tuple[int, int]) -> Tokens:
         """Return the first tokens, with the bias for all blocks."""
         t, shared_hpp = Tokens.start(x_bnc, self.prefix, grid), self.shared()
-        return t if shared_hpp is None else replace(t, notes={SHARED: shared_hpp})
+        return t if shared_hpp is None else replace(t, notes=MappingProxyType({SHARED: shared_hpp}))
 
     def bias(self, block: nn.Module, t: Tokens, queries: int) -> Tensor | None:
         own_hpp, bias_hpp = self.own(block), t.notes.get(SHARED)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import MappingProxyType
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -20,8 +23,7 @@ def carry_phases(t: Tokens, sin_nd: Tensor, cos_nd: Tensor) -> Tokens:
     """
     wide = torch.promote_types(sin_nd.dtype, t.x_bnc.dtype)  # cosine − 1 rounds
     phase_nd = F.pad(torch.cat([sin_nd.to(wide), cos_nd.to(wide) - 1], dim=-1), (0, 0, t.prefix, 0))
-    t.carry[PHASE] = phase_nd.expand(len(t.x_bnc), -1, -1)
-    return t
+    return replace(t, carry=MappingProxyType({**t.carry, PHASE: phase_nd.expand(len(t.x_bnc), -1, -1)}))
 
 
 def turned(x_bhnd: Tensor, t: Tokens, half: bool) -> Tensor:
@@ -48,8 +50,8 @@ def carry_places(t: Tokens, place_m2: Tensor) -> Tokens:
     ``Tokens.carry['place']``, B×N×2, goes with the tokens through every reduction: a merged one is at the mean of the
     places behind it, and one without position (class token, registers, prompts) at 0, where nothing turns.
     """
-    t.carry[PLACE] = F.pad(place_m2, (0, 0, t.prefix, 0)).expand(len(t.x_bnc), -1, -1)
-    return t
+    place_bn2 = F.pad(place_m2, (0, 0, t.prefix, 0)).expand(len(t.x_bnc), -1, -1)
+    return replace(t, carry=MappingProxyType({**t.carry, PLACE: place_bn2}))
 
 
 def turned_by_place(x_bhnd: Tensor, t: Tokens, frequency_2hd: Tensor) -> Tensor:
