@@ -1,4 +1,4 @@
-"""Heads and necks of a wrong width, found before there is data: one black image goes through the model."""
+"""Heads and necks of a wrong width, found before there is data: one black image (clip) goes through the model."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from mmsparse.errors import InputError, refuse
+from mmsparse.evaluation.model_input import input_shape
 from mmsparse.models.backbones import SparseViT
 from mmsparse.state.saved_tensors import unwrapped
 
@@ -24,7 +25,8 @@ def check_shapes(model: nn.Module) -> None:
         return
     parts = {name: module for name, module in model.named_modules() if not name.startswith('backbone.')}
     hooks = [module.register_forward_pre_hook(partial(_check, model, name)) for name, module in parts.items()]
-    training, image = model.training, next(model.parameters()).new_zeros(1, 3, *backbone.view.image_size)
+    training, shape = model.training, input_shape(model, 1, *backbone.view.image_size)
+    image = next(model.parameters()).new_zeros(shape)
     drawn = torch.get_rng_state()
     try:
         with torch.no_grad():

@@ -1,6 +1,7 @@
 """The token sequence, the plans that shorten it, and what leaves it: pure functions on tensors."""
 
 from mmsparse.structures.bring_back import bring_back
+from mmsparse.structures.clips import join_frames
 from mmsparse.structures.plan import Plan, merge, pour, reduce
 from mmsparse.structures.restore import RESTORE, follow, restore, settle
 from mmsparse.structures.stash import Settled, Stash
@@ -14,6 +15,7 @@ __all__ = [
     'Tokens',
     'bring_back',
     'follow',
+    'join_frames',
     'merge',
     'pour',
     'present',

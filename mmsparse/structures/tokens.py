@@ -36,6 +36,8 @@ class Tokens:
             they lie in this order.
         proportional: whether a token that stands for s patches counts as s keys in attention (ToMe).
         context: what the caller of `forward_tokens` handed in for this batch, or None; nothing moves it.
+        frames: so many neighbours in the batch are the frames of one clip, in their order; 1: images, or clips whose
+            frames have become one sequence (`join_frames`).
     """
 
     x_bnc: Tensor
@@ -50,6 +52,7 @@ class Tokens:
     spans: Mapping[str, int] = field(default_factory=dict)
     proportional: bool = False
     context: object = None
+    frames: int = 1
 
     @classmethod
     def start(cls, x_bnc: Tensor, prefix: int, grid: tuple[int, int]) -> Tokens:

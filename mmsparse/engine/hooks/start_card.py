@@ -18,6 +18,7 @@ from mmsparse.engine.learning_rates import rates
 from mmsparse.engine.precision import running
 from mmsparse.evaluation import published_macs, rows_per_layer
 from mmsparse.evaluation.mac_scopes import counting
+from mmsparse.evaluation.model_input import input_shape
 from mmsparse.evaluation.token_watch import rows_taken
 from mmsparse.models.backbones import SparseViT
 from mmsparse.models.hosts.pixels import warning
@@ -109,10 +110,11 @@ def describe_start(model: torch.nn.Module) -> dict[str, str]:
     view = backbone.view
     height, width = image_size(model)
     grid = view.divide(height, width)
-    image = next(model.parameters()).new_zeros(1, 3, height, width)
+    image = next(model.parameters()).new_zeros(input_shape(model, 1, height, width))
     dense, sparse = (published_macs(model, image, dense=dense) / 1e9 for dense in (True, False))
     size = sum(p.numel() for p in backbone.host.parameters())
-    cost = f'{sparse:.4g} GFLOPs per image of {height}×{width} pixels, dense host {dense:.4g}'
+    what = f'clip of {image.shape[1]} frames' if image.dim() == 5 else 'image'
+    cost = f'{sparse:.4g} GFLOPs per {what} of {height}×{width} pixels, dense host {dense:.4g}'
     return {
         'host': f'{view.name}, {size:,} parameters, weights: {view.source}',
         **rows,

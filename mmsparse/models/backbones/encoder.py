@@ -52,7 +52,8 @@ class Encoder(nn.Module):
         """Encode images.
 
         Args:
-            images: B×3×H×W, normalised as the host expects.
+            images: B×3×H×W, normalised as the host expects; or clips, B×T×3×H×W, whose frames run as B·T images
+                (`Tokens.frames`).
             out_layers: layers, counted from 1 and rising, whose tokens are wanted; the final norm follows the last
                 block only.
             adapters: asked in order at every site.
@@ -64,7 +65,9 @@ class Encoder(nn.Module):
         Returns:
             One Tokens per wanted layer.
         """
-        view, out = self.view, []
+        view, out, frames = self.view, [], 1
+        if images.dim() == 5:
+            frames, images = images.shape[1], images.flatten(0, 1)
         parts = ActingParts(adapters, sparsifiers)
         again = self.with_cp and torch.is_grad_enabled()
         before = parts.held(len(images)) if again else {}
@@ -73,8 +76,8 @@ class Encoder(nn.Module):
             lambda patches: parts.site('embed', 0, images, patches, None)[0] if 'embed' in parts.at else patches,
         )
         t = t.with_stash() if self.stash or parts.brings_back else t
-        if parts.proportional or context is not None:
-            t = replace(t, proportional=parts.proportional, context=context)
+        if parts.proportional or context is not None or frames > 1:
+            t = replace(t, proportional=parts.proportional, context=context, frames=frames)
         for layer, block in zip(range(1, out_layers[-1] + 1), view.blocks):
             run = self._block_again if again else self._block
             t = run(layer, block, t, parts, class_row_only and layer == view.depth)

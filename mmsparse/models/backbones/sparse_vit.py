@@ -104,7 +104,8 @@ class SparseViT(BaseModule):
         """Return one output per entry of `out_indices`.
 
         Args:
-            images: B×3×H×W, normalised as the host expects.
+            images: B×3×H×W, normalised as the host expects; or clips, B×T×3×H×W, whose outputs are those of B·T
+                images, the frames of a clip side by side.
 
         Raises:
             InputError: in training, where a part has losses: who calls this would train without them.
@@ -125,7 +126,7 @@ class SparseViT(BaseModule):
         """Return the tokens of every wanted layer; only the class token of the last where nothing else is read.
 
         Args:
-            images: B×3×H×W.
+            images: as in `forward`.
             sparsify: False leaves the sparsifiers out.
             adapt: False leaves the adapters out.
             context: as in `forward_tokens`.
@@ -153,7 +154,7 @@ class SparseViT(BaseModule):
         """Return all tokens of the last layer, after the final norm.
 
         Args:
-            images: B×3×H×W.
+            images: as in `forward`.
             context: what adapters and sparsifiers (``t.context``) and the readout may read besides, such as a second
                 network's features or the embedding of a text.
             sparsify: False leaves the sparsifiers out; the adapters stay.

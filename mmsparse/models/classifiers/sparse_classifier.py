@@ -42,7 +42,13 @@ class SparseClassifier(ImageClassifier):
         """
         encode, finish = partial(self.backbone.encode, inputs), partial(self._finish, data_samples)
         # mmpretrain's heads make their losses of labels and scores alike in `_get_loss`
-        ctx = LossContext(self, encode, finish, data_samples, lambda logits: self.head._get_loss(logits, data_samples))
+        ctx = LossContext(
+            self,
+            encode,
+            finish,
+            data_samples,
+            lambda logits: self.head._get_loss(logits, told_each(data_samples, len(logits))),
+        )
         return collect(ctx, [*self.backbone.adapters, *self.backbone.sparsifiers])
 
     def predict(self, inputs: Tensor, data_samples: list[DataSample] | None = None, **kwargs) -> list[DataSample]:
@@ -57,8 +63,14 @@ class SparseClassifier(ImageClassifier):
         feats = self._features(layers)
         with still_statistics(self.head):  # its loss runs the head once more
             logits = self.head(feats)
-        return Run(layers[-1], logits, partial(self.head.loss, feats, data_samples), asks_each_class(self.head))
+        samples = told_each(data_samples, len(feats[-1]))
+        return Run(layers[-1], logits, partial(self.head.loss, feats, samples), asks_each_class(self.head))
 
     def _features(self, layers: list[Tokens]) -> tuple:
         feats = self.backbone.outputs(layers)
         return self.neck(feats) if self.with_neck else feats
+
+
+def told_each(samples: list[DataSample], rows: int) -> list[DataSample]:
+    """Return one sample per row of a batch: where an image (a clip) has several rows, each is told its labels."""
+    return [sample for sample in samples for _ in range(rows // len(samples))]
