@@ -43,6 +43,13 @@ class Changes(argparse.Action):
         getattr(namespace, self.dest).update(dicts)
 
 
+def changes(words: list[str]) -> dict:
+    """Return the values by dotted path that ``--cfg-options`` makes of KEY=VALUE texts; a mistake ends the tool."""
+    options = argparse.ArgumentParser(usage=argparse.SUPPRESS)
+    options.add_argument('--cfg-options', nargs='*', action=Changes, default={})
+    return options.parse_args(['--cfg-options', *words]).cfg_options
+
+
 def literal(node: ast.expr):
     """Return the value of an expression of plain values; dictionaries may be written ``dict(type='X')``.
 

@@ -18,6 +18,8 @@ ALWAYS = (
     'mmpretrain',
 )
 SOMETIMES = ('mmseg', 'open_clip', 'transformers', 'sklearn', 'scipy', 'matplotlib', 'tensorboard')
+SOMETIMES += ('optuna', 'submitit')
+EXTRAS = {'transformers': 'transformers', 'optuna': 'sweep', 'submitit': 'sweep'}  # others come with 'all'
 
 
 def check_installed() -> None:
@@ -32,7 +34,7 @@ def check_installed() -> None:
 
 def not_installed(*missing: str) -> str:
     """Return the sentence that names missing modules and the command that installs them."""
-    extra = 'transformers' if 'transformers' in missing else 'all'
+    extra = next((EXTRAS[name] for name in missing if name in EXTRAS), 'all')
     return (
         f'{", ".join(missing)}: not installed in this environment, and mmsparse needs it here. '
         f"Install it with: pip install 'mmsparse[{extra}]' (in a checkout: pip install -r requirements/dev.txt -e .)."
