@@ -6,11 +6,14 @@ import runpy
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from mmsparse.utils import terminal
+from mmsparse.visualization.result_file import Result, read_results
 from small_run import ROOT, write_run
 
 
@@ -49,6 +52,14 @@ def test_the_result_card_names_commands_that_work(trained, tmp_path, monkeypatch
     shown, card = tested.split('Tested')
     assert 'Epoch(test)' not in shown and len(shown.splitlines()) <= 3
     best = re.search(r'best +(\S+) at', trained)[1]
+    last = re.search(r'last +accuracy/top1 (\S+)', trained)[1]
+    (left,), (again,) = (list(Path('own [1] run').glob(f'*/{name}.csv')) for name in ('result', 'tested'))
+    (run_result,), (test_result,) = read_results([left]), read_results([again])
+    assert run_result.gflops == pytest.approx(0.0009416, rel=1e-3)
+    known = replace(run_result, gflops=None)
+    scores = dict(score=float(last), best=float(best), trainable_kib=1795 / 256)
+    assert known == Result('small', 'data', 0, precision='float32', length='2 epochs', **scores)
+    assert test_result == replace(run_result, score=float(best), best=None, precision='', length='')
     assert (
         re.search(rf'accuracy/top1 +{re.escape(best)}\n', card)
         and re.search(r'images +20\n', card)

@@ -11,10 +11,10 @@ import pytest
 from mmengine.config import Config
 
 from mmsparse.analysis import trials
-from mmsparse.analysis.results import Result, read_results
 from mmsparse.analysis.trials import Ledger, key_of, trial, trial_config
 from mmsparse.errors import InputError
 from mmsparse.registry import DATASETS
+from mmsparse.visualization.result_file import Result, read_results
 from mmsparse.visualization.tables import BEGIN, END
 from small_run import ROOT
 
@@ -141,8 +141,8 @@ def test_compare_puts_means_and_ranges_between_the_markers_of_a_page(short, tmp_
     compare.main()
     runs = read_results([tmp_path / 'new/results.csv'])
     assert runs == [
-        Result(f'{name}, digits', score, 0.1, 1.0)
-        for name, score in zip(('short', 'short', 'other', 'other'), (50.0, 60.0, 90.0, 80.0))
+        Result(name, 'digits', seed, score, gflops=0.1, trainable_kib=1.0, precision='float32', length='1 epochs')
+        for name, seed, score in (('short', 0, 50.0), ('short', 1, 60.0), ('other', 0, 90.0), ('other', 1, 80.0))
     ]
     page.write_text('no markers')
     with pytest.raises(SystemExit) as end:

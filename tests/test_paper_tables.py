@@ -3,7 +3,6 @@ writes.
 """
 
 import runpy
-import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -12,10 +11,13 @@ import torch
 import yaml
 
 from hosts import build, images_for
+from mmsparse.analysis.paper_cells import fill
+from mmsparse.datasets.vtab.tasks import TASKS
 from mmsparse.errors import InputError
 from mmsparse.evaluation import account
+from mmsparse.visualization.result_file import Result, read_results
 from mmsparse.visualization.tables import read_csv
-from small_run import ROOT
+from small_run import ROOT, refused
 
 TOOL = ROOT / 'tools/analysis_tools/paper_tables.py'
 TABLES = {table['table']: table for table in yaml.safe_load(TOOL.with_suffix('.yml').read_text())['tables']}
@@ -85,11 +87,17 @@ def test_the_nominal_cost_is_that_of_exactly_so_many_rows(tool):
     assert tool.nominal(account(backbone, [images_for(batch=1)]), 1, 0.25) == pytest.approx(expected)
 
 
-def test_accuracies_come_from_files_and_are_averaged_over_lines(tool, tmp_path):
+def test_accuracies_come_from_result_files_and_are_averaged_over_seeds(tool, tmp_path):
     file = tmp_path / 'runs.csv'
-    file.write_text('table,row,dataset,top1,seed\nV,d,CIFAR-100,91,0\nV,d,CIFAR-100,92,1\nV,c,SVHN,97.5,0\n')
-    results = tool.read_results([file], list(TABLES.values()))
-    assert results == {('V', 'd', 'CIFAR-100'): 91.5, ('V', 'c', 'SVHN'): 97.5}
+    head = 'method,dataset,seed,score\n'
+    lines = (
+        'sparse_tuning_vitb,CIFAR100,0,91\nsparse_tuning_vitb,CIFAR100,1,92\nV: c,SVHN,0,97.5\nvitb_lora,digits,0,9\n'
+    )
+    file.write_text(head + lines)
+    results, remarks = fill(read_results([file]), list(TABLES.values()))
+    assert results['V', 'd', 'CIFAR-100'] == results['I', 'Sparse-Tuning', 'CIFAR-100'] == 91.5
+    assert results['V', 'c', 'SVHN'] == 97.5 and ('V', 'a', 'CIFAR-100') not in results
+    assert remarks == ['vitb_lora on digits, seed 0: its rows have the data sets CIFAR-100, Food-101, SVHN, VTAB-1K.']
     table = TABLES['V']
     rows = tool.rows_of(table, results)
     text = tool.laid_out(table, rows).markdown()
@@ -103,30 +111,41 @@ def test_accuracies_come_from_files_and_are_averaged_over_lines(tool, tmp_path):
     assert float(lines['d', 'GFLOPs']['ours']) == 11.752521984 and lines['d', 'SVHN']['ours'] == ''
 
 
+def test_the_cell_of_vtab_is_the_mean_of_its_tasks_with_that_of_the_groups_beside_it(tool):
+    runs = [
+        Result('vitb_lora', f'vtab/{task}', 0, 60.0 if about.group == 'Natural' else 30.0)
+        for task, about in TASKS.items()
+    ]
+    results, remarks = fill(runs, [TABLES['II']])
+    plain = (7 * 60 + 12 * 30) / 19
+    assert results == {('II', 'LoRA', 'VTAB-1K'): pytest.approx(plain), ('II', 'LoRA', 'mean of groups'): 40.0}
+    assert not remarks
+    one = dict(TABLES['II'], rows=[row for row in TABLES['II']['rows'] if row['row'] == 'LoRA'])
+    laid = tool.laid_out(one, tool.rows_of(one, results))
+    assert laid.columns[-2:] == ['VTAB-1K', 'mean of groups, here'] and laid.rows[0][-2:] == ['72.25 / 41.05', '40.00']
+    with pytest.raises(InputError, match='no cell of the paper is filled: vitb_lora, seed 0: .* without cifar'):
+        fill(runs[1:], [TABLES['II']])
+
+
 @pytest.mark.parametrize(
-    ('text', 'words'),
+    ('method', 'dataset', 'words'),
     [
-        ('table,row,top1\nV,d,92\n', 'dataset are missing; received table, row, top1'),
-        ('table,row,dataset,top1\nV,z,CIFAR-100,92\n', "line 2: no table has the cell ('V', 'z', 'CIFAR-100')"),
-        ('table,row,dataset,top1\nXX,d,CIFAR-100,92\n', 'Expected one of the tables'),
-        ('table,row,dataset,top1\nV,d,CIFAR-100,ninety\n', "received top1='ninety'"),
-        ('table,row,dataset,top1\nV,d,CIFAR-100,92\nV,d,SVHN,101\n', 'line 3: received top1='),
+        ('vitb_lorra', 'CIFAR-100', 'no row of the paper is called vitb_lorra. Did you mean vitb_lora'),
+        ('V: z', 'CIFAR-100', 'no row of the paper is called V: z. Did you mean V: '),
+        ('vitb_lora', 'CIFAR-10', 'Did you mean CIFAR-100?'),
+        ('vitb_lora', 'vtab/svnh', "VTAB-1K has no task 'svnh'"),
     ],
 )
-def test_a_file_of_results_that_does_not_fit_is_one_clear_error(tool, tmp_path, text, words):
-    file = tmp_path / 'runs.csv'
-    file.write_text(text)
-    with pytest.raises(InputError, match='runs.csv') as error:
-        tool.read_results([file], list(TABLES.values()))
+def test_results_that_fill_no_cell_are_named_with_what_is_near(method, dataset, words):
+    with pytest.raises(InputError) as error:
+        fill([Result(method, dataset, 0, 50.0)], list(TABLES.values()))
     assert words in str(error.value)
 
 
-def test_the_tool_ends_with_that_error_and_no_traceback(tmp_path, monkeypatch, capsys):
-    (tmp_path / 'runs.csv').write_text('a,b\n1,2\n')
-    monkeypatch.setattr(sys, 'argv', ['paper_tables.py', '--results', str(tmp_path / 'runs.csv')])
-    with pytest.raises(SystemExit) as end:
-        runpy.run_path(str(TOOL), run_name='__main__')
-    assert end.value.code == 2 and 'table, row, dataset, top1 are missing' in capsys.readouterr().err
+def test_the_tool_ends_with_that_error_and_no_traceback(tmp_path, capsys):
+    (tmp_path / 'runs.csv').write_text('table,row,dataset,top1\nV,d,SVHN,1\n')
+    found = refused(capsys, 'analysis_tools/paper_tables.py', '--results', tmp_path / 'runs.csv')
+    assert 'the column row is now called method' in found
 
 
 def test_speed_and_memory_are_measured_on_request_for_what_can_run(tool, monkeypatch):

@@ -16,7 +16,15 @@ NEEDS_CONFIG = [
     tool
     for tool in TOOLS
     if not tool.endswith(
-        ('infer.py', 'demo.py', 'claim.py', 'combinations.py', 'paper_tables.py', 'timm_hosts.py', 'vtab_table.py')
+        (
+            'infer.py',
+            'demo.py',
+            'claim.py',
+            'combinations.py',
+            'paper_tables.py',
+            'timm_hosts.py',
+            'collect_results.py',
+        )
     )
 ]
 REPORT = """

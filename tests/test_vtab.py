@@ -229,8 +229,9 @@ def test_a_task_trains_and_tests_by_its_option_and_is_known_to_its_state(tmp_pat
     assert Config.fromfile(run / 'small.py').val_dataloader.dataset.task == 'dsprites_loc'
     assert tool('test.py', config, run / 'epoch_2', *place) == 0
     capsys.readouterr()
-    assert tool('analysis_tools/vtab_table.py', run) == 0
+    assert tool('analysis_tools/collect_results.py', run) == 0
     assert re.search(r'small \| 1 \| – .*\| \d+\.\d\d \|', capsys.readouterr().out)
+    assert build(tmp_path / 'data', 'dsprites_loc', split='val200').result_name == 'vtab/dsprites_loc (val200)'
     # as many classes, but others
     text = refused(capsys, 'test.py', config, run / 'epoch_2', '--cfg-options', 'task=dsprites_ori')
     assert 'trained for the classes' in text and 'dsprites_loc 0' in text

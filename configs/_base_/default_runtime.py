@@ -16,6 +16,7 @@ default_hooks = dict(
     finite_loss=dict(type='mmsparse.FiniteLossHook'),
     epoch_seed=dict(type='mmsparse.EpochSeedHook'),
     card=dict(type='mmsparse.CardHook'),
+    result=dict(type='mmsparse.ResultHook'),
     progress=dict(type='mmsparse.ProgressHook'),
 )
 env_cfg = dict(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
@@ -9,41 +10,62 @@ from pathlib import Path
 from statistics import mean
 
 from mmsparse.analysis.benchmark import Row
-from mmsparse.analysis.results import Result
+from mmsparse.analysis.statistics import estimate
+from mmsparse.errors import InputError
+from mmsparse.visualization.result_file import Result, described
 
 AXES = {'gflops': 'GFLOPs per image (multiply-adds)', 'trainable_kib': 'trained parameters, KiB'}
 
 
 def draw_results(results: Sequence[Result], cost: str, path: Path) -> list[Path]:
-    """Draw accuracy over a cost, a point per method: mean of its runs, bar from lowest to highest.
+    """Draw scores over a cost, one figure per data set; a point per method: mean of its runs, bar the 95 % interval.
 
     Args:
         results: runs; those of one method share its name.
         cost: 'gflops' or 'trainable_kib'; the latter on a logarithmic axis.
-        path: without suffix.
+        path: without suffix; the name of the data set is put behind it where there are several.
 
     Returns:
         The files written.
+
+    Raises:
+        InputError: the cost of a run is not known.
     """
-    runs = defaultdict(list)
+    unknown = next((result for result in results if getattr(result, cost) is None), None)
+    if unknown:
+        raise InputError(
+            f'{described(unknown)}: its {cost} is not known, so it cannot be drawn over it. Fill that column in.'
+        )
+    by_data = defaultdict(lambda: defaultdict(list))
     for result in results:
-        runs[result.method].append(result)
+        by_data[result.dataset][result.method].append(result)
+    files = []
+    for dataset, methods in by_data.items():
+        files += _draw_data(dataset, methods, cost, path if len(by_data) == 1 else _beside(path, dataset))
+    return files
+
+
+def _draw_data(dataset: str, methods: Mapping[str, list[Result]], cost: str, path: Path) -> list[Path]:
     with _axes(path) as (axes, files):
-        for method, own in runs.items():
-            scores, middle = [run.accuracy for run in own], mean(run.accuracy for run in own)
-            reach = [[middle - min(scores)], [max(scores) - middle]]
+        for method, own in methods.items():
+            score = estimate([run.score for run in own])
             axes.errorbar(
                 mean(getattr(run, cost) for run in own),
-                middle,
-                yerr=reach,
+                score.mean,
+                yerr=score.half or 0,
                 marker='o',
                 linestyle='none',
                 capsize=3,
-                label=method,
+                label=f'{method}, n = {score.n}',
             )
-        axes.set(xlabel=AXES[cost], ylabel='top-1, %', xscale='symlog' if cost == 'trainable_kib' else 'linear')
+        scale = 'symlog' if cost == 'trainable_kib' else 'linear'
+        axes.set(xlabel=AXES[cost], ylabel=f'{own[0].metric}, %', xscale=scale, title=dataset)
         axes.legend(fontsize='small')
     return files
+
+
+def _beside(path: Path, dataset: str) -> Path:
+    return path.with_name(f'{path.name}_{re.sub("[^a-z0-9]+", "_", dataset.lower()).strip("_")}')
 
 
 def draw_tokens(rows: Mapping[str, Sequence[int]], path: Path) -> list[Path]:

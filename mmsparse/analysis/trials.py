@@ -33,7 +33,8 @@ from mmsparse.state.card import plain
 DATA = ('data_preprocessor', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator')
 DATA += ('test_evaluator',)
 # Hooks that look on.
-SILENT = ('timer', 'logger', 'checkpoint', 'visualization', 'class_count', 'finite_loss', 'card', 'progress')
+SILENT = ('timer', 'logger', 'checkpoint', 'visualization', 'class_count', 'finite_loss', 'card', 'result')
+SILENT += ('progress',)
 USUAL = {  # the others, as every config has them
     'param_scheduler': dict(type='ParamSchedulerHook'),
     'sampler_seed': dict(type='DistSamplerSeedHook'),
@@ -71,7 +72,8 @@ def trial_config(cfg: Config, data: Config, seed: int, work_dir: Path, precision
     cfg.randomness.seed = seed
     cfg.train_cfg.val_interval = cfg.train_cfg.max_epochs
     cfg.default_hooks.checkpoint = dict(type='CheckpointHook', interval=-1, save_last=False)
-    cfg.default_hooks.pop('card', None)
+    for hook in ('card', 'result'):
+        cfg.default_hooks.pop(hook, None)
     cfg.log_level = 'ERROR'
     cfg.experiment_name = key_of(cfg)[:16]
     cfg.work_dir = str(work_dir / cfg.experiment_name)

@@ -1,40 +1,20 @@
-"""Finished runs on VTAB-1K, and the means that papers print of them."""
+"""VTAB-1K in result files: the means that papers print of its nineteen tasks."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import mean
-
-from mmengine.config import Config
 
 from mmsparse.datasets.vtab.tasks import GROUPS, TASKS
 from mmsparse.errors import InputError
-from mmsparse.visualization.tables import Table
+from mmsparse.utils.spelling import did_you_mean
+from mmsparse.visualization.result_file import Result, described
 
-METRIC = 'accuracy/top1'
-MEANS = (*GROUPS, 'mean of groups', 'mean of tasks')
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run on one task.
-
-    Attributes:
-        method: name of its config.
-        task: one of TASKS.
-        seed: of the run.
-        last: top-1 in % after the last epoch, the figure of the protocol.
-        best: the highest of all that were evaluated, chosen on the test data.
-    """
-
-    method: str
-    task: str
-    seed: int
-    last: float
-    best: float
+PREFIX = 'vtab/'  # of a task's name in result files
+GROUPED, PLAIN = 'mean of groups', 'mean of tasks'
+MEANS = (*GROUPS, GROUPED, PLAIN)
+DATASETS = {PLAIN: 'VTAB-1K', GROUPED: 'VTAB-1K, mean of groups'}
 
 
 def means(by_task: Mapping[str, float]) -> dict[str, float]:
@@ -55,77 +35,56 @@ def means(by_task: Mapping[str, float]) -> dict[str, float]:
             f'{", ".join(sorted(unknown)) or "none"}. Train what is missing.'
         )
     groups = {group: mean(by_task[task] for task, about in TASKS.items() if about.group == group) for group in GROUPS}
-    return {**groups, 'mean of groups': mean(groups.values()), 'mean of tasks': mean(by_task.values())}
+    return {**groups, GROUPED: mean(groups.values()), PLAIN: mean(by_task.values())}
 
 
-def find_runs(root: str | Path) -> tuple[list[Run], list[str]]:
-    """Return the finished runs below a folder, and a sentence on each other one.
+def task_of(result: Result) -> str | None:
+    """Return which task of VTAB-1K a result is of; None: another data set, or the pictures of a search of settings.
 
     Raises:
-        InputError: no run on VTAB-1K is there.
+        InputError: there is no such task.
     """
-    runs, remarks = [], []
-    for config in sorted(Path(root).rglob('*.py')):
-        if not (scores := _scores(config.parent)):
-            continue
-        cfg = Config.fromfile(config)
-        task = cfg.get('train_dataloader', {}).get('dataset', {}).get('task')
-        if task not in TASKS:
-            continue
-        if max(scores) < cfg.train_cfg.max_epochs:
-            remarks.append(f'{config.parent}: not finished, epoch {max(scores)} of {cfg.train_cfg.max_epochs}.')
-            continue
-        last, best = scores[max(scores)], max(scores.values())
-        runs.append(Run(config.stem, task, cfg.randomness.seed, last, best))
-    if not (runs or remarks):
+    if not result.dataset.startswith(PREFIX) or result.dataset.endswith(')'):  # 'vtab/svhn (val200)'
+        return None
+    task = result.dataset.removeprefix(PREFIX)
+    if task not in TASKS:
         raise InputError(
-            f'{root}: no run on VTAB-1K below this folder, expected work folders of tools/train.py with a config of '
-            'configs/vtab.'
+            f'{described(result)}: VTAB-1K has no task {task!r}, expected one of {", ".join(TASKS)}.'
+            f'{did_you_mean(task, TASKS)}'
         )
-    return runs, remarks
+    return task
 
 
-def table(runs: Sequence[Run], figure: str = 'last') -> Table:
-    """Return a row per method: every task's mean over seeds, then all means; '–' where a task has not been run.
+def over_tasks(results: Sequence[Result]) -> tuple[list[Result], list[str]]:
+    """Return both means over the tasks as results of their own, and a sentence on what is left out.
+
+    A method has them for each seed with which all nineteen tasks have been run. Multiply-adds and bytes are the mean
+    over tasks too: they differ by the number of classes, and by what a method sets for a task.
 
     Args:
-        runs: finished ones.
-        figure: 'last' or 'best'.
+        results: of any data sets; those of VTAB-1K count.
     """
-    rows = []
-    for method in dict.fromkeys(run.method for run in runs):
-        own = [run for run in runs if run.method == method]
-        by_task = {
-            task: mean(getattr(run, figure) for run in own if run.task == task)
-            for task in TASKS
-            if any(run.task == task for run in own)
-        }
-        over = means(by_task) if len(by_task) == len(TASKS) else {}
-        cells = [by_task.get(task) for task in TASKS] + [over.get(name) for name in MEANS]
-        rows.append([method, _seeds(own), *('–' if cell is None else f'{cell:.2f}' for cell in cells)])
-    columns = ['method', 'seeds', *(task.column for task in TASKS.values()), *MEANS]
-    return Table(columns, rows, f'VTAB-1K, top-1 in %, {figure} epoch')
-
-
-def _seeds(runs: Sequence[Run]) -> str:
-    """'3', or '2 to 3' where tasks have different numbers of runs."""
-    counts = sorted({sum(run.task == task for run in runs) for task in {run.task for run in runs}})
-    return ' to '.join(map(str, dict.fromkeys((counts[0], counts[-1]))))
-
-
-def _scores(folder: Path) -> dict[int, float]:
-    """Accuracies by epoch, of all parts of a run that was resumed; the later part counts."""
-    return {
-        line['step']: line[METRIC]
-        for log in sorted(folder.glob('*/vis_data/scalars.json'))
-        for line in _lines(log)
-        if METRIC in line
-    }
-
-
-def _lines(log: Path) -> Iterator[dict]:
-    for text in log.read_text().splitlines():
-        try:
-            yield json.loads(text)
-        except ValueError:  # the last line of a run that was killed
+    runs: dict[tuple[str, int], dict[str, Result]] = {}
+    for result in results:
+        if task := task_of(result):
+            runs.setdefault((result.method, result.seed), {})[task] = result
+    found, remarks = [], []
+    for (method, seed), by_task in runs.items():
+        if missing := [task for task in TASKS if task not in by_task]:
+            named = ', '.join(missing) if len(missing) < 4 else f'{len(missing)} of {len(TASKS)} tasks'
+            remarks.append(f'{method}, seed {seed}: no mean over VTAB-1K without {named}.')
             continue
+        costs = {name: _mean([getattr(run, name) for run in by_task.values()]) for name in ('gflops', 'trainable_kib')}
+        bests = [run.best for run in by_task.values()]
+        best = means(dict(zip(by_task, bests))) if None not in bests else {}
+        scores = means({task: run.score for task, run in by_task.items()})
+        one = next(iter(by_task.values()))
+        found += [
+            replace(one, dataset=name, score=scores[over], best=best.get(over), **costs)
+            for over, name in DATASETS.items()
+        ]
+    return found, remarks
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    return None if None in values else mean(values)

@@ -23,7 +23,7 @@ ROOMS = {  # (old folder, new folder): modules that kept their names
     (
         'evaluation.',
         'analysis.',
-    ): 'from_config photos benchmark contenders fixed_rate memory results table3 timing trials',
+    ): 'from_config photos benchmark contenders fixed_rate memory table3 timing trials',
     ('visualization.', 'analysis.'): 'figures',
     ('apis.', 'convert.'): 'merge peft_format',
 }
@@ -34,6 +34,7 @@ NAMES = {
     'loss_check': 'models.backbones.uncollected_losses',
     'apis.peers': 'apis.openmmlab',
     'apis.reader': 'apis.picture_reader',
+    'evaluation.results': 'visualization.result_file',
     'engine.card': 'engine.hooks.start_card',
     'engine.rates': 'engine.learning_rates',
     'evaluation.account': 'evaluation.cost_by_layer',

@@ -46,8 +46,8 @@ if __name__ == '__main__':
     parse_args()  # --help and mistakes are answered here, before seconds of imports
 
 from mmengine.config import Config
-from scipy.stats import ttest_rel
 
+from mmsparse.analysis.statistics import paired
 from mmsparse.analysis.trials import Ledger, config_copy, trial_config
 from mmsparse.visualization.tables import Table, write_between
 
@@ -153,12 +153,11 @@ def table(rows: dict[tuple[str, str], dict[int, dict]], seeds: list[int]) -> Tab
 
 def difference(runs: dict[int, dict], reference: dict[int, dict], seeds: list[int]) -> list[str]:
     """Return the mean paired difference and its 95 % interval, which needs two seeds that differ."""
-    ours, theirs = ([some[seed]['accuracy'] for seed in seeds] for some in (runs, reference))
-    gains = [one - other for one, other in zip(ours, theirs)]
-    if len(set(gains)) < 2:
-        return [f'{mean(gains):+.2f}', '–']
-    interval = ttest_rel(ours, theirs).confidence_interval(0.95)
-    return [f'{mean(gains):+.2f}', f'{interval.low:+.2f} to {interval.high:+.2f}']
+    test = paired(*([some[seed]['accuracy'] for seed in seeds] for some in (runs, reference)))
+    middle, half = test.difference.mean, test.difference.half
+    if not half:
+        return [f'{middle:+.2f}', '–']
+    return [f'{middle:+.2f}', f'{middle - half:+.2f} to {middle + half:+.2f}']
 
 
 def main() -> None:

@@ -45,9 +45,9 @@ def parse_args() -> argparse.Namespace:
 if __name__ == '__main__':
     parse_args()  # --help and mistakes are answered here, before seconds of imports
 
-from mmsparse.analysis.results import Result, write_results
 from mmsparse.analysis.trials import Ledger, config_copy, spread, trial_config
 from mmsparse.engine.hooks.start_card import stages
+from mmsparse.visualization.result_file import Result, write_results
 from mmsparse.visualization.tables import Table, write_between
 
 HEAD = (
@@ -78,7 +78,8 @@ def collect(args: argparse.Namespace) -> dict[str, dict[str, list[dict]]]:
                 if known is None and not args.show:
                     print(f'{time.strftime("%H:%M")} {data}, seed {seed}: {path.stem} ...', flush=True)
                     known = ledger.get(cfg, config=path.stem, data=data, seed=seed)
-                results[data][path.stem] += [known] if known else []
+                about = dict(seed=seed, length=f'{cfg.train_cfg.max_epochs} epochs')
+                results[data][path.stem] += [known | about] if known else []
     return results
 
 
@@ -118,6 +119,25 @@ def markdown(results: dict[str, dict[str, list[dict]]]) -> str:
     return '\n'.join(text)
 
 
+def result_rows(results: dict[str, dict[str, list[dict]]]) -> list[Result]:
+    """Return the runs as a result file holds them."""
+    return [
+        Result(
+            name,
+            data,
+            run['seed'],
+            run['accuracy'],
+            gflops=run['gflops'],
+            trainable_kib=run['kib'],
+            precision=run['precision'],
+            length=run['length'],
+        )
+        for data, rows in results.items()
+        for name, runs in rows.items()
+        for run in runs
+    ]
+
+
 def main() -> None:
     args = parse_args()
     with reporting(lambda: 'Finished runs are kept: the same command goes on.'):
@@ -125,10 +145,7 @@ def main() -> None:
         text = markdown(results)
         print(text)
         if args.csv:
-            runs = (
-                (f'{name}, {data}', run) for data, rows in results.items() for name, own in rows.items() for run in own
-            )
-            write_results([Result(name, run['accuracy'], run['gflops'], run['kib']) for name, run in runs], args.csv)
+            write_results(result_rows(results), args.csv)
         if args.out:
             write_between(args.out, text)
             print(f'Written to {args.out}.')

@@ -5,19 +5,17 @@
     python tools/analysis_tools/paper_tables.py --results runs.csv                 # with accuracies of your own
     python tools/analysis_tools/paper_tables.py --measure 8                        # with speed and memory on this machine, about an hour
 
-Parameters and GFLOPs are counted on the networks that the configs build. A file of results has the columns table, row, dataset and top1 (in percent);
-several lines of one cell are averaged. See docs/cost.md. The paper's figures are in paper_tables.yml.
+Parameters and GFLOPs are counted on the networks that the configs build. A result file (docs/results.md), such as
+tools/analysis_tools/collect_results.py makes of finished runs, fills in accuracies, averaged over seeds. The paper's figures are in paper_tables.yml.
 """
 
 import argparse
 import json
-import math
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from statistics import mean
 from typing import NamedTuple
 
 from mmsparse.cli.reporting import reporting
@@ -26,9 +24,7 @@ from mmsparse.errors import InputError
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        '--results', type=Path, nargs='+', default=[], help='CSV files with the columns table, row, dataset, top1'
-    )
+    parser.add_argument('--results', type=Path, nargs='+', default=[], help='result files (CSV), see docs/results.md')
     parser.add_argument(
         '--measure',
         type=int,
@@ -50,16 +46,18 @@ from mmengine.config import Config
 from mmsparse.analysis.fixed_rate import hold_rate
 from mmsparse.analysis.from_config import build_from_config
 from mmsparse.analysis.memory import held, nbytes, transient_peak
+from mmsparse.analysis.paper_cells import config_of_row, fill
 from mmsparse.analysis.timing import interleave, speedup
+from mmsparse.analysis.vtab import GROUPED
 from mmsparse.config.read import read_config
 from mmsparse.evaluation.cost_by_layer import Account, account
 from mmsparse.evaluation.mac_scopes import backbones
 from mmsparse.models.necks.dyt import DyTDispatcher
-from mmsparse.visualization.tables import Table, print_tables, read_csv, writable
+from mmsparse.visualization.result_file import read_results
+from mmsparse.visualization.tables import Table, print_tables, writable
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 PAPER = Path(__file__).resolve().with_suffix('.yml')
-RESULTS = ('table', 'row', 'dataset', 'top1')
 HEAD = """# The paper's tables beside ours
 
 Made by `make tables` (`tools/analysis_tools/paper_tables.py`), which counts the networks that the configs build; do not edit.
@@ -121,7 +119,7 @@ def count(row: dict, exact: bool) -> Ours:
 def spec_of(row: dict) -> dict:
     """Return which config stands for a row, and what changes in its backbone."""
     return dict(
-        config=row.get('config', 'sparse_tuning/vitb_cifar100'),
+        config=config_of_row(row),
         **{key: row[key] for key in ('adapter', 'sparsifier') if key in row},
     )
 
@@ -231,7 +229,7 @@ def rows_of(table: dict, results: dict, batch: int | None = None) -> list[Row]:
             parameters=None if ours.parameters is None else ours.parameters / 1e6,
             GFLOPs=None if ours.published is None else ours.published / 1e9,
         )
-        mine |= {dataset: results.get((table['table'], spec['row'], dataset)) for dataset in table['datasets']}
+        mine |= {name: results.get((table['table'], spec['row'], name)) for name in (*table['datasets'], GROUPED)}
         mine['exact'] = None if ours.exact is None else ours.exact / 1e6
         executed = None if ours.executed is None else ours.executed / 1e9
         here = measured(spec, batch) if batch else None
@@ -244,6 +242,7 @@ def laid_out(table: dict, rows: list[Row]) -> Table:
     """A table as people read it."""
     with_setting, exact = any(row.setting for row in rows), table.get('exact', False)
     timed = ['speed here, dense = 1', 'peak here, MiB'] if any(row.measured for row in rows) else []
+    grouped = [f'{GROUPED}, here'] if any(row.ours[GROUPED] is not None for row in rows) else []
     exact_column = ["here, `norm='in', up_bias=False`"] * exact
     columns = [
         'row',
@@ -254,6 +253,7 @@ def laid_out(table: dict, rows: list[Row]) -> Table:
         'executed',
         *timed,
         *table['datasets'],
+        *grouped,
     ]
     out = Table(columns, title=f'Table {table["table"]}: {table["title"]}')
     for row in rows:
@@ -264,9 +264,8 @@ def laid_out(table: dict, rows: list[Row]) -> Table:
             known(row.executed),
             *map(known, (row.measured or (None, None))[: len(timed)]),
         ]
-        out.rows.append(
-            [*cells, *(f'{known(row.paper[name])} / {known(row.ours[name])}' for name in table['datasets'])]
-        )
+        cells += [f'{known(row.paper[name])} / {known(row.ours[name])}' for name in table['datasets']]
+        out.rows.append(cells + [known(row.ours[GROUPED])] * len(grouped))
     return out
 
 
@@ -340,42 +339,6 @@ def long(tables: list[tuple[dict, list[Row]]]) -> Table:
     return out
 
 
-def read_results(paths: list[Path], tables: list[dict]) -> dict[tuple[str, str, str], float]:
-    """Return the mean top-1 of each cell that the files name.
-
-    Raises:
-        InputError: a file without the columns, a cell that no table has, or a top-1 outside 0 … 100.
-    """
-    cells = {
-        (table['table'], row['row'], dataset)
-        for table in tables
-        for row in table['rows']
-        for dataset in table['datasets']
-    }
-    found = defaultdict(list)
-    for path in paths:
-        for line, entry in enumerate(read_csv(path, RESULTS), start=2):
-            place = (entry['table'], entry['row'], entry['dataset'])
-            if place not in cells:
-                rows = sorted({row for table, row, _ in cells if table == place[0]})
-                expected = (
-                    f'one of its rows {rows} and of its datasets'
-                    if rows
-                    else f'one of the tables {[table["table"] for table in tables]}'
-                )
-                raise InputError(f'{path}, line {line}: no table has the cell {place}. Expected {expected}.')
-            try:
-                top1 = float(entry['top1'])
-            except ValueError:
-                top1 = math.nan
-            if not 0 <= top1 <= 100:
-                raise InputError(
-                    f'{path}, line {line}: received top1={entry["top1"]!r}, expected a percentage from 0 to 100.'
-                )
-            found[place].append(top1)
-    return {place: mean(values) for place, values in found.items()}
-
-
 def page(tables: list[tuple[dict, list[Row]]], share: Table) -> str:
     """The tables as a page of documentation."""
     return '\n'.join([HEAD, *_sections(tables, share)])
@@ -397,14 +360,14 @@ def main() -> None:
         if args.measure is not None and args.measure < 1:
             raise InputError(f'--measure: received {args.measure}, expected a number of images of at least 1.')
         paper = yaml.safe_load(PAPER.read_text())
-        results = read_results(args.results, paper['tables'])
+        results, remarks = fill(read_results(args.results), paper['tables'])
         tables = [(table, rows_of(table, results, args.measure)) for table in paper['tables']]
         share = shares(paper['shares'])
         for table, rows in tables:
             print_tables(laid_out(table, rows))
             print(*(f'- {note}' for note in notes_of(table, rows)), '', sep='\n')
         print_tables(share)
-        print(SHARES_NOTE)
+        print(SHARES_NOTE, *remarks, sep='\n')
         if args.csv:
             long(tables).write_csv(args.csv)
         if args.markdown:

@@ -4,13 +4,8 @@
     python tools/analysis_tools/plot_results.py --tokens configs/sparse_tuning/vitb_cifar100.py
     configs/sparsify/vitb_tome_frozen_cifar100.py
 
-A result file is a CSV with one row per run or per method, such as tools/analysis_tools/compare.py --csv writes. It has
-at least these columns; others are left alone:
-
-    method         name; rows of one name are runs of one method, drawn as their mean with a bar from the lowest to the
-    highest accuracy       top-1 in %
-    gflops         multiply-adds of one image in 1e9, as tools/analysis_tools/get_flops.py counts them (published)
-    trainable_kib  bytes of what trains / 1024: in single precision 4/1024 per parameter
+Result files are described in docs/results.md; tools/analysis_tools/collect_results.py and compare.py --csv write them.
+Here gflops and trainable_kib must be known. A method is a point at the mean of its runs, with their 95 % interval.
 
 Figures: accuracy_over_gflops, accuracy_over_trainable_kib (the paper's Figure 1), and with --tokens tokens_per_layer,
 counted by running each config on one random image with random host weights.
@@ -49,10 +44,10 @@ import torch
 
 from mmsparse.analysis.contenders import build_contenders
 from mmsparse.analysis.figures import AXES, draw_results, draw_tokens
-from mmsparse.analysis.results import read_results
 from mmsparse.config.read import read_config
 from mmsparse.evaluation import rows_per_layer
 from mmsparse.models.backbones import SparseViT
+from mmsparse.visualization.result_file import check_protocol, read_results
 
 
 def tokens_of(path: str) -> list[int]:
@@ -71,6 +66,7 @@ def main() -> None:
     with reporting(lambda: 'The figures so far are written.'):
         files = []
         results = read_results(args.results)
+        check_protocol(results)
         if results:
             for cost in AXES:
                 files += draw_results(results, cost, args.out / f'accuracy_over_{cost}')

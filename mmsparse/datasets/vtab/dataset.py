@@ -52,6 +52,11 @@ class VTAB(CustomDataset):
         folder = str(Path(data_root) / task)
         super().__init__(ann_file=f'{split}.txt', data_root=folder, metainfo=names | (metainfo or {}), **kwargs)
 
+    @property
+    def result_name(self) -> str:
+        """What result files call it; a search of settings on val200 is no result of the benchmark."""
+        return f'vtab/{self.task}' + (f' ({self.split})' if self.split != 'test' else '')
+
     def load_data_list(self) -> list[dict]:
         """One dict per picture; MMEngine calls it on first use."""
         file = Path(self.ann_file)
