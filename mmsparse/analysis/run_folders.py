@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from mmsparse.analysis.sweeps.scores import lines
 from mmsparse.analysis.trials import LOCAL
 from mmsparse.errors import InputError, in_words
 from mmsparse.state.card import plain
@@ -71,7 +71,8 @@ def _logs(folder: Path) -> Iterator[Path]:
 
 def _unfinished(log: Path) -> str:
     """Say how far a run has come."""
-    done = {key: value for line in _lines(log / LOGS / 'scalars.json') for key, value in line.items()}
+    scalars = log / LOGS / 'scalars.json'
+    done = {key: value for line in (lines(scalars) if scalars.is_file() else ()) for key, value in line.items()}
     config = _config(log)
     for key, length in (('epoch', 'max_epochs'), ('iter', 'max_iters')):
         if key in done and (end := (config.get('train_cfg') or {}).get(length)):
@@ -79,14 +80,6 @@ def _unfinished(log: Path) -> str:
                 return f'trained to {key} {end} of {end}, but not validated or without mmsparse.ResultHook.'
             return f'not finished, {key} {done[key]} of {end}. Go on with tools/train.py --resume.'
     return f'neither {FINISHED} nor {TESTED} in {log.name}: it was stopped early.'
-
-
-def _lines(log: Path) -> Iterator[dict]:
-    for text in log.read_text().splitlines() if log.is_file() else []:
-        try:
-            yield json.loads(text)
-        except ValueError:  # the last line of a run that was killed
-            continue
 
 
 def _config(log: Path) -> dict:

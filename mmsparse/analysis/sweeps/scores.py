@@ -14,12 +14,13 @@ def scores(folder: Path, metric: str) -> dict[int, float]:
     return {
         line['step']: line[metric]
         for log in sorted(folder.glob('*/vis_data/scalars.json'))
-        for line in _lines(log)
+        for line in lines(log)
         if metric in line
     }
 
 
-def _lines(log: Path) -> Iterator[dict]:
+def lines(log: Path) -> Iterator[dict]:
+    """Give what a file of scalars holds, line by line."""
     for text in log.read_text().splitlines():
         try:
             yield json.loads(text)

@@ -14,6 +14,7 @@ from torch import nn
 from mmsparse.engine.hooks.start_card import image_size
 from mmsparse.engine.precision import running
 from mmsparse.evaluation import published_macs
+from mmsparse.evaluation.model_input import input_shape
 from mmsparse.models.backbones import SparseViT
 from mmsparse.registry import HOOKS
 from mmsparse.state.card import read_card
@@ -154,7 +155,10 @@ def gflops(model: nn.Module, batch) -> float | None:
     by_image = isinstance(backbone, SparseViT) and any(part.by_image for part in backbone.sparsifiers)
     if not isinstance(backbone, SparseViT) or (by_image and batch is None):
         return None
-    images = next(model.parameters()).new_zeros(1, 3, *image_size(model))
+    images = next(model.parameters()).new_zeros(input_shape(model, 1, *image_size(model)))
     if by_image:
-        images = model.data_preprocessor(batch)['inputs'][:MOST]
+        seen = model.data_preprocessor(batch)['inputs']
+        if seen[0].shape != images[0].shape:  # whole pictures behind windows, clips of several views
+            return None
+        images = seen[:MOST]
     return mean(published_macs(model, image) for image in images.split(1)) / 1e9
