@@ -23,7 +23,7 @@ from mmsparse.models.hosts.named_hosts import named_host
 from mmsparse.registry import DATASETS, MODELS
 from small_run import ROOT, tool
 
-CUSTOM = 'configs/sparse_tuning/custom.py'
+CUSTOM = 'configs/sparse_tuning/tiny_custom.py'
 
 
 def picture(path: Path, size=(32, 32), colour='red', mode='RGB', **options) -> Path:
@@ -375,11 +375,11 @@ def test_from_a_folder_to_answers_by_the_commands(tmp_path, monkeypatch, capsys)
         and '20% of each class, seed 0' in said
         and '1 files that are no pictures (.txt 1)' in said
     )
-    run = tmp_path / 'work_dirs/custom_shades'
-    written = (run / 'custom.py').read_text()
-    assert tool('test.py', run / 'custom.py', run / 'epoch_6', '--tta') == 0
+    run = tmp_path / 'work_dirs/tiny_custom_shades'
+    written = (run / 'tiny_custom.py').read_text()
+    assert tool('test.py', run / 'tiny_custom.py', run / 'epoch_6', '--tta') == 0
     assert 'accuracy/top1' in ''.join(capsys.readouterr())
-    assert (run / 'custom.py').read_text() == written  # not the test's options
+    assert (run / 'tiny_custom.py').read_text() == written  # not the test's options
     assert tool('infer.py', run / 'epoch_6', 'shades/dark/000.png') == 0
     named = capsys.readouterr().out
     assert 'dark' in named and 'bright' in named

@@ -56,7 +56,8 @@ def fill_in(cfg: Config, args: Namespace) -> None:
         if data or host:
             raise InputError(
                 f'{"--data" if data else "--host"}: {cfg.filename} names data and host itself. Use a config with '
-                f'{KEY}, such as configs/sparse_tuning/custom.py, or change it with --cfg-options.'
+                f'{KEY}, such as configs/sparse_tuning/tiny_custom.py, or change it with --cfg-options; another '
+                'image set by --cfg-options data=svhn.'
             )
         return
     named = given.pop('data', None)

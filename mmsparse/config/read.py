@@ -7,6 +7,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from mmsparse.config.image_sets import KEY as DATA
+from mmsparse.config.image_sets import set_data
 from mmsparse.config.image_size import KEY as IMAGE_SIZE
 from mmsparse.config.image_size import set_image_size
 from mmsparse.config.rules import check_changes
@@ -26,7 +28,7 @@ def read_config(path: str | Path, changes: dict | None = None) -> Config:
         path: the file.
         changes: what ``--cfg-options`` gave, values by dotted path. An adapter or a sparsifier of another type takes
             the place of the one (or the list) that the file has, arguments included; ``img_size`` is the size of the
-            images everywhere; ``task`` is the task of VTAB-1K.
+            images everywhere; ``data`` is the image set, ``task`` the task of VTAB-1K.
 
     Raises:
         InputError: no such file, or it cannot be read; the text gives file and line.
@@ -35,7 +37,10 @@ def read_config(path: str | Path, changes: dict | None = None) -> Config:
     try:
         cfg = Config.fromfile(path)
         changes = dict(changes or {})
-        set_task(cfg, changes.pop(TASK, None))
+        name = set_data(cfg, changed := changes.pop(DATA, None))
+        set_task(cfg, changes.pop(TASK, None), name)
+        if changed is not None and not cfg.get('work_dir'):
+            cfg.work_dir = f'./work_dirs/{name}'
         if IMAGE_SIZE in changes:
             set_image_size(cfg, changes.pop(IMAGE_SIZE))
         check_changes(cfg, changes)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from mmsparse.config.image_sets import set_classes
 from mmsparse.config.vtab_settings import settings
 from mmsparse.datasets.vtab.tasks import TASKS
 from mmsparse.errors import InputError
@@ -17,13 +18,14 @@ from mmsparse.utils.spelling import did_you_mean
 KEY = 'task'
 
 
-def set_task(cfg: Config, name: str | None = None) -> None:
+def set_task(cfg: Config, name: str | None = None, run: str = '') -> None:
     """Set data, number of classes, the method's own settings and work folder to those of a task; the entries go, so
     that a config like any other is written.
 
     Args:
         cfg: changed in place. Without an entry ``task`` only a name is refused.
         name: instead of that entry.
+        run: what the work folder is called, before the task; the config's name where nothing is said.
 
     Raises:
         InputError: no such task or method, or a config that has no task.
@@ -32,7 +34,8 @@ def set_task(cfg: Config, name: str | None = None) -> None:
     if KEY not in cfg or dataset.get('type') != 'mmsparse.VTAB':  # another's variable may be called that
         if name is not None:
             raise InputError(
-                f'--cfg-options {KEY}: {cfg.filename} leaves no task of VTAB-1K open. Use one of configs/vtab.'
+                f'--cfg-options {KEY}: {cfg.filename} leaves no task of VTAB-1K open. Use one of configs/vtab, or '
+                'data=vtab beside it.'
             )
         return
     written = cfg.pop(KEY)
@@ -41,11 +44,11 @@ def set_task(cfg: Config, name: str | None = None) -> None:
         raise InputError(
             f'{KEY}: received {name!r}, expected one of {", ".join(TASKS)}.{did_you_mean(str(name), TASKS)}'
         )
-    cfg.model.head.num_classes = cfg.data_preprocessor.num_classes = TASKS[name].classes
+    set_classes(cfg, TASKS[name].classes)
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         if cfg.get(loader):
             cfg[loader].dataset.task = name
     if method := cfg.pop('per_task', None):
         cfg.merge_from_dict(settings(method, name))
     if not cfg.get('work_dir'):
-        cfg.work_dir = f'./work_dirs/{Path(cfg.filename).stem}_{name}'
+        cfg.work_dir = f'./work_dirs/{run or Path(cfg.filename).stem}_{name}'

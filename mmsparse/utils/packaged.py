@@ -1,5 +1,6 @@
 """Where configs and tools lie, in a checkout and in an installed package, and ``_base_ = 'mmsparse::…'`` for them."""
 
+import warnings
 from pathlib import Path
 
 from mmsparse.errors import InputError
@@ -7,6 +8,7 @@ from mmsparse.utils.spelling import did_you_mean
 
 PREFIX = 'mmsparse::'
 EXAMPLE = 'configs/sparse_tuning/tiny_digits.py'
+RENAMED = {'sparse_tuning/custom.py': 'tiny_custom.py'}  # go on working for one release
 
 
 def home() -> Path:
@@ -18,7 +20,12 @@ def home() -> Path:
 def found(path: str | Path) -> Path:
     """Return the path of a config: one of ours by ``mmsparse::sparse_tuning/tiny_digits.py``, any other as it is."""
     name = str(path)
-    return home() / 'configs' / name.removeprefix(PREFIX) if name.startswith(PREFIX) else Path(path)
+    path = home() / 'configs' / name.removeprefix(PREFIX) if name.startswith(PREFIX) else Path(path)
+    now = path.with_name(RENAMED.get('/'.join(path.absolute().parts[-2:]), path.name))
+    if now == path or path.exists() or not now.exists():
+        return path
+    warnings.warn(f'{path} is {now} now; the old path goes with the next release.', DeprecationWarning, stacklevel=2)
+    return now
 
 
 def config_file(path: str | Path) -> Path:

@@ -1,7 +1,7 @@
 """Sparse-Tuning on your own pictures: a folder with a sub-folder for each class, on the small ViT that ships or on a host of your choice (--host).
 
 Expected: what the pictures allow; 70.9 % top-1 for 999 photographs of three classes of CIFAR-10 that the small host has not seen.
-Run: python tools/train.py configs/sparse_tuning/custom.py --data FOLDER
+Run: python tools/train.py configs/sparse_tuning/tiny_custom.py --data FOLDER
 """
 
 _base_ = [
