@@ -18,8 +18,8 @@ def picture(number: int, height: int, width: int) -> np.ndarray:
     return image.astype(np.uint8)
 
 
-def write_video(path: Path, frames=40, size=(48, 64), codec='libx264', times=None, rotation=None, **options) -> Path:
-    """Encode frames; `times` are their presentation times in units of 1/25 s, `rotation` is in degrees."""
+def write_video(path: Path, frames=40, size=(48, 64), codec='libx264', times=None, **options) -> Path:
+    """Encode frames; `times` are their presentation times in units of 1/25 s."""
     height, width = size
     with av.open(str(path), 'w') as container:
         options = {key.replace('_', '-'): str(value) for key, value in options.items()}
@@ -27,8 +27,6 @@ def write_video(path: Path, frames=40, size=(48, 64), codec='libx264', times=Non
         stream.width, stream.height = width, height
         stream.pix_fmt = 'yuv420p'
         stream.time_base = stream.codec_context.time_base = Fraction(1, RATE)
-        if rotation is not None:
-            stream.set_display_rotation(rotation)
         for number in range(frames):
             frame = av.VideoFrame.from_ndarray(picture(number, height, width), 'rgb24')
             frame = frame.reformat(format=stream.pix_fmt)

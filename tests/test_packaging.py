@@ -89,7 +89,7 @@ def test_a_wheel_carries_configs_tools_index_and_licence(installed):
 def test_the_metadata_tells_ranges_authors_and_an_address(installed):
     meta = distribution(installed).metadata
     assert (meta['Version'], meta['Requires-Python']) == (mmsparse.__version__, '>=3.11')
-    assert set(meta.get_all('Provides-Extra')) == {'mim', 'tests', 'transformers', 'sweep', 'all'}
+    assert set(meta.get_all('Provides-Extra')) == {'mim', 'tests', 'transformers', 'sweep', 'video', 'all'}
     assert (
         meta['Author']
         and meta.get_all('Project-URL')

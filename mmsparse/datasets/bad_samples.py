@@ -21,8 +21,8 @@ class GuardedSamples:
     A sample is bad when its pipeline raises `InputError`. In training the next one in the order of the list that has
     the same label takes its place, a choice that no worker and no moment changes; in testing it is an input of zeros
     with its own label, and `mmsparse.BadSamplesHook` lets the answer count as wrong. Either carries the reason in its
-    metainfo as ``bad_sample``, from where the hook names, counts and lists it, across workers and processes. Without the
-    hook each is a warning.
+    metainfo as ``bad_sample``, from where the hook names, counts and lists it, across workers and processes. Without
+    the hook each is a warning.
 
     Args:
         max_bad: share of the samples that may be bad; one always may.

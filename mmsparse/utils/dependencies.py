@@ -18,8 +18,8 @@ ALWAYS = (
     'mmpretrain',
 )
 SOMETIMES = ('mmseg', 'open_clip', 'transformers', 'sklearn', 'scipy', 'matplotlib', 'tensorboard')
-SOMETIMES += ('optuna', 'submitit')
-EXTRAS = {'transformers': 'transformers', 'optuna': 'sweep', 'submitit': 'sweep'}  # others come with 'all'
+SOMETIMES += ('optuna', 'submitit', 'av')
+EXTRAS = {'transformers': 'transformers', 'optuna': 'sweep', 'submitit': 'sweep', 'av': 'video'}  # others: 'all'
 
 
 def check_installed() -> None:

@@ -33,7 +33,8 @@ class ResizeShortSide(BaseTransform):
         check_count('ResizeShortSide: received size', size, 224)
         if len(ratio_range) != 2 or not 0 < ratio_range[0] <= ratio_range[1]:
             raise InputError(
-                f'ResizeShortSide: received ratio_range={ratio_range!r}, expected two rising factors such as (1.0, 1.15).'
+                f'ResizeShortSide: received ratio_range={ratio_range!r}, expected two rising factors, '
+                'such as (1.0, 1.15).'
             )
         self.size, self.ratio_range = size, tuple(ratio_range)
 
@@ -75,9 +76,7 @@ class ViewCrops(BaseTransform):
         for clip in img_nchw.unflatten(0, (results['views'], -1)):
             for place in places:
                 # only the longer side is travelled; the other one is cut in its middle
-                top, left = (
-                    round(extra * (place if extra == max(slack) else 0.5) + 1e-6) for extra in slack
-                )
+                top, left = (int(extra * (place if extra == max(slack) else 0.5)) for extra in slack)
                 views.append(clip[..., top : top + self.size, left : left + self.size])
         return dict(results, img=torch.cat(views), views=len(views))
 

@@ -1,4 +1,4 @@
-"""Which frames a video file holds and from which of them decoding may start, read from its packets without decoding."""
+"""Which frames a video file holds, and from which of them decoding may start: read from packets, without decoding."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class KeyFrame(NamedTuple):
 
 
 class FrameIndex(NamedTuple):
-    """Times of all shown frames, ascending, and the key frames among the packets, ascending too; in time-base units."""
+    """Times of all shown frames, ascending, and the key frames, ascending too; in units of the time base."""
 
     pts: list[int]
     keys: list[KeyFrame]
@@ -65,7 +65,7 @@ def scan(container, stream, path: str) -> FrameIndex | None:
 
 
 def _is_shown(packet, stream) -> bool:
-    """Packets before an edit list's start are for the decoder alone; so is VP8's hidden frame, by a bit of its head."""
+    """What lies before an edit list's start is for the decoder alone; so are VP8's hidden frames, by a bit."""
     hidden = stream.codec_context.codec.canonical_name == 'vp8' and not bytes(packet)[0] & 0x10
     return not packet.is_discard and not hidden
 

@@ -26,8 +26,8 @@ def read_list(path: str | Path, labels: str | Path | None = None, classes: Seque
     Args:
         path: the file; UTF-8 or UTF-16, with a mark or not, with Unix or Windows line ends.
         labels: for Something-Something, the JSON with the number of each class (``labels.json``).
-        classes: names by number, to check lines of `path label` against, and to number those of Kinetics, whose classes
-            are otherwise all that the file names, in alphabetical order.
+        classes: names by number, to check lines of `path label` against, and to number those of Kinetics, whose
+            classes are otherwise all that the file names, in alphabetical order.
 
     Returns:
         (name of the file, label) for each video, and the names of the classes where the list has them. Something-
@@ -41,7 +41,7 @@ def read_list(path: str | Path, labels: str | Path | None = None, classes: Seque
         raise InputError(f'{path}: this list is empty. {KINDS}')
     if text.lstrip()[0] in '[{':
         return _something(Path(path), text, labels)
-    if COLUMNS <= {name.strip() for name in text.split('\n', 1)[0].split(',')}:
+    if {name.strip() for name in text.split('\n', 1)[0].split(',')} >= COLUMNS:
         return _kinetics(Path(path), text, classes)
     return _lines(Path(path), text, classes), None
 
@@ -68,7 +68,7 @@ def _lines(path: Path, text: str, classes: Sequence[str] | None) -> list[tuple[s
         if label < 0 or most is not None and label >= most:
             raise InputError(
                 f'{path}, line {number}: received the label {label} for {name}, expected 0 to '
-                f'{most - 1 if most else "the number of classes - 1"}. Correct the list (do its labels count from 1?), '
+                f'{most - 1 if most else "the number of classes - 1"}. Correct the list (does it count from 1?), '
                 'or the classes of the dataset.'
             )
         rows.append((name, label))
@@ -95,7 +95,9 @@ def _something(path: Path, text: str, labels: str | Path | None) -> Listed:
     with in_words(f'{path}: cannot be read as JSON', KINDS):
         entries = json.loads(text)
     if labels is None:
-        raise InputError(f'{path}: a list of Something-Something needs the numbers of its classes: set labels to labels.json.')
+        raise InputError(
+            f'{path}: a list of Something-Something needs the numbers of its classes: set labels to labels.json.'
+        )
     with in_words(f'{labels}: cannot be read as the classes of Something-Something', 'Expected {template: number}.'):
         numbers = {name: int(number) for name, number in json.loads(_text(Path(labels))).items()}
         names = sorted(numbers, key=numbers.get)

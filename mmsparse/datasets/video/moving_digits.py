@@ -20,12 +20,12 @@ PAIRS = {'train': 400, 'test': 200}
 
 @DATASETS.register_module()
 class MovingDigits(BaseDataset):
-    """Clips of one digit of scikit-learn, 16 px, on a field of 32 × 32 px that it leaves at one side and enters at the other.
+    """Clips of one digit of scikit-learn, 16 px, on a field of 32 × 32 px whose opposite sides are joined.
 
     The label is the direction. Places are uniform, so that one frame says nothing; every clip is there a second time
-    backwards, under the opposite direction, so that the set of frames says nothing between left and right or up and down
-    either: a model to which the order of frames is lost answers both alike and is right in exactly half of the cases. The
-    digits are those of `Digits`: the training clips show other ones than the test clips.
+    backwards, under the opposite direction, so that the set of frames says nothing between left and right or up and
+    down either: a model to which the order of frames is lost answers both alike, and is right in half of the cases.
+    The digits are those of `Digits`: the training clips show other ones than the test clips.
 
     Args:
         split: 'train' (800 clips) or 'test' (400).
@@ -40,8 +40,8 @@ class MovingDigits(BaseDataset):
         lonely = [name for name in directions if _opposite(name) not in directions]
         if lonely:
             raise InputError(
-                f'MovingDigits: received directions={tuple(directions)}, without {_opposite(lonely[0])!r}, the opposite '
-                f'of {lonely[0]!r}. Name both.'
+                f'MovingDigits: received directions={tuple(directions)}, without {_opposite(lonely[0])!r}, the '
+                f'opposite of {lonely[0]!r}. Name both.'
             )
         self.split, self.directions = split, tuple(directions)
         super().__init__(ann_file='', metainfo=dict(classes=self.directions), **kwargs)

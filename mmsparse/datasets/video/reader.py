@@ -20,10 +20,10 @@ from mmsparse.utils.dependencies import not_installed
 class VideoReader:
     """The frames of a file in the order in which they are shown; upright, as its display matrix says.
 
-    Where the packets tell the frames (`FrameIndex`), each frame costs what lies between it and the last key frame shown
-    before it: leading pictures of an open group come out whole, since they need the group before theirs. Frames are
-    those of decoding the file from its start, bit by bit. PyAV decodes, whose wheels bring FFmpeg along; torchcodec does
-    where it is installed and finds an FFmpeg of the system, and counts the same frames.
+    Where the packets tell the frames (`FrameIndex`), each frame costs what lies between it and the last key frame
+    shown before it: leading pictures of an open group come out whole, since they need the group before theirs. Frames
+    are those of decoding the file from its start, bit by bit. PyAV decodes, whose wheels bring FFmpeg along;
+    torchcodec does where it is installed, finds an FFmpeg of the system, and counts the same frames.
 
     Args:
         path: a local file.
@@ -40,8 +40,8 @@ class VideoReader:
         self.path = str(path)
         if not Path(path).is_file():  # a pipe would be waited for
             raise InputError(
-                f'{path}: {"no regular file" if Path(path).exists() else "no such video"}. Put it there, or take it out '
-                'of the list.'
+                f'{path}: {"no regular file" if Path(path).exists() else "no such video"}. Put it there, or take it '
+                'out of the list.'
             )
         with in_words(f'{path}: cannot be read as a video', 'Replace the file, or take it out of the list.'):
             self._open()
@@ -83,10 +83,12 @@ class VideoReader:
         except av.error.FFmpegError as error:
             reason = error.strerror if Path(self.path).stat().st_size else 'the file is empty'
             raise InputError(
-                f'{self.path}: FFmpeg finds no video in it ({reason}). It is truncated, or of another kind: replace it, or '
-                'take it out of the list.'
+                f'{self.path}: FFmpeg finds no video in it ({reason}). It is truncated, or of another kind: replace '
+                'it, or take it out of the list.'
             ) from error
-        pictures = [each for each in self.container.streams.video if not each.disposition & each.disposition.attached_pic]
+        pictures = [
+            each for each in self.container.streams.video if not each.disposition & each.disposition.attached_pic
+        ]
         if not pictures:
             others = ', '.join(sorted({each.type for each in self.container.streams})) or 'nothing'
             raise InputError(
@@ -95,8 +97,8 @@ class VideoReader:
         self.stream = max(pictures, key=lambda each: each is self.container.streams.best('video'))
         if self.stream.codec_context is None:
             raise InputError(
-                f'{self.path}: this FFmpeg has no decoder for its video. Convert it, to H.264 for instance, or take it '
-                'out of the list.'
+                f'{self.path}: this FFmpeg has no decoder for its video. Convert it, to H.264 for instance, or take '
+                'it out of the list.'
             )
         self.stream.codec_context.thread_count = 1  # workers are what runs in parallel
 

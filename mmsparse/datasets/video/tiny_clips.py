@@ -20,8 +20,8 @@ SEGMENTS = {'train': (0.0, 0.6, 12), 'test': (0.7, 1.0, 6)}  # from, to (shares 
 class TinyClips(GuardedSamples, BaseDataset):
     """Segments of four clips of OpenMMLab's demos (Apache-2.0; mmsparse/assets/tiny_clips.md), which are the classes.
 
-    The first 60 % of each clip's time are 12 segments to train on, the last 30 % are 6 to test; between them lies a gap.
-    It is a check that the path from file to score works, and no benchmark.
+    The first 60 % of each clip's time are 12 segments to train on, the last 30 % are 6 to test; between them lies a
+    gap. It is a check that the path from file to score works, and no benchmark.
 
     Args:
         split: 'train' (48 segments) or 'test' (24).
@@ -38,7 +38,7 @@ class TinyClips(GuardedSamples, BaseDataset):
         super().__init__(ann_file='', **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """One dict per segment: ``video_path``, ``segment`` (first frame, and the one behind the last), ``gt_label``."""
+        """One dict per segment: ``video_path``, ``segment`` (see `OpenVideo`) and ``gt_label``."""
         items, (first, last, count) = [], SEGMENTS[self.split]
         for label in range(len(self.METAINFO['classes'])):
             path = str(files('mmsparse') / 'assets' / f'tiny_clip_{label}.mp4')

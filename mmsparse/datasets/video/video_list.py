@@ -15,17 +15,17 @@ from mmsparse.registry import DATASETS
 
 @DATASETS.register_module()
 class VideoList(GuardedSamples, BaseDataset):
-    """Videos and their classes by a list file: `path label`, the CSV of Kinetics or the JSON of Something-Something.
+    """Videos and their classes by a list: `path label`, the CSV of Kinetics or the JSON of Something-Something.
 
-    An item enters the pipeline with ``video_path`` and ``gt_label``; videos are opened there, in the workers. A file that
-    is missing or broken is a bad sample (`GuardedSamples`); where more are missing than may be bad, the list is refused at
-    once.
+    An item enters the pipeline with ``video_path`` and ``gt_label``; videos are opened there, in the workers. A file
+    that is missing or broken is a bad sample (`GuardedSamples`); where more are missing than may be bad, the list is
+    refused at once.
 
     Args:
         ann_file: the list, below `data_root` (`read_list` says what it may hold).
         data_prefix: folder of the videos, below `data_root`. Those of Kinetics may lie in folders of their classes.
         labels: ``labels.json`` of Something-Something, below `data_root`.
-        kwargs: the other arguments of mmpretrain's BaseDataset (classes, pipeline, test_mode, indices, …), and `max_bad`.
+        kwargs: the other arguments of mmpretrain's BaseDataset (classes, pipeline, test_mode, …), and `max_bad`.
 
     Raises:
         InputError: the list is wrong, or too many of its videos are not there.

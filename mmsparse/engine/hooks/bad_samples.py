@@ -72,7 +72,9 @@ class BadSamplesHook(Hook):
             done = 'replaced' if mode == 'train' else 'scored as wrong'
             rows = [f'  {reason}' for _, reason in sorted(found.items())]
             more = [f'  … and {len(rows) - LISTED} more, in the log'] if len(rows) > LISTED else []
-            text = '\n'.join([f'{len(rows)} samples of the {mode} data could not be read and were {done}:', *rows[:LISTED]])
+            text = '\n'.join(
+                [f'{len(rows)} samples of the {mode} data could not be read and were {done}:', *rows[:LISTED]]
+            )
             runner.logger.warning('\n'.join([text, *more]))
 
 
