@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -18,11 +18,13 @@ from statistics import median
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mmsparse.analysis.memory import saved_bytes
 from mmsparse.analysis.timing import interleave, speedup
 from mmsparse.config.read import read_config
+from mmsparse.config.vtab import KEY as TASK
 from mmsparse.engine.precision import precision_of, set_precision
 from mmsparse.errors import InputError
 from mmsparse.evaluation.cost import published_macs, rows_per_layer
@@ -45,13 +47,15 @@ LOCAL = ('work_dir', 'experiment_name', 'log_level', 'default_hooks', 'visualize
 
 
 @cache
-def _parsed(path: str) -> Config:
-    return read_config(path)
+def _parsed(path: str, task: str | None) -> Config:
+    return read_config(path, {TASK: task} if task else None)
 
 
-def config_copy(path: str | Path) -> Config:
-    """Read a config, a copy each time: in a comparison parsing it once per run takes longer than copying."""
-    return deepcopy(_parsed(str(path)))
+def config_copy(path: str | Path, task: str | None = None) -> Config:
+    """Read a config, for one task of a benchmark if it is named, a copy each time: in a comparison parsing it once per
+    run takes longer than copying.
+    """
+    return deepcopy(_parsed(str(path), task))
 
 
 def trial_config(cfg: Config, data: Config, seed: int, work_dir: Path, precision: str | None = None) -> Config:
@@ -95,35 +99,60 @@ def key_of(cfg: Config) -> str:
 
 
 def trial(cfg: Config) -> dict:
-    """Train and validate.
+    """Train, validate and time.
 
     Returns:
-        ``precision``, the number format of training; ``accuracy`` in %; ``trainable`` parameters and their ``kib``;
-        ``gflops`` (multiply-adds / 1e9 per image, as papers count); ``tokens`` that enter the first layer and then
-        each layer's FFN (first test image); ``train img/s`` (median step, loading included); ``test img/s`` of the
-        backbone alone (median of five rounds); ``speed``, that over the frozen host's without any part, both run in
-        turns; ``saved``, bytes per image that a training step keeps for its backward pass.
+        As `short_trial`, and ``tokens`` that enter the first layer and then each layer's FFN (first test image);
+        ``train img/s`` (median step, loading included); ``test img/s`` of the backbone alone (median of five rounds);
+        ``speed``, that over the frozen host's without any part, both run in turns; ``saved``, bytes per image that a
+        training step keeps for its backward pass.
     """
     runner = RUNNERS.build(cfg)
     runner.train()
     saved = _saved(runner)
-    model = runner.model.eval()
-    batch = model.data_preprocessor(next(iter(runner.val_dataloader)))
+    model, batch = _ready(runner)
     seconds = _in_turns(model.backbone, batch['inputs'])
-    trains = [p for p in model.parameters() if p.requires_grad]
-    view, image = model.backbone.view, batch['inputs'][:1]
+    view = model.backbone.view
     steps = runner.message_hub.get_scalar('train/time').data[0]
-    return {
-        'precision': precision_of(cfg.optim_wrapper),
-        'accuracy': runner.message_hub.get_scalar('val/accuracy/top1').current(),
-        'trainable': sum(p.numel() for p in trains),
-        'kib': sum(p.numel() * p.element_size() for p in trains) / 1024,
-        'gflops': published_macs(model, image) / 1e9,
-        'tokens': [view.prefix + view.patches, *rows_per_layer(model, image)],
+    return _outcome(runner, batch) | {
+        'tokens': [view.prefix + view.patches, *rows_per_layer(model, batch['inputs'][:1])],
         'train img/s': cfg.train_dataloader.batch_size / median(steps),
         'test img/s': len(batch['inputs']) / median(seconds['own']),
         'speed': speedup(seconds['host'], seconds['own']).median,
         'saved': saved,
+    }
+
+
+def short_trial(cfg: Config) -> dict:
+    """Train and validate, in as little time as a CPU needs.
+
+    Attention is not fused: in bfloat16 its backward pass by torch 2.11 took 59 % of a training step (one core with
+    AVX-512), and steps are 1.5 to 1.9 times as fast without it.
+
+    Returns:
+        ``precision``, the number format of training; ``accuracy`` in %; ``trainable`` parameters and their ``kib``;
+        ``gflops`` (multiply-adds / 1e9 per image, as papers count).
+    """
+    runner = RUNNERS.build(cfg)
+    with sdpa_kernel(SDPBackend.MATH):
+        runner.train()
+    return _outcome(runner, _ready(runner)[1])
+
+
+def _ready(runner: Runner) -> tuple[nn.Module, dict]:
+    """The model as it tests, and the first test batch."""
+    model = runner.model.eval()
+    return model, model.data_preprocessor(next(iter(runner.val_dataloader)))
+
+
+def _outcome(runner: Runner, batch: dict) -> dict:
+    trains = [p for p in runner.model.parameters() if p.requires_grad]
+    return {
+        'precision': precision_of(runner.cfg.optim_wrapper),
+        'accuracy': runner.message_hub.get_scalar('val/accuracy/top1').current(),
+        'trainable': sum(p.numel() for p in trains),
+        'kib': sum(p.numel() * p.element_size() for p in trains) / 1024,
+        'gflops': published_macs(runner.model, batch['inputs'][:1]) / 1e9,
     }
 
 
@@ -178,15 +207,23 @@ class Ledger:
                 ) from error
         return None
 
-    def get(self, cfg: Config, **notes) -> dict:
-        """Return the result of a config; where it is not known, train it and write it down with the notes."""
+    def get(self, cfg: Config, run: Callable[[Config], dict] | None = None, **notes) -> dict:
+        """Return the result of a config; where it is not known, train it and write it down with the notes.
+
+        Args:
+            cfg: of the trial.
+            run: what trains it; None: `trial`.
+            notes: for readers of the file.
+        """
         if (known := self.find(cfg)) is not None:
             return known
-        result = trial(cfg)
+        started = time.process_time()
+        result = (run or trial)(cfg)
         entry = dict(
             key=key_of(cfg),
             **notes,
             threads=torch.get_num_threads(),
+            cpu_seconds=round(time.process_time() - started, 1),
             finished=time.strftime('%Y-%m-%d %H:%M:%S'),
             result=result,
         )

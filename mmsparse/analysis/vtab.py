@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import mean
 
-from mmsparse.datasets.vtab.tasks import GROUPS, TASKS
+from mmsparse.datasets.vtab.tasks import GROUPS, TASKS, Task
 from mmsparse.errors import InputError
 from mmsparse.utils.spelling import did_you_mean
 from mmsparse.visualization.result_file import Result, described
@@ -17,24 +17,28 @@ MEANS = (*GROUPS, GROUPED, PLAIN)
 DATASETS = {PLAIN: 'VTAB-1K', GROUPED: 'VTAB-1K, mean of groups'}
 
 
-def means(by_task: Mapping[str, float]) -> dict[str, float]:
-    """Return the mean of each group, the mean of the three group means, and the plain mean of all nineteen tasks.
+def means(by_task: Mapping[str, float], tasks: Mapping[str, Task] = TASKS) -> dict[str, float]:
+    """Return the mean of each group, the mean of the group means, and the plain mean of all tasks.
 
-    Papers print one of the last two without saying which: they differ by two to three points.
+    Papers print one of the last two without saying which: over VTAB-1K they differ by two to three points.
 
     Args:
         by_task: a figure for every task.
+        tasks: of the benchmark, each with its ``group``.
 
     Raises:
         InputError: a task is missing, or is none.
     """
-    missing, unknown = [task for task in TASKS if task not in by_task], by_task.keys() - TASKS.keys()
+    missing, unknown = [task for task in tasks if task not in by_task], by_task.keys() - tasks.keys()
     if missing or unknown:
         raise InputError(
-            f'VTAB-1K: means are over all {len(TASKS)} tasks; missing {", ".join(missing) or "none"}, unknown '
+            f'VTAB: means are over all {len(tasks)} tasks; missing {", ".join(missing) or "none"}, unknown '
             f'{", ".join(sorted(unknown)) or "none"}. Train what is missing.'
         )
-    groups = {group: mean(by_task[task] for task, about in TASKS.items() if about.group == group) for group in GROUPS}
+    groups = {
+        group: mean(by_task[task] for task, about in tasks.items() if about.group == group)
+        for group in dict.fromkeys(about.group for about in tasks.values())
+    }
     return {**groups, GROUPED: mean(groups.values()), PLAIN: mean(by_task.values())}
 
 

@@ -1,4 +1,4 @@
-"""The task of VTAB-1K that a config is for: ``task = 'svhn'`` in a file, or ``--cfg-options task=svhn``.
+"""The task of VTAB-1K or small VTAB that a config is for: ``task = 'svhn'`` in a file, or ``--cfg-options task=svhn``.
 
 With ``per_task = 'FacT-TT'`` in the file, what that method sets for each task (`vtab_settings`) is set too.
 """
@@ -11,11 +11,13 @@ from mmengine.config import Config
 
 from mmsparse.config.image_sets import set_classes
 from mmsparse.config.vtab_settings import settings
+from mmsparse.datasets.small_vtab.tasks import TASKS as SMALL
 from mmsparse.datasets.vtab.tasks import TASKS
 from mmsparse.errors import InputError
 from mmsparse.utils.spelling import did_you_mean
 
 KEY = 'task'
+BENCHMARKS = {'mmsparse.VTAB': TASKS, 'mmsparse.SmallVTAB': SMALL}  # by the data set of a config
 
 
 def set_task(cfg: Config, name: str | None = None, run: str = '') -> None:
@@ -31,7 +33,8 @@ def set_task(cfg: Config, name: str | None = None, run: str = '') -> None:
         InputError: no such task or method, or a config that has no task.
     """
     dataset = (cfg.get('train_dataloader') or {}).get('dataset') or {}
-    if KEY not in cfg or dataset.get('type') != 'mmsparse.VTAB':  # another's variable may be called that
+    tasks = BENCHMARKS.get(dataset.get('type'))
+    if KEY not in cfg or tasks is None:  # another's variable may be called that
         if name is not None:
             raise InputError(
                 f'--cfg-options {KEY}: {cfg.filename} leaves no task of VTAB-1K open. Use one of configs/vtab, or '
@@ -40,11 +43,11 @@ def set_task(cfg: Config, name: str | None = None, run: str = '') -> None:
         return
     written = cfg.pop(KEY)
     name = written if name is None else name
-    if name not in TASKS:
+    if name not in tasks:
         raise InputError(
-            f'{KEY}: received {name!r}, expected one of {", ".join(TASKS)}.{did_you_mean(str(name), TASKS)}'
+            f'{KEY}: received {name!r}, expected one of {", ".join(tasks)}.{did_you_mean(str(name), tasks)}'
         )
-    set_classes(cfg, TASKS[name].classes)
+    set_classes(cfg, tasks[name].classes)
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         if cfg.get(loader):
             cfg[loader].dataset.task = name

@@ -1,12 +1,9 @@
 """Photographs of three classes that the small shipped host has never seen; they travel with the package."""
 
-import tarfile
-from importlib.resources import as_file, files
-
-import cv2
 import numpy as np
 
 from mmsparse.datasets.array_dataset import ArrayDataset
+from mmsparse.datasets.packed_pictures import packed_pictures
 from mmsparse.registry import DATASETS
 
 
@@ -23,12 +20,4 @@ class UnseenPhotos(ArrayDataset):
 
     def load_arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Images N×32×32×3, uint8, BGR, and labels N (0 … 2)."""
-        images, labels = [], []
-        with as_file(files('mmsparse') / 'assets' / 'unseen_photos.tar.xz') as path, tarfile.open(path) as archive:
-            for entry in archive:
-                split, name, _ = entry.name.split('/')
-                if split == self.split:
-                    jpeg = np.frombuffer(archive.extractfile(entry).read(), np.uint8)
-                    images.append(cv2.imdecode(jpeg, cv2.IMREAD_COLOR))
-                    labels.append(self.METAINFO['classes'].index(name))
-        return np.stack(images), np.array(labels)
+        return packed_pictures('unseen_photos.tar.xz', self.split, self.METAINFO['classes'])

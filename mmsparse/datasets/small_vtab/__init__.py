@@ -1,0 +1,1 @@
+"""Small VTAB: six tasks that need no download."""
