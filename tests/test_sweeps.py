@@ -84,15 +84,36 @@ def test_every_run_is_trained_once_whoever_is_killed(tmp_path, trainer):
     assert first.count() == dict(COMPLETE=4)
 
 
+# A worker whose training lasts until a file `end` is there.
+WORKER = """
+import sys
+from mmsparse.analysis.sweeps import worker
+wait = "import os, sys, time; open('begun', 'w')\\nwhile not os.path.exists('end'): time.sleep(0.01)\\nopen('ended', 'w')"
+worker.command = lambda *_: [sys.executable, '-c', wait]
+worker.work(*sys.argv[1:])
+"""
+
+
+def appears(file: Path) -> bool:
+    while not file.exists():
+        time.sleep(0.01)
+    return True
+
+
 def test_a_training_that_outlives_its_worker_keeps_its_folder(tmp_path):
     file = write_sweep(tmp_path, seeds=[0], configs=CONFIGS[:1])
     queue = filled(file, tmp_path / 'runs')
-    task = queue.take()
-    training = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE, pass_fds=[task.lives])
-    die(task)
+    env = {**os.environ, 'PYTHONPATH': str(ROOT)}
+    words = [sys.executable, '-c', WORKER, str(file), str(tmp_path / 'runs')]
+    with subprocess.Popen(words, cwd=tmp_path, env=env) as process:
+        appears(tmp_path / 'begun')
+        process.kill()
     assert queue.take() is None and filled(file, tmp_path / 'runs').count() == dict(RUNNING=1)
-    training.communicate(b'\n')
-    assert queue.take().point == task.point
+    (tmp_path / 'end').touch()
+    appears(tmp_path / 'ended')
+    with locks.locked(tmp_path / 'runs/tiny_lora_digits/seed_0' / LIVES):  # once the training has ended
+        pass
+    assert queue.take().point.name == 'tiny_lora_digits/seed_0'
 
 
 def test_a_longer_file_adds_runs_and_lost_results_are_trained_again(tmp_path, trainer):
