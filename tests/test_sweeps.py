@@ -37,6 +37,8 @@ with (folder.parents[1] / 'started').open('a') as file:
     file.write(str(folder.relative_to(folder.parents[1])) + '\\n')
 place = folder / '1' / 'vis_data'
 place.mkdir(parents=True, exist_ok=True)
+(folder / 'console.log').touch()
+(folder / '1' / 'result.csv').touch()
 (place / 'scalars.json').write_text(''.join(json.dumps({'step': n, 'accuracy/top1': 50 + n}) + '\\n' for n in (2, 1)))
 """
 
@@ -212,9 +214,9 @@ def test_a_config_that_no_longer_builds_is_named_before_anything_begins(tmp_path
 
 def test_results_of_two_recipes_never_meet(tmp_path, trainer):
     file, folder = write_sweep(tmp_path), tmp_path / 'runs'
-    queue = filled(file, folder)
+    filled(file, folder)
     filled(file, folder, recipe='b')  # nothing was begun
-    die(queue.take())
+    worker.work(file, folder)
     for changed, recipe, words in (
         (file, 'c', ('tiny_lora_digits was begun with another config', 'another --work-dir')),
         (write_sweep(tmp_path, 'other'), 'b', ('the queue of own, received the sweep other', 'another --work-dir')),
@@ -223,10 +225,14 @@ def test_results_of_two_recipes_never_meet(tmp_path, trainer):
             filled(changed, folder, recipe)
         assert all(word in str(raised.value) for word in words), raised.value
     searched = tmp_path / 'searched'
-    die(filled(write_sweep(tmp_path, search=SEARCH), searched).take())
-    filled(write_sweep(tmp_path, search=dict(SEARCH, trials=6)), searched)
+    worker.work(*prepared(write_sweep(tmp_path, search=SEARCH), searched))
+    longer = write_sweep(tmp_path, search=dict(SEARCH, trials=6))
+    filled(longer, searched)
     with pytest.raises(InputError, match='the search was begun with'):
         filled(write_sweep(tmp_path, search=dict(SEARCH, space={SCALE: [1, 2]})), searched)
+    (searched / JOURNAL).unlink()
+    with pytest.raises(InputError, match='a journal that is gone'):
+        filled(longer, searched)
 
 
 def test_a_damaged_journal_is_named_and_half_a_line_is_dropped(tmp_path, trainer):
@@ -238,11 +244,16 @@ def test_a_damaged_journal_is_named_and_half_a_line_is_dropped(tmp_path, trainer
     assert filled(file, folder).count() == dict(COMPLETE=4)
     whole = journal.read_text()
     journal.write_text(whole.replace('"op_code":4', '"op_c', 1))
-    with pytest.raises(InputError, match=r'journal.log, line 3: damaged .* Move the file away'):
+    with pytest.raises(InputError, match=r'journal.log, line 2: damaged .* Move the file away'):
         filled(file, folder)
     journal.write_text(whole + json.dumps(dict(op_code=77)) + '\n')
     with pytest.raises(InputError, match="cannot be read as Optuna's journal"):
         filled(file, folder)
+    journal.unlink()
+    started = (folder / 'started').read_text()
+    assert filled(file, folder).count() == dict(WAITING=4)
+    worker.work(file, folder)
+    assert filled(file, folder).count() == dict(COMPLETE=4) and (folder / 'started').read_text() == started
 
 
 def test_folders_whose_locks_say_nothing_are_refused(tmp_path, monkeypatch):

@@ -9,8 +9,12 @@ from pathlib import Path
 from mmsparse.errors import in_words
 
 
-def open_journal(journal: Path):
+def open_journal(journal: Path, lost: str):
     """Return Optuna's storage, without what a killed process left of a last line, which nobody has read.
+
+    Args:
+        journal: its file; made where it is missing.
+        lost: what to do without it, for the error.
 
     Raises:
         InputError: a damaged line, or one that Optuna does not know.
@@ -23,11 +27,7 @@ def open_journal(journal: Path):
         os.truncate(journal, sum(map(len, lines[:-1])))
         lines.pop()
     for number, line in enumerate(lines, start=1):
-        with in_words(
-            f'{journal}, line {number}: damaged',
-            'Move the file away and start again: runs go on from their states, and a finished one has nothing left to '
-            'train.',
-        ):
+        with in_words(f'{journal}, line {number}: damaged', lost):
             json.loads(line)['op_code']
-    with in_words(f"{journal}: cannot be read as Optuna's journal", 'Move it away and start again.'):
+    with in_words(f"{journal}: cannot be read as Optuna's journal", lost):
         return JournalStorage(JournalFileBackend(str(journal)))

@@ -17,9 +17,17 @@ from mmsparse.analysis.sweeps.scores import scores
 from mmsparse.analysis.sweeps.search import distributions, sampler
 from mmsparse.analysis.sweeps.sweep_file import Point, Sweep
 from mmsparse.errors import InputError
+from mmsparse.state.folder import write_whole
 from mmsparse.utils.value_checks import writable_folder
 
-JOURNAL, GUARD, LIVES = 'journal.log', 'queue.lock', 'worker.lock'
+JOURNAL, GUARD = 'journal.log', 'queue.lock'
+RECIPE = 'recipe'  # of a cell, what its runs were begun with
+LIVES, CONSOLE = 'worker.lock', 'console.log'  # of a run, or a searched point
+
+REMEDIES = (  # of a grid, and of a search
+    'Move the file away and start again: runs go on from their states, and finished ones stay.',
+    'Name another --work-dir: which values a point had is written there. Finished runs stay.',
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,7 @@ class Queue:
         self.space = distributions(sweep.search) if sweep.search else None
         writable_folder(folder, '--work-dir')
         with locked(self.guard):
-            storage = open_journal(folder / JOURNAL)
+            storage = open_journal(folder / JOURNAL, lost=REMEDIES[sweep.search is not None])
             names = dict.fromkeys(f'{sweep.name}: {cell}' if sweep.search else sweep.name for cell in sweep.cells())
             theirs = {study.study_name.split(': ')[0] for study in storage.get_all_studies()} - {sweep.name}
             if theirs:
@@ -199,26 +207,31 @@ class Queue:
         )
 
     def _refuse_changes(self, digests: dict[str, str]) -> None:
-        for study in self.studies:
-            search = json.loads(json.dumps(dict(vars(self.sweep.search), trials=0) if self.sweep.search else None))
-            begun = {
-                self.points[trial.user_attrs['run']].cell
-                for trial in study.get_trials(deepcopy=False)
-                if trial.state != self.states.WAITING and trial.user_attrs['run'] in self.points
-            }
-            known = study.user_attrs.get('configs', {})
-            if changed := [cell for cell in begun if known.get(cell) not in (None, digests.get(cell))]:
+        """Keep runs of two recipes apart; a cell's folder says what its runs were begun with."""
+        begun = {
+            point.cell
+            for point in self.points.values()
+            if any((self.folder / name / CONSOLE).exists() for name in point.folders().values())
+        }
+        for cell, digest in digests.items():
+            recipe = self.folder / cell / RECIPE
+            if cell in begun and recipe.is_file() and recipe.read_text() != digest:
                 raise InputError(
-                    f'{self.folder}: {changed[0]} was begun with another config: its file, the files that it inherits '
-                    'or the options of the sweep have changed, and runs of two kinds would stand in one row. Set them '
-                    'as they were, or name another --work-dir; finished results stay.'
+                    f'{self.folder}: {cell} was begun with another config: its file, the files that it inherits or '
+                    'the options of the sweep have changed, and runs of two kinds would stand in one row. Set them as '
+                    'they were, or name another --work-dir; finished results stay.'
                 )
-            if begun and study.user_attrs.get('search') != search:
+        for study in self.studies if self.sweep.search else ():
+            search = json.loads(json.dumps(dict(vars(self.sweep.search), trials=0)))
+            known = study.user_attrs.get('search')
+            if begun and known != search:
+                told = f'with {known}, received {search}' if known else 'with a journal that is gone'
                 raise InputError(
-                    f'{self.folder}: the search was begun with {study.user_attrs.get("search")}, received {search}. '
-                    'Set it as it was (more trials are welcome), or name another --work-dir.'
+                    f'{self.folder}: the search was begun {told}. Set it as it was (more trials are welcome), or name '
+                    'another --work-dir; finished results stay.'
                 )
-            if (known | digests) != known:
-                study.set_user_attr('configs', known | digests)
-            if study.user_attrs.get('search') != search:
+            if known != search:
                 study.set_user_attr('search', search)
+        for cell, digest in digests.items():
+            (self.folder / cell).mkdir(parents=True, exist_ok=True)
+            write_whole(self.folder / cell / RECIPE, digest)

@@ -7,14 +7,14 @@ import sys
 from pathlib import Path
 from statistics import mean
 
-from mmsparse.analysis.sweeps.queue import Queue, Task
+from mmsparse.analysis.sweeps.queue import CONSOLE, Queue, Task
 from mmsparse.analysis.sweeps.scores import scores
 from mmsparse.analysis.sweeps.sweep_file import read_sweep
 from mmsparse.errors import InputError
 from mmsparse.state.folder import states
 from mmsparse.utils.packaged import home
 
-CONSOLE = 'console.log'
+FINISHED = 'result.csv'  # what mmsparse.ResultHook leaves of a training that came to its end
 
 
 def work(sweep: str | Path, folder: str | Path) -> None:
@@ -58,7 +58,9 @@ def command(task: Task, seed: int, folder: Path) -> list[str]:
 
 def _train(queue: Queue, task: Task, seed: int, name: str) -> float:
     """Train a run; return its score after the last epoch."""
-    folder = queue.folder / name
+    folder, metric = queue.folder / name, queue.sweep.metric
+    if any(folder.glob(f'*/{FINISHED}')) and (found := scores(folder, metric)):
+        return found[max(found)]  # its worker was killed before it could write so, or the journal is gone
     folder.mkdir(parents=True, exist_ok=True)
     # The training holds the lock too: it may outlive a worker that is killed, and nobody else takes its folder.
     with (folder / CONSOLE).open('a') as console:
@@ -80,6 +82,6 @@ def _train(queue: Queue, task: Task, seed: int, name: str) -> float:
         )
     if status:
         raise InputError(f'{said[-1]} ({folder / CONSOLE})')
-    if not (found := scores(folder, queue.sweep.metric)):
-        raise InputError(f'{folder}: its validation has no score {queue.sweep.metric}. Set metric in the sweep file.')
+    if not (found := scores(folder, metric)):
+        raise InputError(f'{folder}: its validation has no score {metric}. Set metric in the sweep file.')
     return found[max(found)]
