@@ -15,7 +15,8 @@ import yaml
 
 from mmsparse.analysis.sweeps import jobs, locks, worker
 from mmsparse.analysis.sweeps.queue import JOURNAL, LIVES, Queue
-from mmsparse.analysis.sweeps.recipes import digests
+from mmsparse.analysis.sweeps.recipe_file import Recipe
+from mmsparse.analysis.sweeps.recipes import recipes
 from mmsparse.analysis.sweeps.scores import scores
 from mmsparse.analysis.sweeps.sweep_file import read_sweep
 from mmsparse.cli.options import changes
@@ -51,7 +52,7 @@ def write_sweep(folder: Path, name: str = 'own', **entries) -> Path:
 
 def filled(file: Path, folder: Path, recipe: str = 'a') -> Queue:
     queue = Queue(read_sweep(file), folder)
-    queue.fill(dict.fromkeys(queue.sweep.cells(), recipe))
+    queue.fill(dict.fromkeys(queue.sweep.cells(), Recipe(recipe, {'optim_wrapper.dtype': recipe})))
     return queue
 
 
@@ -152,7 +153,7 @@ def test_a_run_is_the_command_of_tools_train(tmp_path):
     words = worker.command(task, 0, tmp_path / 'runs' / name)
     assert task.point.name == name and words[1:] == [
         *(str(ROOT / 'tools/train.py'), CONFIGS[0], '--work-dir', str(tmp_path / 'runs' / name), '--seed', '0'),
-        *('--cfg-options', f'{SCALE}=4', 'task=svhn', 'train_cfg.max_epochs=3'),
+        *('--cfg-options', f'{SCALE}=4', 'task=svhn', 'train_cfg.max_epochs=3', 'optim_wrapper.dtype=a'),
         'experiment_name=tiny_lora_digits alpha=4',  # of which the task is not a part
     ]
     (tmp_path / 'runs' / name / 'epoch_1').mkdir()
@@ -322,8 +323,9 @@ def test_shipped_sweeps_are_what_their_heads_say():
 def test_configs_of_shipped_sweeps_build(name):
     sweep = read_sweep(ROOT / f'configs/sweeps/{name}.yml')
     some = {path: value[-1] if isinstance(value, list) else value for path, value in (sweep.options or {}).items()}
-    found = digests(replace(sweep, options=some), changes)
+    found = recipes(replace(sweep, options=some), changes)
     assert len(found) == len(sweep.configs)
+    assert all(recipe.options['optim_wrapper.dtype'] in ('bfloat16', 'float32') for recipe in found.values())
 
 
 @pytest.fixture(scope='module')

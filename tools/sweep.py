@@ -67,7 +67,7 @@ if __name__ == '__main__':
 from mmsparse.analysis.sweeps.jobs import start_here, submit
 from mmsparse.analysis.sweeps.outcome import table
 from mmsparse.analysis.sweeps.queue import Queue
-from mmsparse.analysis.sweeps.recipes import digests
+from mmsparse.analysis.sweeps.recipes import recipes
 from mmsparse.visualization.tables import print_tables
 
 
@@ -76,7 +76,7 @@ def main() -> None:
     with reporting(go_on):
         queue = Queue(args.read, args.work_dir)
         if not args.status:
-            states = queue.fill(digests(args.read, changes))
+            states = queue.fill(recipes(args.read, changes, settle=args.cluster != 'slurm'))
             print(f'{args.sweep}: {states["COMPLETE"]} of {states.total()} finished, in {args.work_dir}', flush=True)
             if args.cluster == 'slurm':
                 submit('slurm', args.workers, args.job, args.sweep, args.work_dir)

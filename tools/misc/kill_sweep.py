@@ -3,7 +3,7 @@ that nobody disturbed, and that no run was repeated.
 
 python tools/misc/kill_sweep.py [--cluster local]
 
-Three methods × three seeds, three epochs on a hundred digits, on two workers. With --cluster they are submitit's jobs.
+Three methods × three seeds, three epochs on forty digits, on two workers. With --cluster they are submitit's jobs.
 """
 
 import argparse
@@ -26,7 +26,7 @@ seeds: [0, 1, 2]
 options:
   train_cfg.max_epochs: {EPOCHS}
   train_cfg.val_interval: 1
-  train_dataloader.dataset.indices: 100
+  train_dataloader.dataset.indices: 40
   train_dataloader.batch_size: 10
   val_dataloader.dataset.indices: 100
 """
@@ -65,7 +65,7 @@ class Sweep:
         """Return the epochs that were trained in each run, those twice that were trained twice."""
         return {
             str(log.parent.relative_to(self.folder)): sorted(
-                int(epoch) for epoch in re.findall(r'Epoch\(train\)\s+\[(\d+)\]\[\s*10/10\]', text)
+                int(epoch) for epoch in re.findall(r'Epoch\(train\)\s+\[(\d+)\]\[\s*4/4\]', text)
             )
             for log in self.folder.glob('*/seed_*/console.log')
             if (text := '\n'.join(file.read_text() for file in log.parent.glob('*/*.log')))

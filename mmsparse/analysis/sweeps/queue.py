@@ -13,15 +13,14 @@ from typing import Any
 
 from mmsparse.analysis.sweeps.journal import open_journal
 from mmsparse.analysis.sweeps.locks import hold, locked, seen_here_only
+from mmsparse.analysis.sweeps.recipe_file import Recipe, read_recipe
 from mmsparse.analysis.sweeps.scores import scores
 from mmsparse.analysis.sweeps.search import distributions, sampler
 from mmsparse.analysis.sweeps.sweep_file import Point, Sweep
 from mmsparse.errors import InputError
-from mmsparse.state.folder import write_whole
 from mmsparse.utils.value_checks import writable_folder
 
 JOURNAL, GUARD = 'journal.log', 'queue.lock'
-RECIPE = 'recipe'  # of a cell, what its runs were begun with
 LIVES, CONSOLE = 'worker.lock', 'console.log'  # of a run, or a searched point
 
 REMEDIES = (  # of a grid, and of a search
@@ -96,17 +95,17 @@ class Queue:
                 for name in names
             ]
 
-    def fill(self, digests: dict[str, str]) -> Counter:
+    def fill(self, recipes: dict[str, Recipe]) -> Counter:
         """Put into the queue what has neither finished nor is being trained; return how many there are of each state.
 
         Args:
-            digests: of the config of each cell. A cell that was begun with another one is refused.
+            recipes: of each cell. One that was begun with another config is refused.
 
         Raises:
             InputError: finished runs would be mixed with others of another config or search.
         """
         with locked(self.guard):
-            self._refuse_changes(digests)
+            self._settle(recipes)
             live = {}
             for study in self.studies:
                 self._take_up(study)
@@ -140,7 +139,9 @@ class Queue:
                         continue
                     trial.set_user_attr('host', socket.gethostname())
                     values = {path: str(value) for path, value in trial.params.items()}
-                    return Task(study, trial, point, {**point.options, **values}, lives)
+                    return Task(
+                        study, trial, point, {**point.options, **self._recipe(point.cell).options, **values}, lives
+                    )
         return None
 
     def finish(self, task: Task, value: float | None, **notes) -> None:
@@ -206,16 +207,16 @@ class Queue:
             scores(self.folder / folder, self.sweep.metric) for folder in point.folders().values()
         )
 
-    def _refuse_changes(self, digests: dict[str, str]) -> None:
-        """Keep runs of two recipes apart; a cell's folder says what its runs were begun with."""
+    def _settle(self, recipes: dict[str, Recipe]) -> None:
+        """Write down what runs are begun with, and keep runs of two recipes apart."""
         begun = {
             point.cell
             for point in self.points.values()
             if any((self.folder / name / CONSOLE).exists() for name in point.folders().values())
         }
-        for cell, digest in digests.items():
-            recipe = self.folder / cell / RECIPE
-            if cell in begun and recipe.is_file() and recipe.read_text() != digest:
+        for cell, recipe in recipes.items():
+            known = read_recipe(self.folder / cell)
+            if cell in begun and known is not None and known.digest != recipe.digest:
                 raise InputError(
                     f'{self.folder}: {cell} was begun with another config: its file, the files that it inherits or '
                     'the options of the sweep have changed, and runs of two kinds would stand in one row. Set them as '
@@ -232,6 +233,6 @@ class Queue:
                 )
             if known != search:
                 study.set_user_attr('search', search)
-        for cell, digest in digests.items():
-            (self.folder / cell).mkdir(parents=True, exist_ok=True)
-            write_whole(self.folder / cell / RECIPE, digest)
+        for cell, recipe in recipes.items():
+            if cell not in begun or read_recipe(self.folder / cell) is None:
+                recipe.write(self.folder / cell)

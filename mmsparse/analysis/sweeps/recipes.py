@@ -6,11 +6,13 @@ import hashlib
 import json
 from collections.abc import Callable
 
+from mmsparse.analysis.sweeps.recipe_file import Recipe
 from mmsparse.analysis.sweeps.search import distributions, sampler
 from mmsparse.analysis.sweeps.sweep_file import Sweep
 from mmsparse.config.check import check_config
 from mmsparse.config.own_folder import KEY as OWN_FOLDER
 from mmsparse.config.read import read_config
+from mmsparse.engine.precision import choose
 from mmsparse.errors import InputError
 from mmsparse.state.card import plain
 
@@ -18,12 +20,14 @@ from mmsparse.state.card import plain
 LOCAL = ('work_dir', 'filename', 'log_level', 'randomness', 'visualizer', 'vis_backends', 'experiment_name')
 
 
-def digests(sweep: Sweep, changes_of: Callable[[list[str]], dict]) -> dict[str, str]:
-    """Return a digest of the config of each cell, without its seed and the values that are searched for.
+def recipes(sweep: Sweep, changes_of: Callable[[list[str]], dict], settle: bool = True) -> dict[str, Recipe]:
+    """Return of each cell a digest of its config, without its seed and the values that are searched for.
 
     Args:
         sweep: what is to be trained.
         changes_of: reads KEY=VALUE texts as ``--cfg-options`` does.
+        settle: measure once which number format is faster here, for all runs that would do so by themselves: on a
+            busy machine some would take another, and a row would mix both.
 
     Raises:
         InputError: a config that cannot be built, or an option that it does not have; names the cell.
@@ -40,7 +44,10 @@ def digests(sweep: Sweep, changes_of: Callable[[list[str]], dict]) -> dict[str, 
         except InputError as error:
             raise InputError(f'{cell}: {error} Nothing was begun; finished runs stay.') from error
         settings = {key: value for key, value in plain(cfg.to_dict()).items() if key not in LOCAL}
-        found[cell] = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        wrapper = cfg.get('optim_wrapper') or {}
+        auto = str(wrapper.get('type')).endswith('AutocastOptimWrapper') and wrapper.get('dtype', 'auto') == 'auto'
+        found[cell] = Recipe(digest, {'optim_wrapper.dtype': choose().name} if auto and settle else {})
     return found
 
 
