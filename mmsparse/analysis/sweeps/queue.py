@@ -139,9 +139,9 @@ class Queue:
                         continue
                     trial.set_user_attr('host', socket.gethostname())
                     values = {path: str(value) for path, value in trial.params.items()}
-                    return Task(
-                        study, trial, point, {**point.options, **self._recipe(point.cell).options, **values}, lives
-                    )
+                    recipe = read_recipe(self.folder / point.cell)
+                    settled = recipe.options if recipe else {}
+                    return Task(study, trial, point, {**point.options, **settled, **values}, lives)
         return None
 
     def finish(self, task: Task, value: float | None, **notes) -> None:
