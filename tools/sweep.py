@@ -91,6 +91,8 @@ def train(args: argparse.Namespace, workers: int) -> None:
     if args.cluster:
         for job in submit(args.cluster, workers, args.job, args.sweep, args.work_dir) if workers else ():
             job.wait()
+            if error := job.exception():
+                print(f'Job {job.job_id} ended early: {str(error).strip().splitlines()[-1]}', flush=True)
     else:
         words = [sys.executable, __file__, str(args.sweep), '--work-dir', str(args.work_dir), '--as-worker']
         start_here(workers, words)
