@@ -7,7 +7,24 @@ from contextlib import contextmanager
 class InputError(ValueError):
     """A value that the user gave cannot be used. The text says what was received, what is expected and what to do
     next.
+
+    Attributes:
+        status: with which a tool ends.
     """
+
+    status = 2
+
+
+class StorageError(InputError):
+    """A disk is full, or a folder has gone or cannot be written: nothing that another value would mend."""
+
+    status = 74  # EX_IOERR of sysexits.h
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run was asked to stop and has saved all that it needs to go on. The text says by what and where."""
+
+    status = 75  # EX_TEMPFAIL
 
 
 @contextmanager

@@ -15,6 +15,7 @@ default_hooks = dict(
     class_count=dict(type='mmsparse.ClassCountHook'),
     finite_loss=dict(type='mmsparse.FiniteLossHook'),
     epoch_seed=dict(type='mmsparse.EpochSeedHook'),
+    interrupt=dict(type='mmsparse.InterruptHook'),
     card=dict(type='mmsparse.CardHook'),
     result=dict(type='mmsparse.ResultHook'),
     progress=dict(type='mmsparse.ProgressHook'),

@@ -36,7 +36,7 @@ DATA = ('data_preprocessor', 'train_dataloader', 'val_dataloader', 'test_dataloa
 DATA += ('test_evaluator',)
 # Hooks that look on.
 SILENT = ('timer', 'logger', 'checkpoint', 'visualization', 'class_count', 'finite_loss', 'card', 'result')
-SILENT += ('progress',)
+SILENT += ('progress', 'interrupt')
 USUAL = {  # the others, as every config has them
     'param_scheduler': dict(type='ParamSchedulerHook'),
     'sampler_seed': dict(type='DistSamplerSeedHook'),

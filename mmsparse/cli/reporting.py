@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mmsparse.errors import InputError
+from mmsparse.errors import InputError, Interrupted, StorageError
 from mmsparse.utils.dependencies import SOMETIMES, not_installed
 
 LIBRARIES = ('mmcv', 'mmengine', 'mmpretrain', 'mmseg', 'mmsparse', 'torch')
@@ -16,7 +16,8 @@ LIBRARIES = ('mmcv', 'mmengine', 'mmpretrain', 'mmseg', 'mmsparse', 'torch')
 
 @contextmanager
 def reporting(interrupted: Callable[[], str]) -> Iterator[None]:
-    """Run a tool: InputError ends with status 2, Ctrl-C with 130.
+    """Run a tool: InputError ends with status 2 (a full disk with 74), a stop behind a saved step with 75, Ctrl-C with
+    130.
 
     Args:
         interrupted: gives the text that tells how to go on after Ctrl-C.
@@ -33,7 +34,11 @@ def reporting(interrupted: Callable[[], str]) -> Iterator[None]:
             sys.stderr.write(f'{tool}: error: {text}\n')
         elif _connected():  # before that every process has read the same options, and one may speak for all
             sys.stderr.write(f'{tool}: error in process {rank}: {text}\n')
-        sys.exit(2)
+        sys.exit(error.status)
+    except Interrupted as stop:
+        if rank == 0:
+            sys.stderr.write(f'\n{tool}: stopped by {stop} {interrupted()}\n')
+        sys.exit(stop.status)
     except KeyboardInterrupt:
         if rank == 0:
             sys.stderr.write(f'\n{tool}: stopped. {interrupted()}\n')
@@ -57,7 +62,7 @@ def _said() -> Iterator[None]:
         told = str(error)
         # safetensors hands the words on without a number; torch's stores have errors of their own.
         if getattr(error, 'errno', None) in (errno.ENOSPC, errno.EDQUOT) or 'No space left on device' in told:
-            raise InputError(
+            raise StorageError(
                 f'{told}: the disk is full. Make room, or name another --work-dir or --out; --resume goes on from the '
                 'last state.'
             ) from error

@@ -33,6 +33,12 @@ class AutocastOptimWrapper(AmpOptimWrapper):
         )
         self._scale_update_param = float(loss_scale) if fixed else None
 
+    def initialize_count_status(self, model, init_counts: int, max_counts: int) -> None:
+        """Begin to count; where gradients wait for their step none is lost, whatever MMEngine would say."""
+        waiting = any(parameter.grad is not None for parameter in model.parameters())
+        super().initialize_count_status(model, 0 if waiting else init_counts, max_counts)
+        self._inner_count = init_counts
+
     @contextmanager
     def optim_context(self, model):
         """Wrap MMEngine's context (gradient accumulation) in autocast."""

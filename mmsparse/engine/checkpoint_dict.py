@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from mmengine.runner import BaseLoop
 
 from mmsparse.engine.random_state import random_state
 from mmsparse.engine.recipe import START_ANEW, compare
 from mmsparse.errors import InputError
+from mmsparse.models.hosts.frozen_model import digest
 from mmsparse.state.agreement import full_state_dict, other_settings
-from mmsparse.state.card import plain
-from mmsparse.state.files import read_resume, read_state
+from mmsparse.state.card import describe, plain
+from mmsparse.state.files import read_resume, read_state, write_state
 from mmsparse.state.pack import pack
-from mmsparse.state.saved_tensors import unwrapped
+from mmsparse.state.saved_tensors import adapter_tensors, unwrapped
 
 
-def of_run(runner, meta: dict, optimizer: bool, schedules: bool) -> dict:
+def of_run(runner, meta: dict, gradients: list, optimizer: bool, schedules: bool) -> dict:
     """Return what a run has to save, the whole network included.
 
     Args:
         runner: in training.
         meta: epoch, iter and what else describes the state.
+        gradients: of each process, that wait for their step.
         optimizer, schedules: whether their states belong to it.
     """
     hub = runner.message_hub.state_dict()
@@ -31,9 +35,43 @@ def of_run(runner, meta: dict, optimizer: bool, schedules: bool) -> dict:
     )
     if optimizer:
         checkpoint['optimizer'] = runner.optim_wrapper.state_dict()
+    if gradients:
+        checkpoint['gradients'] = gradients
     if schedules and runner.param_schedulers is not None:
         checkpoint['param_schedulers'] = _schedules(runner.param_schedulers)
     return checkpoint
+
+
+def write_run(runner, target: Path, checkpoint: dict, resume: bool) -> None:
+    """Write a checkpoint as a state: of the network what trains, and a card.
+
+    Args:
+        target: folder of the state.
+        checkpoint: as `of_run` and the hooks have made it.
+        resume: whether one can go on from the state.
+
+    Raises:
+        InputError: a number in it is infinite or none; nothing is written then.
+    """
+    model, meta = unwrapped(runner.model), checkpoint['meta']
+    names = adapter_tensors(model).keys()
+    tensors = {name: value for name, value in checkpoint.pop('state_dict').items() if name in names}
+    if 'ema_state_dict' in checkpoint:
+        # do not move, so their average is what they are
+        frozen = {f'module.{name}' for name in model.state_dict().keys() - names}
+        checkpoint['ema_state_dict'] = {
+            key: value for key, value in checkpoint['ema_state_dict'].items() if key not in frozen
+        }
+    trains = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    if broken := [name for name, value in tensors.items() if name in trains and not value.isfinite().all()]:
+        raise InputError(
+            f'{target}: not saved, because {broken[0]} and {len(broken) - 1} more hold numbers that are infinite or '
+            'none. Go on from the last state with --resume, after a look at learning rate and data.'
+        )
+    score = runner.score[1] if runner.score[0] == meta['iter'] else {}
+    classes = meta['dataset_meta'].get('classes')
+    card = describe(model, digest(tensors), runner.cfg.to_dict(), classes, score, meta['epoch'], meta['iter'])
+    write_state(target, tensors, card, checkpoint if resume else None)
 
 
 def of_state(runner, filename: str) -> dict:

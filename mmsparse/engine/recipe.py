@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NotRequired
 
 from mmengine.optim import OptimWrapperDict
 from pydantic import NonNegativeInt
@@ -30,6 +30,8 @@ REMEDY = 'Resume from another state.'
 class _Position(TypedDict):
     epoch: NonNegativeInt
     iter: NonNegativeInt
+    batch: NotRequired[NonNegativeInt]
+    batches: NotRequired[NonNegativeInt]
 
 
 class _Needed(TypedDict):  # other entries are the hooks'
@@ -37,6 +39,7 @@ class _Needed(TypedDict):  # other entries are the hooks'
     message_hub: dict
     random: dict
     optimizer: dict
+    gradients: NotRequired[list[dict[str, Any]]]
 
 
 class _Group(TypedDict):

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 from mmengine.device import get_device
-from mmengine.dist import barrier, is_main_process, master_only
-from mmengine.optim import OptimWrapperDict
+from mmengine.dist import barrier, is_main_process
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 from mmsparse.config.check import check_config
 from mmsparse.config.subnets import read_subnets
-from mmsparse.engine.checkpoint_dict import of_run, of_state
+from mmsparse.engine.checkpoint_dict import of_run, of_state, write_run
 from mmsparse.engine.data_check import readable
+from mmsparse.engine.exact_data import seeded
+from mmsparse.engine.gradients import pending, restore, wrappers
 from mmsparse.engine.hooks.model_hook import ModelHook
+from mmsparse.engine.loops import exact, go_on, position
 from mmsparse.engine.precision import check_wrapper
 from mmsparse.engine.random_state import set_random_state
 from mmsparse.engine.recipe import load_optimizer, load_schedules
 from mmsparse.engine.shape_check import check_shapes
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.frozen_model import digest
 from mmsparse.models.hosts.weight_files import read_weights
 from mmsparse.registry import RUNNERS
-from mmsparse.state.card import describe
-from mmsparse.state.files import is_state, newest, write_state
-from mmsparse.state.folder import tidy, writing_to
+from mmsparse.state.files import is_state, newest
+from mmsparse.state.folder import alone_in, tidy, writing_to
 from mmsparse.state.plain_weights import whole_model
-from mmsparse.state.saved_tensors import adapter_tensors, unwrapped
+from mmsparse.state.saved_tensors import unwrapped
 from mmsparse.utils.terminal import quieten
 
 
@@ -73,7 +74,7 @@ class SparseRunner(Runner):
         for hook in self.hooks:
             if isinstance(hook, ModelHook):
                 hook.check(self)
-        with writing_to(self.work_dir):
+        with writing_to(self.work_dir), alone_in(self.work_dir) if is_main_process() else nullcontext():
             return super().train()
 
     def build_logger(self, *args, **settings):
@@ -83,7 +84,14 @@ class SparseRunner(Runner):
         return logger
 
     def build_train_loop(self, loop) -> BaseLoop:
-        """Refuse data that make no batch: the schedules would fail in their own words."""
+        """Build a loop that goes on anywhere, on data that are drawn by sample; data that make no batch are refused:
+        the schedules would fail in their own words.
+        """
+        if not isinstance(loop, BaseLoop):
+            other = self._randomness_cfg.get('diff_rank_seed', False)
+            loader = self.build_dataloader(self._train_dataloader, self.seed, other)
+            self._train_dataloader = seeded(loader, self.seed)
+            loop = exact(loop)
         built = super().build_train_loop(loop)
         if len(built.dataloader) == 0:
             loader = built.dataloader
@@ -103,7 +111,7 @@ class SparseRunner(Runner):
         """Scale the learning rates with the images per optimiser step; MMEngine leaves accumulated batches out."""
         if not (auto_scale_lr or {}).get('enable'):
             return
-        for wrapper in optim_wrapper.values() if isinstance(optim_wrapper, OptimWrapperDict) else [optim_wrapper]:
+        for wrapper in wrappers(optim_wrapper):
             images = self.world_size * self.train_dataloader.batch_size * wrapper._accumulative_counts
             ratio = images / (usual := auto_scale_lr['base_batch_size'])
             self.logger.info(f'{images} images per step, the learning rate is for {usual}: scaled by {ratio:g}.')
@@ -127,7 +135,6 @@ class SparseRunner(Runner):
             return model.to(get_device())
         return super().wrap_model(model_wrapper_cfg, model)
 
-    @master_only
     def save_checkpoint(
         self,
         out_dir: str,
@@ -139,7 +146,8 @@ class SparseRunner(Runner):
         by_epoch: bool = True,
         backend_args: dict | None = None,
     ) -> None:
-        """Write a state at once; what resume needs goes in where optimiser or schedule are asked for.
+        """Write a state at once; what resume needs goes in where optimiser or schedule are asked for. All processes
+        call it: between two steps of an accumulation each has gradients of its own.
 
         Args:
             out_dir: an existing or new local folder.
@@ -154,26 +162,15 @@ class SparseRunner(Runner):
                 f'out_dir {out_dir}: states are written to local folders only, with no backend. Copy them from there.'
             )
         epoch, iteration = (self.epoch + 1, self.iter) if by_epoch else (self.epoch, self.iter + 1)
-        meta = dict(epoch=epoch, iter=iteration) | (meta or {})
+        meta = dict(epoch=epoch, iter=iteration) | (meta or {}) | position(self.train_loop)
         meta |= dict(seed=self.seed, experiment_name=self.experiment_name)
-        model, metainfo = unwrapped(self.model), getattr(self.train_dataloader.dataset, 'metainfo', {})
-        checkpoint = of_run(self, dict(meta, dataset_meta=metainfo), save_optimizer, save_param_scheduler)
+        gradients = pending(self) if save_optimizer else []
+        if not is_main_process():
+            return
+        meta |= dict(dataset_meta=getattr(self.train_dataloader.dataset, 'metainfo', {}))
+        checkpoint = of_run(self, meta, gradients, save_optimizer, save_param_scheduler)
         self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
-
-        names = adapter_tensors(model).keys()
-        tensors = {name: value for name, value in checkpoint.pop('state_dict').items() if name in names}
-        if 'ema_state_dict' in checkpoint:
-            # do not move, so their average is what they are
-            frozen = {f'module.{name}' for name in model.state_dict().keys() - names}
-            checkpoint['ema_state_dict'] = {
-                key: value for key, value in checkpoint['ema_state_dict'].items() if key not in frozen
-            }
-        score = self.score[1] if self.score[0] == meta['iter'] else {}
-        card = describe(
-            model, digest(tensors), self.cfg.to_dict(), metainfo.get('classes'), score, meta['epoch'], meta['iter']
-        )
-        resume = checkpoint if save_optimizer or save_param_scheduler else None
-        write_state(Path(out_dir) / filename, tensors, card, resume)
+        write_run(self, Path(out_dir) / filename, checkpoint, save_optimizer or save_param_scheduler)
 
     def load_checkpoint(
         self, filename: str, map_location='cpu', strict: bool = False, revise_keys=((r'^module.', ''),)
@@ -240,7 +237,7 @@ class SparseRunner(Runner):
             self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
         checkpoint = self.load_checkpoint(str(filename))
         # Not MMEngine's own method: it runs the text of a config that it finds in a state.
-        self.train_loop._epoch, self.train_loop._iter = (checkpoint['meta'][key] for key in ('epoch', 'iter'))
+        go_on(self.train_loop, checkpoint['meta'], filename)
         if (seed := checkpoint['meta'].get('seed')) is not None and seed != self.seed:
             self.logger.warning(f'{filename}: goes on with its seed {seed}; randomness.seed={self.seed} is ignored.')
             self._randomness_cfg.update(seed=seed)
@@ -254,6 +251,7 @@ class SparseRunner(Runner):
             # built before the state was read, which names the seed that the run began with
             if hasattr(sampler, 'seed'):
                 sampler.seed = self.seed
+        restore(self, checkpoint.get('gradients') or [], filename)
         if is_main_process():
             set_random_state(checkpoint['random'])
         self.logger.info(f'resumed epoch: {self.epoch}, iter: {self.iter}')

@@ -5,16 +5,21 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mmsparse.errors import InputError
+from filelock import FileLock, Timeout
+
+from mmsparse.errors import InputError, StorageError
 
 TENSORS, CARD = 'adapter.safetensors', 'adapter.json'
 RESUME_TENSORS, RESUME = 'resume.safetensors', 'resume.json'
 FILES = frozenset({TENSORS, CARD, RESUME_TENSORS, RESUME})
 POINTER = 'last_checkpoint'
+INTERRUPTED = 'interrupted'  # the state of a run that was asked to stop
+LOCK = '.lock'
 DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO, errno.ESTALE})
 
 
@@ -75,10 +80,38 @@ def writing_to(work_dir: str | None) -> Iterator[None]:
         )
         if error.errno not in DISK and not inside:
             raise
-        raise InputError(
+        raise StorageError(
             f'{work_dir}: cannot be written to ({error}). The states in it are whole: make room or mend the folder, '
             'then go on with --resume.'
         ) from error
+
+
+@contextmanager
+def alone_in(work_dir: str) -> Iterator[None]:
+    """Let no second run write into a folder; the lock goes with the process that holds it, however that ends.
+
+    Raises:
+        InputError: another run has it.
+    """
+    folder = Path(work_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock, owner = FileLock(folder / LOCK), folder / f'{LOCK}.owner'
+    try:
+        lock.acquire(timeout=0)
+    except NotImplementedError:  # some network shares know no locks
+        yield
+        return
+    except Timeout as error:
+        who = owner.read_text() if owner.is_file() else 'of another process'
+        raise InputError(
+            f'{work_dir}: a run ({who}) is writing into it. Wait for it, stop it, or name another --work-dir.'
+        ) from error
+    try:
+        owner.write_text(f'process {os.getpid()} on {socket.gethostname()}')
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()
 
 
 def states(work_dir: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from mmengine.runner import EpochBasedTrainLoop
 from mmsparse.engine.runner import SparseRunner
 from mmsparse.errors import InputError, refuse
 from mmsparse.registry import HOOKS
-from mmsparse.state.folder import point, remove
+from mmsparse.state.folder import INTERRUPTED, point, remove
 
 
 @HOOKS.register_module()
@@ -111,6 +111,7 @@ class CheckpointHook(MMEngineCheckpointHook):
             runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
         self.last_ckpt = str(Path(self.out_dir) / self.filename_tmpl.format(step))
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        self.superseded.append(INTERRUPTED)
         runner.message_hub.update_info('superseded', list(self.superseded))
         runner.save_checkpoint(
             self.out_dir,

@@ -5,21 +5,19 @@ from functools import partial
 import numpy as np
 from mmengine.dataset import worker_init_fn
 from mmengine.hooks import Hook
-from mmengine.runner import IterBasedTrainLoop, set_random_seed
+from mmengine.runner import set_random_seed
 
 from mmsparse.registry import HOOKS
 
 
 @HOOKS.register_module()
 class EpochSeedHook(Hook):
-    """Seed every epoch (without epochs: every iteration) from the run's seed, the position and the process.
+    """Seed every iteration from the run's seed, the position and the process: dropout, Mixup, Gumbel noise.
 
     MMEngine's checkpoints hold no generator states. Once the state is a function of the position none needs to be
     stored, and neither validation nor the card at the start can shift what is drawn in training. Processes draw
-    different dropout masks and crops. Workers that are started anew each epoch follow (MMEngine alone gives them the
-    same seed every time); persistent ones live through the epochs and are exact only in an undisturbed run. So do all
-    in a loop by iterations, which has one epoch; what such a run loads in the main process (num_workers=0) draws its
-    augmentations anew in the first batch after a resume.
+    different masks. What is drawn for a sample is a function of the sample (`mmsparse.engine.exact_data`); the seed at
+    the start of an epoch is for workers of data that have no samples, such as streams.
     """
 
     priority = 'VERY_HIGH'
@@ -32,9 +30,8 @@ class EpochSeedHook(Hook):
             loader.worker_init_fn = partial(loader.worker_init_fn, seed=seed)
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
-        """In a loop without epochs every iteration is seeded: a resumed one begins its only 'epoch' anew."""
-        if isinstance(runner.train_loop, IterBasedTrainLoop):
-            _seed(runner)
+        """Runs before the forward pass."""
+        _seed(runner)
 
 
 def _seed(runner) -> int:

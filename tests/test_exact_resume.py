@@ -1,0 +1,156 @@
+"""A run that is stopped at any step goes on bit by bit as the one that nobody disturbed: workers, iterations, accumulation,
+everything random on.
+"""
+
+import os
+import signal
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import EpochBasedTrainLoop
+
+from mmsparse.engine.loops import EpochLoop, go_on
+from mmsparse.engine.runner import SparseRunner
+from mmsparse.errors import InputError, Interrupted
+from mmsparse.state.folder import INTERRUPTED, alone_in
+from small_run import write_run
+
+
+@HOOKS.register_module()
+class LeaveAfter(Hook):
+    """Saves nothing and goes, as a process that is killed."""
+
+    def __init__(self, iteration: int):
+        self.iteration = iteration
+
+    def after_train_iter(self, runner, batch_idx, **kwargs):
+        if runner.iter + 1 == self.iteration:
+            raise KeyboardInterrupt
+
+
+@HOOKS.register_module()
+class Ask(Hook):
+    """Sends this process a signal in an iteration, or in the first validation."""
+
+    def __init__(self, number: int, iteration: int | None):
+        self.number, self.iteration = number, iteration
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == self.iteration:
+            os.kill(os.getpid(), self.number)
+
+    def before_val_iter(self, runner, batch_idx, data_batch=None):
+        if self.iteration is None and runner.epoch == 1:
+            os.kill(os.getpid(), self.number)
+
+
+@pytest.fixture(scope='module')
+def config(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp('exact'), train=40, test=4)  # five batches an epoch
+
+
+RANDOM = dict(
+    model=dict(
+        train_cfg=dict(augments=[dict(type='Mixup', alpha=0.8)]),
+        head=dict(loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1, mode='original')),
+    ),
+    custom_hooks=[
+        dict(type='EMAHook', momentum=0.1),
+        dict(type='mmsparse.KeepRateWarmupHook', start=0, epochs=2),
+    ],
+)
+KINDS = {
+    'epochs': {},
+    'workers': {'train_dataloader.num_workers': 2, 'train_dataloader.persistent_workers': True},
+    'iterations': dict(train_cfg=dict(by_epoch=False, max_iters=13, val_interval=50)),
+    'endless': {
+        'train_cfg': dict(by_epoch=False, max_iters=13, val_interval=50),
+        'train_dataloader.sampler.type': 'InfiniteSampler',
+    },
+    'accumulation': {'optim_wrapper.accumulative_counts': 3},
+    'random': RANDOM,
+}
+
+
+def run(config, name: str, kind: str, *, leave: int | None = None, ask: dict | None = None) -> SparseRunner:
+    cfg = Config.fromfile(config)
+    entries = dict(KINDS[kind])
+    if 'train_cfg' in entries:
+        cfg.train_cfg = entries.pop('train_cfg')
+    cfg.param_scheduler = [dict(type='mmsparse.CosineLR', by_epoch=False)]
+    cfg.default_hooks.checkpoint = dict(type='mmsparse.CheckpointHook', by_epoch=False, interval=1, max_keep_ckpts=1)
+    cfg.default_hooks.card = cfg.default_hooks.progress = None
+    cfg.default_hooks.pop('card'), cfg.default_hooks.pop('progress')
+    cfg.merge_from_dict(entries)
+    cfg.merge_from_dict(dict(work_dir=str(config.parent / name), experiment_name=f'{name}_{leave}', resume=True))
+    if leave:
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='LeaveAfter', iteration=leave, priority='LOWEST')]
+    if ask:  # no other states
+        cfg.custom_hooks = [dict(type='Ask', **ask)]
+        cfg.default_hooks.checkpoint.interval = 100
+    runner = SparseRunner.from_cfg(cfg)
+    if leave or ask:
+        with pytest.raises(Interrupted if ask else KeyboardInterrupt):
+            runner.train()
+    else:
+        runner.train()
+    return runner
+
+
+def outcome(runner) -> dict[str, torch.Tensor]:
+    averages = getattr(next((hook for hook in runner.hooks if hasattr(hook, 'ema_model')), None), 'ema_model', None)
+    moments = runner.optim_wrapper.optimizer.state_dict()['state']
+    return {
+        **dict(runner.model.named_parameters()),
+        **({f'ema {name}': value for name, value in averages.state_dict().items()} if averages else {}),
+        **{f'{at} {name}': value for at, entry in moments.items() for name, value in entry.items()},
+    }
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_run_that_is_stopped_at_two_steps_ends_bit_by_bit_as_the_whole(config, kind):
+    expected = outcome(run(config, f'{kind}_whole', kind))
+    for leave in (4, 10):
+        run(config, f'{kind}_parts', kind, leave=leave)
+    resumed = run(config, f'{kind}_parts', kind)
+    found = outcome(resumed)
+    assert found.keys() == expected.keys()
+    differing = [name for name, value in expected.items() if not torch.equal(found[name], value)]
+    assert not differing
+
+
+@pytest.mark.parametrize(
+    ('number', 'iteration'), [(signal.SIGTERM, 6), (signal.SIGINT, 0), (signal.SIGUSR1, 9), (signal.SIGTERM, None)]
+)
+def test_a_run_that_is_asked_to_stop_saves_its_step_and_goes_on_there(config, number, iteration):
+    """In the middle of an epoch, in the first step, at the end of an epoch, and in a validation."""
+    expected, before = outcome(run(config, 'asked_whole', 'accumulation')), signal.getsignal(number)
+    name = f'asked_{number}_{iteration}'
+    stopped = run(config, name, 'accumulation', ask=dict(number=number, iteration=iteration))
+    assert signal.getsignal(number) == before
+    done = 5 if iteration is None else iteration + 1
+    assert (config.parent / name / INTERRUPTED).is_dir()
+    assert stopped.iter == done - (iteration is not None)
+    found = outcome(run(config, name, 'accumulation'))
+    assert not [key for key, value in expected.items() if not torch.equal(found[key], value)]
+    assert not (config.parent / name / INTERRUPTED).exists()  # a later state stands for it
+
+
+def test_a_second_run_in_a_work_folder_is_refused_while_the_first_lives(config):
+    with (
+        alone_in(str(config.parent / 'shared')),
+        pytest.raises(InputError, match=rf'a run \(process {os.getpid()} on'),
+    ):
+        run(config, 'shared', 'epochs')
+    run(config, 'shared', 'epochs')
+
+
+@pytest.mark.parametrize('loop', [EpochLoop, EpochBasedTrainLoop])
+def test_the_middle_of_an_epoch_needs_the_same_batches_and_a_loop_that_begins_there(loop):
+    loop = object.__new__(loop)
+    loop.dataloader = range(5 if type(loop) is EpochBasedTrainLoop else 10)
+    with pytest.raises(InputError, match='^iter_7: saved behind batch 2 of 5 of an epoch, received a Epoch'):
+        go_on(loop, dict(epoch=1, iter=7, batch=2, batches=5), 'iter_7')
