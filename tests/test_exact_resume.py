@@ -15,8 +15,10 @@ from mmengine.runner import EpochBasedTrainLoop
 from mmsparse.engine.loops import EpochLoop, go_on
 from mmsparse.engine.runner import SparseRunner
 from mmsparse.errors import InputError, Interrupted
+from mmsparse.state.files import read_resume, read_state
 from mmsparse.state.folder import INTERRUPTED, alone_in
-from small_run import write_run
+from mmsparse.state.pack import pack
+from small_run import command, write_run
 
 
 @HOOKS.register_module()
@@ -154,3 +156,41 @@ def test_the_middle_of_an_epoch_needs_the_same_batches_and_a_loop_that_begins_th
     loop.dataloader = range(5 if type(loop) is EpochBasedTrainLoop else 10)
     with pytest.raises(InputError, match='^iter_7: saved behind batch 2 of 5 of an epoch, received a Epoch'):
         go_on(loop, dict(epoch=1, iter=7, batch=2, batches=5), 'iter_7')
+
+
+ASK = """
+import os, signal
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+@HOOKS.register_module()
+class AskOne(Hook):
+    '''Asks the second process alone.'''
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.rank == 1 and runner.iter == 6:
+            os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_stop_together_inside_an_accumulation_and_go_on_there(tmp_path):
+    write_run(tmp_path, train=80)  # five batches an epoch and process, dropout, crops and flips
+    (tmp_path / 'ask.py').write_text(ASK)
+    two = tmp_path / 'two.py'
+    two.write_text(
+        "_base_ = ['small.py']\noptim_wrapper = dict(accumulative_counts=3)\ntrain_dataloader = dict(num_workers=1)\n"
+        "param_scheduler = [dict(type='mmsparse.CosineLR', by_epoch=False)]\n"
+    )
+    asking = tmp_path / 'asking.py'
+    asking.write_text(
+        "_base_ = ['two.py']\ncustom_imports = dict(imports=['ask'])\ncustom_hooks = [dict(type='AskOne')]\n"
+    )
+    options = ('--no-validate', '--work-dir')
+    command('tools/dist_train.sh', two, 2, *options, 'whole', folder=tmp_path)
+    stopped = command('tools/dist_train.sh', asking, 2, *options, 'parts', folder=tmp_path, status=1)
+    assert 'stopped by' in stopped.stderr and 'after epoch 1, iteration 7' in stopped.stderr
+    command('tools/dist_train.sh', two, 2, *options, 'parts', '--resume', folder=tmp_path)
+    ours, expected = (read_state(tmp_path / name / 'epoch_3') for name in ('parts', 'whole'))
+    assert ours.card.sha256 == expected.card.sha256
+    (plain, tensors), (right, moments) = (pack(read_resume(state)['optimizer']) for state in (ours, expected))
+    assert plain == right and all(torch.equal(tensors[name], value) for name, value in moments.items())
