@@ -73,7 +73,7 @@ def label_faults(dataset, split: str, where: str, classes: int) -> Iterator[str]
     if names is not None and len(names) != classes:
         some = ', '.join(map(str, names[:4])) + (' ...' if len(names) > 4 else '')  # enough to recognise a data set
         yield (
-            f'model.{where}.num_classes is {classes}, but the {split} data ({type(dataset).__name__}) has '
+            f'model.{where}.num_classes is {classes}, but the {split} data ({dataset.__class__.__name__}) has '
             f'{len(names)} classes: {some}. Set model.{where}.num_classes={len(names)}, or use data with {classes} '
             'classes.'
         )

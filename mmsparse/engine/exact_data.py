@@ -42,6 +42,13 @@ class SeededSamples:
     def __init__(self, dataset):
         self.dataset = dataset
 
+    @property
+    def __class__(self) -> type:
+        return type(self.dataset)  # for isinstance, and for whoever names it
+
+    def __reduce__(self):
+        return SeededSamples, (self.dataset,)
+
     def __len__(self) -> int:
         return len(self.dataset)
 

@@ -167,7 +167,7 @@ def data_row(runner) -> str:
     classes = getattr(dataset, 'metainfo', {}).get('classes')
     held_out = f', {len(runner.val_dataloader.dataset):,} for validation' if runner.val_loop is not None else ''
     named = f'{len(classes)} classes, ' if classes else ''
-    return f'{type(dataset).__name__}: {named}{len(dataset):,} images for training{held_out}'
+    return f'{dataset.__class__.__name__}: {named}{len(dataset):,} images for training{held_out}'
 
 
 def recipe_row(runner) -> str:
