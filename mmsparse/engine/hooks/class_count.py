@@ -40,7 +40,7 @@ class ClassCountHook(Hook):
             classes = getattr(dataset, 'metainfo', {}).get('classes')
             if classes is None and heads:
                 runner.logger.warning(
-                    f'The {split} data ({dataset.__class__.__name__}) names no classes, so their number is not checked.'
+                    f'The {split} data ({dataset.__class__.__name__}) names no classes; their number is not checked.'
                 )
             for where, expected in heads.items() if not free else ():
                 refuse(label_faults(dataset, split, where, expected))
