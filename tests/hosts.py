@@ -148,7 +148,7 @@ def listed(config):
     return [] if config is None else config if isinstance(config, list) else [config]
 
 
-def reference_of(backbone, images, sparsifier=None, adapter=None):
+def reference_of(backbone, images, sparsifier=None, adapter=None, frames=1):
     """The float64 reference on the parameters of `backbone`; `sparsifier` and `adapter` are the configs it was built
     from.
     """
@@ -159,13 +159,17 @@ def reference_of(backbone, images, sparsifier=None, adapter=None):
         methods.append(dict(type=config['type'].split('.')[-1], options=options, state=state))
     if adapter:
         options = {
-            key: value for key, value in adapter.items() if key in ('fusion', 'inputs', 'skip', 'norm', 'scale')
+            key: value
+            for key, value in adapter.items()
+            if key in ('fusion', 'inputs', 'skip', 'norm', 'scale', 'cross_frame')
         }
         adapter = dict(state=backbone.adapters[0].state_dict(keep_vars=True), options=options)
     flavour = {}
     if hasattr(backbone.host, 'conv1'):  # open_clip
         flavour = dict(eps=1e-5, activation=quick_gelu if 'quickgelu' in backbone.view.name else gelu)
-    return vit(as_timm(backbone.host.state_dict(keep_vars=True)), images, HEADS, methods, adapter, **flavour)
+    return vit(
+        as_timm(backbone.host.state_dict(keep_vars=True)), images, HEADS, methods, adapter, frames=frames, **flavour
+    )
 
 
 def clear_case(backbone, host, sparsifier=None, adapter=None, batch=3, seed=1):

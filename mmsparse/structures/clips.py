@@ -1,14 +1,16 @@
-"""The frames of a clip as one sequence."""
+"""Tokens of neighbouring frames, and the frames of a clip as one sequence."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from mmsparse.errors import InputError
-from mmsparse.structures.tokens import Tokens
+from mmsparse.structures.plan import pour
+from mmsparse.structures.tokens import Tokens, rows_of
 
 
 def join_frames(tokens: Tokens) -> Tokens:
@@ -50,3 +52,32 @@ def join_frames(tokens: Tokens) -> Tokens:
         spans={},
         frames=1,
     )
+
+
+def frames_of(tokens: Tokens) -> int:
+    """Return how many frames a clip has, side by side in the batch or joined in the sequence; 1: an image."""
+    return max(tokens.frames, tokens.source_bm.shape[1] // math.prod(tokens.grid))
+
+
+def of_neighbours(tokens: Tokens, value_bnc: Tensor, step: int) -> Tensor:
+    """Return for each token what another frame of its clip has at the same place.
+
+    A patch token gets the mean over the patches that it stands for: of each, the value of the token that stands there
+    now for the other frame's patch, zeros where none does. A prefix token gets that of its counterpart.
+
+    Args:
+        tokens: the present sequence.
+        value_bnc: B×N×c, of each present token.
+        step: how many frames later, or earlier where negative; zeros where the clip has no such frame.
+    """
+    frames = frames_of(tokens)
+
+    def moved(rows_bnc: Tensor) -> Tensor:
+        rows_btnc = rows_bnc.reshape(len(tokens.x_bnc) // tokens.frames, frames, -1, rows_bnc.shape[2])
+        none_btnc = torch.zeros_like(rows_btnc[:, : abs(step)])
+        parts = [rows_btnc[:, step:], none_btnc] if step > 0 else [none_btnc, rows_btnc[:, :step]]
+        return torch.cat(parts, dim=1)[:, :frames].reshape(rows_bnc.shape)
+
+    patches_bnc = pour(tokens, moved(rows_of(replace(tokens, x_bnc=value_bnc))))
+    prefix_bpc = moved(value_bnc[:, : tokens.prefix])
+    return torch.cat([prefix_bpc, patches_bnc[:, tokens.prefix :]], dim=1)

@@ -106,11 +106,14 @@ def decide(methods, known, layer, sequence, reductions):
             reductions[layer] = matrix @ reductions[layer] if layer in reductions else matrix
 
 
-def one_image(state, item, image, heads, methods, adapter, eps, activation):
+def one_image(state, item, image, heads, methods, adapter, eps, activation, clip):
+    """Stops before and behind the adapter of each layer, until all frames of its clip have come so far."""
     x, prefix = embed(state, image, eps)
     sequence = Sequence(item, x, prefix, sources=list(range(prefix, len(x))), sizes=[1] * len(x))
     proportional = any(method['type'] in PROPORTIONAL for method in methods)
     outputs, reductions, layer = {}, {}, 1
+    clip.append((sequence, outputs, reductions))
+    place = len(clip) - 1
     while f'blocks.{layer - 1}.norm1.weight' in state:
         own = f'blocks.{layer - 1}'
         sequence.look = sequence.active = None
@@ -134,14 +137,16 @@ def one_image(state, item, image, heads, methods, adapter, eps, activation):
         if sequence.active is not None:
             sequence.added = sequence.added * torch.tensor(sequence.active, dtype=x.dtype)[:, None]
         sequence.x = x + sequence.added
+        yield sequence
         if adapter:
-            outputs[layer] = dense_adapter(adapter['state'], layer, x, outputs, reductions, **adapter['options'])
+            outputs[layer] = dense_adapter(adapter['state'], layer, x, clip, place, **adapter['options'])
             sequence.x = sequence.x + outputs[layer]
+        yield sequence
         layer += 1
-    return sequence
+    yield sequence
 
 
-def vit(state, images, heads, methods=(), adapter=None, eps=1e-6, activation=gelu):
+def vit(state, images, heads, methods=(), adapter=None, eps=1e-6, activation=gelu, frames=1):
     """Run a batch.
 
     Args:
@@ -150,6 +155,7 @@ def vit(state, images, heads, methods=(), adapter=None, eps=1e-6, activation=gel
         methods: sparsifiers, each dict(type, options, state); a type of BEFORE or AFTER.
         adapter: dict(state, options) or None; options are those of `dense_adapter`.
         eps, activation: of the host's norms and FFNs.
+        frames: so many neighbours in the batch are a clip.
     """
 
     def wide(own):
@@ -161,10 +167,11 @@ def vit(state, images, heads, methods=(), adapter=None, eps=1e-6, activation=gel
         dict(method, options=dict(depth=depth) | method['options'], state=wide(method['state'])) for method in methods
     ]
     adapter = adapter and dict(state=wide(adapter['state']), options=adapter.get('options', {}))
-    sequences = [
-        one_image(state, item, image.double(), heads, methods, adapter, eps, activation)
-        for item, image in enumerate(images)
-    ]
+    sequences, clip = [], []
+    for item, image in enumerate(images):
+        clip = [] if item % frames == 0 else clip
+        sequences.append(one_image(state, item, image.double(), heads, methods, adapter, eps, activation, clip))
+    *_, sequences = zip(*sequences, strict=True)
 
     def finish(x):
         return normalise(x, state['norm.weight'], state['norm.bias'], eps) if 'norm.weight' in state else x

@@ -14,7 +14,7 @@ from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.hosts.views.view import View
 from mmsparse.models.part import SiteOutput
 from mmsparse.registry import MODELS
-from mmsparse.structures import Tokens
+from mmsparse.structures import Tokens, frames_of, of_neighbours
 from mmsparse.utils.value_checks import (
     check_choices,
     check_count,
@@ -26,6 +26,7 @@ from mmsparse.utils.value_checks import (
 
 INPUTS = ('x', 'prev', 'skip')
 FUSIONS = ('inner', 'early', 'late')
+NEIGHBOURS = {'before': -1, 'after': 1}  # frames
 
 
 @MODELS.register_module()
@@ -49,9 +50,14 @@ class DenseAdapter(BaseAdapter):
         norm: None, or 'in': a LayerNorm on x_N.
         up_bias: bias of the up-projections. ``norm='in', up_bias=False`` gives the paper's exact parameter counts.
         dropout: probability, after the ReLU, in training.
+        cross_frame: on clips, let each link also read what the frames before and after have of the same earlier layer
+            (ours, after the paper's second item of future work). Each has a matrix of its own, which starts at zero:
+            ``… + Σ_link before_link(T₋ S DA) + after_link(T₊ S DA)`` inside the ReLU, T the neighbour's output at the
+            same place, a patch that has left read at the token that stands for it (`of_neighbours`).
 
     Raises:
-        InputError: a value outside of these ranges and words.
+        InputError: a value outside of these ranges and words; `cross_frame` without a link or with another fusion, or
+            given images.
     """
 
     sites, reads_input = ('mlp',), False
@@ -68,6 +74,7 @@ class DenseAdapter(BaseAdapter):
         norm: str | None = None,
         up_bias: bool = True,
         dropout: float = 0.0,
+        cross_frame: bool = False,
     ):
         super().__init__()
         check_count('DenseAdapter: received bottleneck', bottleneck, 32)
@@ -80,7 +87,13 @@ class DenseAdapter(BaseAdapter):
         check_word('DenseAdapter: received norm', norm, (None, 'in'))
         check_flag('DenseAdapter: received up_bias', up_bias)
         check_dropout('DenseAdapter', dropout)
-        self.scale, self.fusion = scale, fusion
+        check_flag('DenseAdapter: received cross_frame', cross_frame)
+        if cross_frame and (fusion != 'inner' or len(inputs) == 1):
+            raise InputError(
+                f'DenseAdapter: received cross_frame=True with fusion={fusion!r} and inputs={inputs!r}. It adds to '
+                "the links' sum: use fusion='inner' and 'prev' or 'skip' among the inputs."
+            )
+        self.scale, self.fusion, self.cross_frame = scale, fusion, cross_frame
         self.distance = {name: distance for name, distance in (('prev', 1), ('skip', skip)) if name in inputs}
         layers = range(1, view.depth + 1)
         number = next(self._numbers)  # two in a list keep their histories apart
@@ -100,6 +113,9 @@ class DenseAdapter(BaseAdapter):
             names = ['x', *(name for name, distance in self.distance.items() if layer > distance)]
             part = nn.ModuleDict({'down': self._linears(names, view.width, bottleneck, fusion == 'early')})
             part['up'] = self._linears(names, bottleneck, view.width, fusion != 'late', bias=up_bias)
+            if cross_frame:
+                links = [f'{link}_{which}' for link in names[1:] for which in NEIGHBOURS]
+                part['cross'] = self._linears(links, view.width, bottleneck, False, bias=False)
             if norm == 'in':
                 part['norm'] = nn.LayerNorm(view.width, eps=1e-6)
             self.layers[str(layer)] = part
@@ -129,10 +145,27 @@ class DenseAdapter(BaseAdapter):
         for source, distance in self.distance.items():
             if layer > distance:
                 inputs[source] = t.carry[self.carried[layer - distance]]
-        da_bnc = self._output(self.layers[str(layer)], inputs)
+        part = self.layers[str(layer)]
+        da_bnc = self._output(part, inputs, self._beside(part, inputs, t) if self.cross_frame else ())
         return SiteOutput(y + da_bnc, {self.carried[layer]: da_bnc} | self.unread[layer])
 
-    def _output(self, part: nn.ModuleDict, inputs: dict[str, Tensor]) -> Tensor:
+    @staticmethod
+    def _beside(part: nn.ModuleDict, inputs: dict[str, Tensor], t: Tokens) -> list[Tensor]:
+        """What comes from the frames before and after, B×N×d each; zeros for those that the clip does not have."""
+        if frames_of(t) == 1:
+            raise InputError(
+                'DenseAdapter: cross_frame=True reads the frames before and after, and received images, or clips of '
+                "one frame. Use type='mmsparse.VideoClassifier' for the model, or leave cross_frame out."
+            )
+        # projected first: what is moved is d wide
+        return [
+            of_neighbours(t, part['cross'][f'{link}_{which}'](inputs[link]), step)
+            for link in inputs
+            if link != 'x'
+            for which, step in NEIGHBOURS.items()
+        ]
+
+    def _output(self, part: nn.ModuleDict, inputs: dict[str, Tensor], beside: Sequence[Tensor]) -> Tensor:
         down, up = part['down'], part['up']
         if 'norm' in part:
             inputs = inputs | {'x': part['norm'](inputs['x'])}
@@ -141,7 +174,7 @@ class DenseAdapter(BaseAdapter):
         elif self.fusion == 'late':
             out_bnc = sum([up[name](self._hidden(down[name](value))) for name, value in inputs.items()])
         else:
-            out_bnc = up(self._hidden(sum([down[name](value) for name, value in inputs.items()])))
+            out_bnc = up(self._hidden(sum([*[down[name](value) for name, value in inputs.items()], *beside])))
         return out_bnc * self.scale
 
     def _hidden(self, z_bnd: Tensor) -> Tensor:
