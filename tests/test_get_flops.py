@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+from mmengine.config import Config
 from PIL import Image
 
 from mmsparse.analysis.from_config import build_from_config, count_config
@@ -155,3 +156,18 @@ def test_too_few_or_broken_images_are_refused(run, by_image, tmp_path):
     ):
         status, text = run(tmp_path / 'ats.py', *options)
         assert status == 2 and words in text and 'Traceback' not in text, text
+
+
+def test_clips_are_counted_with_the_frames_of_the_config_or_with_others():
+    cfg = Config.fromfile(ROOT / 'configs/_base_/models/tiny_video.py')
+    cfg.merge_from_dict({'default_scope': 'mmpretrain', 'model.head.num_classes': 4})
+    eight, four = count_config(cfg), count_config(cfg, frames=4)
+    assert (eight.frames, four.frames, eight.account.batch) == (8, 4, 1) and cfg.model.frames == 8
+    assert eight.account.part('ffn').published == 2 * four.account.part('ffn').published
+    assert eight.account.tokens[0] == 8 * 65
+    cfg.model.backbone.sparsifier = dict(type='mmsparse.DyTDispatcher')
+    found = count_config(cfg, batch=12, frames=2)
+    assert found.account.tokens[0] == 2 * 65 and 0 < found.account.ffn_tokens[0] < 2 * 65
+    assert 'Each of them is a clip of 2 frames that stands still.' in found.remarks
+    with pytest.raises(InputError, match='^--frames: received 4, but .*tiny_digits.py sets no frames: its model'):
+        count_config(read_config(ROOT / 'configs/sparse_tuning/tiny_digits.py'), frames=4)

@@ -17,6 +17,7 @@ from mmsparse.engine.shape_check import check_shapes
 from mmsparse.errors import InputError
 from mmsparse.evaluation.cost_by_layer import Account, account
 from mmsparse.evaluation.mac_scopes import backbones
+from mmsparse.evaluation.model_input import frames_of, input_shape
 from mmsparse.state.agreement import full_state_dict
 from mmsparse.state.files import read_state
 
@@ -28,11 +29,13 @@ class Counted(NamedTuple):
         account: of the model.
         shape: height and width of the images, in pixels.
         remarks: on weights and images, for people to read.
+        frames: of a clip; None: the model takes images.
     """
 
     account: Account
     shape: tuple[int, int]
     remarks: list[str]
+    frames: int | None = None
 
 
 def count_config(
@@ -41,21 +44,25 @@ def count_config(
     batch: int = 1,
     images: str | Path | None = None,
     adapter: str | Path | None = None,
+    frames: int | None = None,
 ) -> Counted:
     """Count the model of a config.
 
     Args:
         cfg: a config with `model`.
         shape: one side, or height and width, in pixels; None: what the host is built for.
-        batch: images in one forward pass.
-        images: an image or a folder, for sparsifiers that decide by image; None: shipped photographs.
+        batch: images or clips in one forward pass.
+        images: an image or a folder, for sparsifiers that decide by image; None: shipped photographs. For clips each
+            is one that stands still.
         adapter: folder of a trained state, for the same sparsifiers.
+        frames: of a clip; None: as many as the config says.
 
     Raises:
         InputError: a shape that the patches do not divide, a batch below 1, images or an adapter that cannot be used.
     """
     if batch < 1:
         raise InputError(f'--batch: received {batch}, expected a number of images of at least 1.')
+    cfg = cfg if frames is None else _of_frames(cfg, frames)
     model = build_from_config(cfg, 'meta')
     size = _size(model, shape)
     if any(size != _built_for(backbone) and not backbone.view.any_size for backbone in backbones(model)):
@@ -73,7 +80,8 @@ def count_config(
                 'weights. Leave it out.'
             )
         remarks = ['Host weights: random, none were loaded; the counts do not depend on them.']
-        return Counted(account(model, [torch.zeros(batch, 3, *size, device='meta')]), size, remarks)
+        blank = torch.zeros(input_shape(model, batch, *size), device='meta')
+        return Counted(account(model, [blank]), size, remarks, frames_of(model))
     model, remark = _with_weights(cfg, adapter, ' and '.join(deciders))
     pictures = photographs(images)
     remarks = [
@@ -81,7 +89,21 @@ def count_config(
         f'Averaged over {len(pictures) // batch * batch} images: '
         f'{images or "photographs that travel with the package"}.',
     ]
-    return Counted(account(model, batches(pictures, size, batch, model)), size, remarks)
+    inputs = batches(pictures, size, batch, model)
+    if frames := frames_of(model):
+        remarks.append(f'Each of them is a clip of {frames} frames that stands still.')
+        inputs = (still.unsqueeze(1).expand(-1, frames, -1, -1, -1) for still in inputs)
+    return Counted(account(model, inputs), size, remarks, frames)
+
+
+def _of_frames(cfg: Config, frames: int) -> Config:
+    if 'frames' not in (cfg.get('model') or {}):
+        raise InputError(
+            f'--frames: received {frames}, but {cfg.filename} sets no frames: its model takes images. Leave it out.'
+        )
+    cfg = deepcopy(cfg)
+    cfg.model.frames = frames
+    return cfg
 
 
 def build_from_config(cfg: Config, device: str = 'cpu', weights: bool = False) -> nn.Module:

@@ -14,7 +14,8 @@ def published_macs(model: nn.Module, images: Tensor, dense: bool = False) -> int
 
     Args:
         model: a SparseViT, or a model that holds one; what it computes in mode 'tensor' is counted, the head included.
-        images: B×3×H×W; values matter only to sparsifiers whose counts depend on the data. Both may be on meta.
+        images: B×3×H×W, or clips; values matter only to sparsifiers whose counts depend on the data. Both may be on
+            meta.
         dense: leave adapters and sparsifiers out: the frozen host and the head.
 
     Returns:
@@ -25,6 +26,6 @@ def published_macs(model: nn.Module, images: Tensor, dense: bool = False) -> int
 
 
 def rows_per_layer(model: nn.Module, images: Tensor) -> list[int]:
-    """Return how many tokens enter each layer's FFN, class token included."""
+    """Return how many tokens of an image, or of all frames of a clip, enter each layer's FFN, prefix included."""
     with counting(model, all_rows=True):
-        return [t.x_bnc.shape[1] for t in tokens_per_layer(backbones(model)[0], images, model)]
+        return [t.x_bnc[..., 0].numel() // len(images) for t in tokens_per_layer(backbones(model)[0], images, model)]

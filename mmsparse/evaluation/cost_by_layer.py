@@ -36,7 +36,7 @@ class Account:
     """What a batch costs.
 
     Args:
-        batch: images in it.
+        batch: images or clips in it. Means are over these, and the tokens of a clip are those of all its frames.
         parameters: of the whole model.
         trainable: those that train.
         trainable_backbone: those that train without the head, what papers print; None where no SparseViT tells the
@@ -77,7 +77,8 @@ def account(model: nn.Module, batches: Iterable[Tensor]) -> Account:
         model: anything that maps images to outputs; a SparseViT in it is counted by layer and part, the rest as 'head'
             (without any: 'model'). It is left as it was. On the meta device nothing is computed, unless the cost
             depends on the images.
-        batches: B×3×H×W each, of one size; costs and numbers of tokens are averaged over them.
+        batches: images B×3×H×W, or what else the model takes (clips), of one size; costs and numbers
+            of tokens are averaged over them.
     """
     found = backbones(model)
     by_image = any(part.by_image for backbone in found for part in backbone.sparsifiers)
@@ -143,8 +144,12 @@ def _sum(all_counts: Iterable[dict[Place, Count]]) -> dict[Place, Count]:
 
 
 def _rows(seen: list, batch: int) -> tuple[list[float], list[float]]:
-    tokens = [t.x_bnc.shape[1] if t.mask_bn is None else (t.mask_bn > 0).sum().item() / batch for t, _ in seen]
-    return tokens, [rows / batch if rows % batch else rows // batch for _, rows in seen]
+    valid = [t.x_bnc[..., 0].numel() if t.mask_bn is None else (t.mask_bn > 0).sum().item() for t, _ in seen]
+    return [_each(rows, batch) for rows in valid], [_each(rows, batch) for _, rows in seen]
+
+
+def _each(rows: int, batch: int) -> float:
+    return rows / batch if rows % batch else rows // batch
 
 
 def _order(place: Place) -> tuple[float, int]:

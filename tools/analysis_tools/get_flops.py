@@ -3,9 +3,10 @@
     python tools/analysis_tools/get_flops.py configs/sparse_tuning/vitb_cifar100.py
     python tools/analysis_tools/get_flops.py configs/sparsify/tiny_ats_frozen_digits.py --batch 4 --images photos/
     --json cost.json
+    python tools/analysis_tools/get_flops.py configs/video/k400_sparse_tuning.py --frames 16
 
 published: as papers count (fvcore's rule, all rows of every block, no probes). executed: what runs. FLOPs: 2 per
-multiply-add, norms left out. All figures are those of one forward pass of --batch images. See docs/cost.md.
+multiply-add, norms left out. All figures are those of one forward pass of --batch images or clips. See docs/cost.md.
 """
 
 import argparse
@@ -26,7 +27,8 @@ def parse_args() -> argparse.Namespace:
         metavar='PIXELS',
         help='one side, or height and width (default: what the host is built for)',
     )
-    parser.add_argument('--batch', type=int, default=1, help='images in one forward pass (default: 1)')
+    parser.add_argument('--batch', type=int, default=1, help='images or clips in one forward pass (default: 1)')
+    parser.add_argument('--frames', type=int, help='frames of a clip (default: those of the config)')
     parser.add_argument(
         '--images', type=Path, help='an image or a folder, where the cost depends on it (default: shipped photographs)'
     )
@@ -73,25 +75,24 @@ def by_layer(counted: Counted) -> Table:
 def by_part(counted: Counted) -> Table:
     """Exact counts of each part."""
     account = counted.account
-    height, width = counted.shape
-    table = Table(
-        ['part', *FIGURES], title=f'Multiply-adds and FLOPs of one pass, {account.batch} × 3 × {height} × {width}'
-    )
+    shape = [account.batch, *([counted.frames] if counted.frames else []), 3, *counted.shape]
+    table = Table(['part', *FIGURES], title=f'Multiply-adds and FLOPs of one pass, {" × ".join(map(str, shape))}')
     for part in dict.fromkeys(place.part for place in account.costs):
         table.rows.append([part, *figures(account.part(part)).values()])
     table.rows.append(['total', *figures(account.total).values()])
     return table
 
 
-def summary(account: Account) -> Table:
+def summary(counted: Counted) -> Table:
     """What fits on a card."""
+    account, one = counted.account, 'clip' if counted.frames else 'image'
     table = Table(['', 'count'])
     table.rows += [['parameters', account.parameters], ['trainable', account.trainable]]
     table.rows += (
         [] if account.trainable_backbone is None else [['trainable, without head', account.trainable_backbone]]
     )
     for name, value in figures(account.total).items():
-        table.rows.append([f'{name}, G per image', f'{value / account.batch / 1e9:.4f}'])
+        table.rows.append([f'{name}, G per {one}', f'{value / account.batch / 1e9:.4f}'])
     return table
 
 
@@ -113,6 +114,7 @@ def document(config: str, counted: Counted) -> dict:
     return dict(
         config=config,
         shape=list(counted.shape),
+        frames=counted.frames,
         batch=account.batch,
         parameters=dict(
             total=account.parameters, trainable=account.trainable, trainable_without_head=account.trainable_backbone
@@ -150,10 +152,8 @@ def main() -> None:
     with reporting(lambda: 'Nothing was written.'):
         cfg = read_config(args.config, args.cfg_options)
         check_config(cfg)
-        counted = count_config(cfg, args.shape, args.batch, args.images, args.adapter)
-        print_tables(
-            *([by_layer(counted)] if counted.account.tokens else []), by_part(counted), summary(counted.account)
-        )
+        counted = count_config(cfg, args.shape, args.batch, args.images, args.adapter, args.frames)
+        print_tables(*([by_layer(counted)] if counted.account.tokens else []), by_part(counted), summary(counted))
         print(*counted.remarks, sep='\n')
         if counted.account.uncounted:
             print(f'Not counted, because no formula is known: {", ".join(counted.account.uncounted)}.')

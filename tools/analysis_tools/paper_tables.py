@@ -52,6 +52,7 @@ from mmsparse.analysis.vtab import GROUPED
 from mmsparse.config.read import read_config
 from mmsparse.evaluation.cost_by_layer import Account, account
 from mmsparse.evaluation.mac_scopes import backbones
+from mmsparse.evaluation.model_input import input_shape
 from mmsparse.models.necks.dyt import DyTDispatcher
 from mmsparse.visualization.result_file import read_results
 from mmsparse.visualization.tables import Table, print_tables, writable
@@ -141,8 +142,7 @@ def _measured(spec: str, batch: int) -> tuple[float, float]:
         build_from_config(config_of(dict(json.loads(spec), **change)))
         for change in ({}, dict(adapter=None, sparsifier=None))
     )
-    view = own.backbone.view
-    images = torch.randn(batch, 3, *view.image_size)
+    images = torch.randn(input_shape(own, batch, *own.backbone.view.image_size))
     hold_rate(own, images)
     with torch.no_grad():
         samples = interleave({'dense': lambda: dense(images), 'own': lambda: own(images)})
@@ -172,9 +172,10 @@ def _counted(spec: str) -> Counted:
     dispatchers = [part for part in backbone.sparsifiers if isinstance(part, DyTDispatcher)]
     for part in dispatchers:
         part.plan = on_all_rows(part.plan)
-    side = backbone.view.image_size[0]
-    cost = account(model, [torch.zeros(1, 3, side, side, device='meta')])
-    published = nominal(cost, backbone.view.prefix, dispatchers[0].rate) if dispatchers else cost.total.published
+    one = torch.zeros(input_shape(model, 1, *backbone.view.image_size), device='meta')
+    cost = account(model, [one])
+    prefix = backbone.view.prefix * math.prod(one.shape[1:-3])
+    published = nominal(cost, prefix, dispatchers[0].rate) if dispatchers else cost.total.published
     dense = [
         dict(part)
         for part in listed(cfg.model.backbone.get('adapter'))

@@ -119,7 +119,7 @@ def describe_start(model: torch.nn.Module) -> dict[str, str]:
         'host': f'{view.name}, {size:,} parameters, weights: {view.source}',
         **rows,
         'cost': f'{cost} (multiply-adds, as papers count)',
-        'tokens': stages(view.prefix + math.prod(grid), rows_per_layer(model, image)),
+        'tokens': stages((view.prefix + math.prod(grid)) * math.prod(image.shape[1:-3]), rows_per_layer(model, image)),
         **cut_counts(model, image),
         **({'pixels': f'WARNING: {said}'} if (said := warning(model)) else {}),
     }
