@@ -35,7 +35,8 @@ def tokens_per_layer(
 
 
 def rows_taken(backbone: SparseViT, images: Tensor, run: Callable[[Tensor], object] | None = None) -> list[list[int]]:
-    """Return by how many tokens each sparsifier shortens the sequence in every layer; arguments as above."""
+    """Return by how many tokens of an image or a frame each sparsifier shortens the sequence in every layer;
+    arguments as above."""
     noted = [_Noted(part, backbone.view.depth) for part in backbone.sparsifiers]
     with exchanged(backbone.encoder, lambda given: dict(given, sparsifiers=noted)), torch.no_grad():
         (run or backbone.forward_tokens)(images)
@@ -51,7 +52,9 @@ class _Noted:
 
     def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
         made = self._part.plan(layer, tokens, probe)
-        self.taken[layer - 1] = 0 if made is None else tokens.x_bnc.shape[1] - made.length
+        if made is not None:
+            frames = tokens.frames if made.joins_frames else 1
+            self.taken[layer - 1] = (frames * tokens.x_bnc.shape[1] - made.length) // (frames * tokens.joined)
         return made
 
 

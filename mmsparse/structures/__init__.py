@@ -1,7 +1,8 @@
 """The token sequence, the plans that shorten it, and what leaves it: pure functions on tensors."""
 
 from mmsparse.structures.bring_back import bring_back
-from mmsparse.structures.clips import frames_of, join_frames, of_neighbours
+from mmsparse.structures.clips import join_frames, join_rows
+from mmsparse.structures.neighbours import of_neighbours
 from mmsparse.structures.plan import Plan, merge, pour, reduce
 from mmsparse.structures.restore import RESTORE, follow, restore, settle
 from mmsparse.structures.stash import Settled, Stash
@@ -15,8 +16,8 @@ __all__ = [
     'Tokens',
     'bring_back',
     'follow',
-    'frames_of',
     'join_frames',
+    'join_rows',
     'merge',
     'of_neighbours',
     'pour',

@@ -9,6 +9,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from mmsparse.structures.clips import join_frames
 from mmsparse.structures.stash import Stash
 from mmsparse.structures.tokens import Tokens, present, rows_of
 
@@ -29,6 +30,8 @@ class Plan:
         notes: what the sparsifier decided, for its losses.
         brings_back: let the patches that have left come back (`bring_back`); nothing else of the plan is then read. A
             sparsifier with such plans says so (`BaseSparsifier.brings_back`).
+        joins_frames: the frames of a clip first become one sequence (`join_frames`), and the plan is for that; B and N
+            are then of clips. A sparsifier with such a plan says where (`BaseSparsifier.join_layer`).
     """
 
     index_bn: Tensor | None
@@ -39,6 +42,7 @@ class Plan:
     mask_bn: Tensor | None = None
     notes: dict[str, Tensor] = field(default_factory=dict)
     brings_back: bool = False
+    joins_frames: bool = False
 
     @classmethod
     def stay(cls, tokens: Tokens, **options) -> Plan:
@@ -122,6 +126,8 @@ def reduce(tokens: Tokens, plan: Plan) -> Tokens:
     Raises:
         ValueError: the plan was made for another number of tokens.
     """
+    if plan.joins_frames:
+        tokens = join_frames(tokens)
     if plan.index_bn is not None and plan.index_bn.shape != tokens.x_bnc.shape[:2]:
         raise ValueError(
             f'reduce: the plan has {tuple(plan.index_bn.shape)} (batch, tokens), the tokens have '

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ RESTORE = ('gather', 'stale', 'delta')
 
 
 def restore(tokens: Tokens, mode: str = 'gather') -> Tensor:
-    """Return the feature map, B×C×h×w.
+    """Return the feature map, B×C×h×w; of a joined clip that of each frame, B·T×C×h×w.
 
     Args:
         tokens: after the final norm, or of any layer; stale and delta need a stash.
@@ -35,6 +36,7 @@ def restore(tokens: Tokens, mode: str = 'gather') -> Tensor:
     else:
         stash = tokens.stash if isinstance(tokens.stash, Settled) else settle(tokens, lambda x_bmc: x_bmc).stash
         x_bmc = stash.stale_bmc if mode == 'stale' else stash.delta_bmc
+    x_bmc = x_bmc.reshape(-1, math.prod(tokens.grid), x_bmc.shape[2])
     return x_bmc.transpose(1, 2).unflatten(2, tokens.grid)
 
 

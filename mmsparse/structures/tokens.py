@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -24,7 +25,7 @@ class Tokens:
     Args:
         x_bnc: B×N×C.
         prefix: number of prefix tokens (class token, registers, prompts), which are never reduced.
-        grid: patch grid (h, w) of the image; m = h·w patches.
+        grid: patch grid (h, w) of the image; m = h·w patches (of a joined clip T·m, frame by frame).
         source_bm: B×m, the place of the token that now stands for each original patch; -1 if the patch was dropped.
         size_bn: B×N, patches behind a token, 1 for prefix tokens; None while nothing has been reduced (all ones).
         mask_bn: B×N, float validity of tokens, 1 or 0; may carry gradient (DynamicViT's training). None: all are
@@ -72,6 +73,16 @@ class Tokens:
     def patches(self) -> int:
         """Number of patch tokens: what a sparsifier may reduce."""
         return self.x_bnc.shape[1] - self.prefix
+
+    @property
+    def joined(self) -> int:
+        """Number of frames in one sequence: 1, or those of a clip whose frames are one (`join_frames`)."""
+        return self.source_bm.shape[1] // math.prod(self.grid)
+
+    @property
+    def segments(self) -> tuple[int, ...]:
+        """How many prefix tokens are the host's own, and how many belong to each span."""
+        return self.prefix - sum(self.spans.values()), *self.spans.values()
 
     def span(self, name: str) -> slice:
         """Return the places of the prefix tokens of that name; none, right behind the prefix, where it has no span."""
@@ -122,8 +133,10 @@ def put_prefix(tokens: Tokens, span: str, rows_bpc: Tensor) -> Tokens:
     """Let p prefix tokens be the span of that name, in the place of those that it had; none may be.
 
     A new span lies behind the host's own prefix tokens and all other spans. The tokens are valid, of size 1, and carry
-    nothing.
+    nothing. In the one sequence of a clip every frame has its own.
     """
+    if tokens.joined > 1:
+        rows_bpc = rows_bpc.repeat(1, tokens.joined, 1)
     at, old, new = tokens.span(span).start, tokens.spans.get(span, 0), rows_bpc.shape[1]
 
     def put(value: Tensor, fill: float) -> Tensor:

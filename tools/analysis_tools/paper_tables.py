@@ -65,9 +65,9 @@ Made by `make tables` (`tools/analysis_tools/paper_tables.py`), which counts the
 [cost.md](cost.md) says how it is counted, and how accuracies of your own get into the tables.
 
 A cell is *paper / here (difference)*, ✗ where they differ by more than 1 %; – is a figure that is not known. Parameters are those that train, without
-the head. GFLOPs are published ones: multiply-adds by fvcore's rule, one image of 224 × 224, all rows of every block. *Executed* is what runs here for
-the same image: probes counted, the last block for the class token alone where nothing else is read. Accuracies are top-1 in percent; none is measured
-here unless a file of results was given.
+the head. GFLOPs are published ones: multiply-adds by fvcore's rule, one image of 224 × 224 (in Table I video a clip of 8), all rows of every block.
+*Executed* is what runs here for the same: probes counted, the last block for the class token alone where nothing else is read. Accuracies are top-1 in
+percent; none is measured here unless a file of results was given.
 """
 SHARES_NOTE = (
     "The README of the paper's repository promises 62–70 % of ViT-B. The paper's GFLOPs give 66 to 67 % at a keep rate of .7 on images and 70 % on "

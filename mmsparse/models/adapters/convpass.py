@@ -43,6 +43,7 @@ class ConvBottleneck(nn.Module):
         out_bnd = F.linear(z_bnd[:, : t.prefix], self.conv.weight[:, :, 1, 1], self.conv.bias)
         if t.patches:
             conv_bmd = self.conv(restore(replace(t, x_bnc=z_bnd))).flatten(2).transpose(1, 2)
+            conv_bmd = conv_bmd.reshape(len(z_bnd), -1, z_bnd.shape[2])  # a joined clip has several maps
             out_bnd = torch.cat([out_bnd, pour(t, conv_bmd)[:, t.prefix :]], 1)
         return self.up(self.dropout(quick_gelu(out_bnd)))
 

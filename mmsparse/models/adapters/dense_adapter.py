@@ -14,7 +14,7 @@ from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.hosts.views.view import View
 from mmsparse.models.part import SiteOutput
 from mmsparse.registry import MODELS
-from mmsparse.structures import Tokens, frames_of, of_neighbours
+from mmsparse.structures import Tokens, of_neighbours
 from mmsparse.utils.value_checks import (
     check_choices,
     check_count,
@@ -152,7 +152,7 @@ class DenseAdapter(BaseAdapter):
     @staticmethod
     def _beside(part: nn.ModuleDict, inputs: dict[str, Tensor], t: Tokens) -> list[Tensor]:
         """What comes from the frames before and after, B×N×d each; zeros for those that the clip does not have."""
-        if frames_of(t) == 1:
+        if t.frames * t.joined == 1:
             raise InputError(
                 'DenseAdapter: cross_frame=True reads the frames before and after, and received images, or clips of '
                 "one frame. Use type='mmsparse.VideoClassifier' for the model, or leave cross_frame out."

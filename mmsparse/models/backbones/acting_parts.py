@@ -122,7 +122,8 @@ class ActingParts:
                 )
             t, ffn_bn = bring_back(t) if plan.brings_back else reduce(t, plan), plan.ffn_bn
             # Another sparsifier at this stage may ask about attention only while the tokens are those that attended.
-            probe = probe if plan.index_bn is None and not plan.brings_back else None
+            moved = plan.index_bn is not None or plan.brings_back or plan.joins_frames
+            probe = None if moved else probe
         return t, ffn_bn
 
 

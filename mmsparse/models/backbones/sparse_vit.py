@@ -15,7 +15,7 @@ from mmsparse.models.backbones.encoder import Encoder
 from mmsparse.models.hosts.build import build_view
 from mmsparse.models.hosts.frozen_model import FrozenModel, fill_frozen
 from mmsparse.models.hosts.views.view import mean_of_patches
-from mmsparse.models.necks.order import check_order
+from mmsparse.models.necks.order import check_joining, check_order
 from mmsparse.models.part import has_losses, reads_rows
 from mmsparse.registry import MODELS
 from mmsparse.structures import Tokens, restore
@@ -81,6 +81,7 @@ class SparseViT(BaseModule):
         check_word('SparseViT: received out_type', out_type, tuple(OUT_TYPES))
         check_output(out_type, self.view, self.adapters)
         check_order(self.sparsifiers)
+        check_joining(self.sparsifiers, self.adapters, out_type, stash)
         self.out_type, self.out_layers = out_type, layers_of(out_indices, self.view.depth)
         self.host_trains, self.folded = self._freeze(), ()
         self._refuse_what_no_gradient_reaches(out_indices)

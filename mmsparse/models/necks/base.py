@@ -33,6 +33,7 @@ class BaseSparsifier(Part):
         leaves_invalid: whether tokens may stay in the sequence that count for nothing: padding, or patches masked in
             training.
         brings_back: whether a plan of it lets tokens come back (`Plan.brings_back`).
+        join_layer: behind whose attention the frames of a clip become one sequence (`Plan.joins_frames`), or None.
         by_image: whether what an image costs depends on what it shows; such costs are averaged over photographs.
     """
 
@@ -43,6 +44,7 @@ class BaseSparsifier(Part):
     chooses_ffn = False
     leaves_invalid = False
     brings_back = False
+    join_layer: int | None = None
     by_image = False
 
     @property

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import permutations
 
-from mmsparse.errors import refuse
+from mmsparse.errors import InputError, refuse
+from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.necks.base import BaseSparsifier
 from mmsparse.models.part import has_losses
 
@@ -60,6 +61,11 @@ def _faults(sparsifiers: Sequence[BaseSparsifier]) -> Iterator[str]:
                 f'SparseViT: {other} moves tokens at layer {max(two.acting)}, where {name} has brought back '
                 f'those that had left. Let {other} act before layer {max(one.acting)} only, or leave one out.'
             )
+        if one.join_layer is not None and (not moments or max(moments)[:2] >= (one.join_layer, True)):
+            yield (
+                f'SparseViT: {name} makes one sequence of the frames of a clip at layer {one.join_layer}, and {other} '
+                f'acts on frames there or later. Let {other} act before layer {one.join_layer} only, or leave one out.'
+            )
         later = first and moments and max(moments) > first
         # one of the same kind knows the invalid ones
         if later and one.leaves_invalid and two.moves_rows and name != other:
@@ -68,3 +74,22 @@ def _faults(sparsifiers: Sequence[BaseSparsifier]) -> Iterator[str]:
                 'the sequence (padding, or tokens masked in training): it would count and rank these too. Let '
                 f'{other} act before layer {min(one.acting)} only, or leave one out.'
             )
+
+
+def check_joining(
+    sparsifiers: Sequence[BaseSparsifier], adapters: Sequence[BaseAdapter], out_type: str, stash: bool
+) -> None:
+    """Refuse what knows single frames alone beside a sparsifier that makes one sequence of them.
+
+    Raises:
+        InputError: names the sparsifier, and what is to be left out.
+    """
+    for part in (part for part in sparsifiers if part.join_layer is not None):
+        told = f'SparseViT: {type(part).__name__} makes one sequence of the frames of a clip, and'
+        single = [type(adapter).__name__ for adapter in adapters if adapter.one_vector]
+        if single:
+            raise InputError(f'{told} {single[0]} keeps a vector of each frame. Leave one of them out.')
+        if out_type in ('cls_token', 'pooled'):
+            raise InputError(f"{told} out_type={out_type!r} is of a frame. Use out_type='tokens'.")
+        if stash:
+            raise InputError(f'{told} a stash is kept by frame. Leave out stash=True.')

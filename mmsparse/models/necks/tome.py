@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -11,11 +11,11 @@ from torch.nn import functional as F
 
 from mmsparse.errors import InputError, refuse
 from mmsparse.models.hosts.views.view import View
-from mmsparse.models.necks.base import BaseSparsifier, asked, highest
+from mmsparse.models.necks.base import BaseSparsifier, asked, check_layers, highest
 from mmsparse.models.ops.attention import Probe, without_autocast
 from mmsparse.registry import MODELS
-from mmsparse.structures import Plan, Tokens, present
-from mmsparse.utils.value_checks import check_word, is_list, is_number, is_whole
+from mmsparse.structures import Plan, Tokens, join_frames, join_rows, present
+from mmsparse.utils.value_checks import check_flag, check_word, is_list, is_number, is_whole
 
 METRICS = ('key', 'context')
 
@@ -74,22 +74,40 @@ class ToMe(BaseSparsifier):
         metric: what similarity is measured on: 'key', the keys of this layer, mean over heads (ToMe); 'context', the
             feature map of another network that the caller hands in (ProxyCLIP's), mean over the patches behind a
             token.
+        across_frames: on clips, match tokens of all frames, which from `join_layer` on are one sequence: there the
+            attention is still that of each frame, and the matching runs over the clip; all later attention does too,
+            since a token merged across frames belongs to none of them. Counts are per frame: a clip of T frames
+            merges T·r pairs (ours).
+        join_layer: counted from 1; with `across_frames` alone.
 
     Attributes:
-        counts: pairs wanted, per layer.
+        counts: pairs wanted, per layer (and frame).
 
     Raises:
         InputError: a count that is no integer of at least 0, a list whose length is not the host's depth, an unknown
-            metric, or a context that nobody hands in.
+            metric, a context that nobody hands in, a layer that the host does not have, or images `across_frames`.
     """
 
     proportional = asks_attention = True
 
-    def __init__(self, view: View, r: int | Sequence[int] = 8, inflect: float = 0.0, metric: str = 'key'):
+    def __init__(
+        self,
+        view: View,
+        r: int | Sequence[int] = 8,
+        inflect: float = 0.0,
+        metric: str = 'key',
+        across_frames: bool = False,
+        join_layer: int = 1,
+    ):
         super().__init__()
         name = type(self).__name__
         check_word(f'{name}: received metric', metric, METRICS)
+        check_flag(f'{name}: received across_frames', across_frames)
+        check_layers(name, view, (join_layer,))
         self.metric, self.match = metric, BipartiteMatching()
+        self.join_layer = join_layer if across_frames else None
+        if across_frames and metric != 'key':
+            raise InputError(f"{name}: received across_frames=True and metric={metric!r}, expected metric='key'.")
         refuse(f'{name}: {fault}' for fault in self._faults(view, r, inflect))
         if is_whole(r):
             first = int(r * (1 - inflect))  # truncated before the line is drawn, as published: the last is 2r − first
@@ -122,17 +140,30 @@ class ToMe(BaseSparsifier):
 
     @property
     def acting(self) -> tuple[int, ...]:
-        """The layers with a count."""
-        return tuple(layer for layer, count in enumerate(self.counts, start=1) if count)
+        """The layers with a count, and the one that joins frames."""
+        return tuple(layer for layer, count in enumerate(self.counts, start=1) if count or layer == self.join_layer)
 
     def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
         """Merge by the similarity that `metric` names."""
+        if layer == self.join_layer:
+            return self._joining(layer, tokens, asked(type(self).__name__, layer, probe))
         edges = self.edges(layer, tokens, probe)
         return None if edges is None else merging(tokens, edges)
 
+    def _joining(self, layer: int, tokens: Tokens, probe: Probe) -> Plan:
+        if tokens.frames == 1:
+            raise InputError(
+                'ToMe: across_frames=True matches tokens of all frames of a clip, and received images, or clips of '
+                "one frame. Use type='mmsparse.VideoClassifier' for the model, or leave across_frames out."
+            )
+        clip = join_frames(tokens)
+        k_bhnd = join_rows(tokens, probe.k_bhnd.transpose(1, 2)).transpose(1, 2)
+        edges = self.edges(layer, clip, replace(probe, k_bhnd=k_bhnd))
+        return replace(Plan.stay(clip) if edges is None else merging(clip, edges), joins_frames=True)
+
     def edges(self, layer: int, tokens: Tokens, probe: Probe | None) -> Edges | None:
         """Return what merges at this layer, or None where nothing does."""
-        count = self._pairs(layer, tokens.patches, tokens.prefix)
+        count = self._pairs(layer, tokens)
         if count == 0:
             return None
         probe = asked(type(self).__name__, layer, probe)
@@ -154,9 +185,10 @@ class ToMe(BaseSparsifier):
             1, rows_bmc, context_bmc
         )
 
-    def _pairs(self, layer: int, patches: int, prefix: int) -> int:
+    def _pairs(self, layer: int, tokens: Tokens) -> int:
+        patches, prefix = tokens.patches, tokens.prefix
         evens, odds = ((prefix + patches - parity + 1) // 2 - (prefix - parity + 1) // 2 for parity in (0, 1))
-        return min(self.counts[layer - 1], patches // 2, evens if odds else 0)
+        return min(self.counts[layer - 1] * tokens.joined, patches // 2, evens if odds else 0)
 
 
 def merging(tokens: Tokens, edges: Edges, edit=None) -> Plan:

@@ -19,7 +19,7 @@ def bias_of_tokens(bias_hpp: Tensor, own: int, t: Tokens, queries: int) -> Tenso
 
     A patch token has the mean over the patches that it stands for, as query and as key: what a key that is their mean
     would get. The host's own prefix tokens have theirs, others of the prefix (prompts) have no place and no bias,
-    nor has padding.
+    nor has padding. In the one sequence of a clip all frames have the same places.
 
     Args:
         bias_hpp: H×P×P of the places: the host's own prefix tokens, then the m patches.
@@ -32,7 +32,11 @@ def bias_of_tokens(bias_hpp: Tensor, own: int, t: Tokens, queries: int) -> Tenso
     """
     heads, places = bias_hpp.shape[:2]
     batch, length = (1 if t.size_bn is None else len(t.x_bnc)), t.x_bnc.shape[1]
-    if t.size_bn is None and t.prefix == own:
+    if t.joined > 1:  # frames have the same places
+        place_p = torch.arange(places, device=bias_hpp.device)
+        place_p = torch.cat([place_p[:own].repeat(t.joined), place_p[own:].repeat(t.joined)])
+        bias_hpp, own, places = bias_hpp[:, place_p][:, :, place_p], own * t.joined, places * t.joined
+    elif t.size_bn is None and t.prefix == own:
         return bias_hpp[None, :, :queries]
     first_bp = torch.arange(own, device=bias_hpp.device).expand(batch, -1)
     token_bp = torch.cat([first_bp, t.source_bm[:batch]], dim=1)
