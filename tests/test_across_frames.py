@@ -25,7 +25,7 @@ OF_OTHERS = {
 
 
 def across(r=2, **options):
-    return dict(type='mmsparse.ToMe', r=r, across_frames=True, **dict(join_layer=JOIN) | options)
+    return dict(type='mmsparse.ToMe', r=r) | dict(across_frames=True, join_layer=JOIN) | options
 
 
 def ffn(state, block, x):
@@ -171,5 +171,10 @@ def test_what_knows_single_frames_alone_is_refused_beside_it():
     build('timm', None, [dict(config('EViT'), layers=(1,)), late])
     with pytest.raises(InputError, match='^ToMe: across_frames=True matches tokens of all frames.*received images'):
         classifier(across(), out_type='avg_featmap')(torch.zeros(1, 3, 32, 32))
-    with pytest.raises(InputError, match='join_layer|layers'):
-        build('timm', None, across(join_layer=9))
+    for options, words in (
+        (dict(join_layer=9), 'join_layer=9, expected a layer of this host. Layers count from 1 to 6'),
+        (dict(across_frames=False), 'join_layer=2 without across_frames=True'),
+        (dict(metric='context'), "across_frames=True and metric='context', expected metric='key'"),
+    ):
+        with pytest.raises(InputError, match=f'^ToMe: received {words}'):
+            build('timm', None, across(**options))

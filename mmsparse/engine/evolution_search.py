@@ -20,6 +20,7 @@ from mmsparse.engine.hooks.random_subnet import supernets
 from mmsparse.engine.hooks.start_card import image_size
 from mmsparse.errors import InputError, in_words
 from mmsparse.evaluation import published_macs
+from mmsparse.evaluation.model_input import input_shape
 from mmsparse.models.adapters.search_space import Subnet
 from mmsparse.models.hosts.frozen_model import digest
 from mmsparse.registry import LOOPS
@@ -178,14 +179,14 @@ class EvolutionSearchLoop(TestLoop):
         """Write the best one down, and show what it costs and how it is trained."""
         self._write(FOUND, subnet)
         model, found = unwrapped(self.runner.model), self.file.with_name(FOUND)
-        image = next(model.parameters()).new_zeros(1, 3, *image_size(model))
+        image = next(model.parameters()).new_zeros(input_shape(model, 1, *image_size(model)))
         self.supernet.choose(subnet)
         macs = published_macs(model, image)
         self.supernet.choose(None)
         rows = {
             self.metric: f"{figure(score)}, with the super-network's weights, the best of {tried:,}",
             'trainable': f'{self.supernet.count(subnet):,} parameters, without head',
-            'cost': f'{macs / 1e9:.4g} GFLOPs per image',
+            'cost': f'{macs / 1e9:.4g} GFLOPs per {"image" if image.dim() == 4 else "clip"}',
             **{module: ' '.join(map(str, sizes)) for module, sizes in subnet.items()},
         }
         option = f'model.backbone.adapter.subnet={near(found)}'

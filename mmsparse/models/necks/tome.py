@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from mmsparse.errors import InputError, refuse
 from mmsparse.models.hosts.views.view import View
-from mmsparse.models.necks.base import BaseSparsifier, asked, check_layers, highest
+from mmsparse.models.necks.base import BaseSparsifier, asked, highest
 from mmsparse.models.ops.attention import Probe, without_autocast
 from mmsparse.registry import MODELS
 from mmsparse.structures import Plan, Tokens, join_frames, join_rows, present
@@ -78,7 +78,7 @@ class ToMe(BaseSparsifier):
             attention is still that of each frame, and the matching runs over the clip; all later attention does too,
             since a token merged across frames belongs to none of them. Counts are per frame: a clip of T frames
             merges T·r pairs (ours).
-        join_layer: counted from 1; with `across_frames` alone.
+        join_layer: counted from 1; None: the first. With `across_frames` alone.
 
     Attributes:
         counts: pairs wanted, per layer (and frame).
@@ -97,17 +97,15 @@ class ToMe(BaseSparsifier):
         inflect: float = 0.0,
         metric: str = 'key',
         across_frames: bool = False,
-        join_layer: int = 1,
+        join_layer: int | None = None,
     ):
         super().__init__()
         name = type(self).__name__
         check_word(f'{name}: received metric', metric, METRICS)
         check_flag(f'{name}: received across_frames', across_frames)
-        check_layers(name, view, (join_layer,))
         self.metric, self.match = metric, BipartiteMatching()
-        self.join_layer = join_layer if across_frames else None
-        if across_frames and metric != 'key':
-            raise InputError(f"{name}: received across_frames=True and metric={metric!r}, expected metric='key'.")
+        self.join_layer = (1 if join_layer is None else join_layer) if across_frames else None
+        refuse(f'{name}: received {fault}' for fault in self._faults_across(view, metric, across_frames, join_layer))
         refuse(f'{name}: {fault}' for fault in self._faults(view, r, inflect))
         if is_whole(r):
             first = int(r * (1 - inflect))  # truncated before the line is drawn, as published: the last is 2r − first
@@ -137,6 +135,15 @@ class ToMe(BaseSparsifier):
                 f'received a list of counts and inflect={inflect}. The list says the count of every layer; leave it '
                 'out.'
             )
+
+    @staticmethod
+    def _faults_across(view: View, metric: str, across_frames: bool, join_layer: int | None) -> Iterator[str]:
+        if across_frames and metric != 'key':
+            yield f"across_frames=True and metric={metric!r}, expected metric='key'."
+        if join_layer is not None and not across_frames:
+            yield f'join_layer={join_layer!r} without across_frames=True, so no frames would join. Set both.'
+        if join_layer is not None and (not is_whole(join_layer) or not 1 <= join_layer <= view.depth):
+            yield f'join_layer={join_layer!r}, expected a layer of this host. Layers count from 1 to {view.depth}.'
 
     @property
     def acting(self) -> tuple[int, ...]:
