@@ -11,6 +11,7 @@ tools/analysis_tools/collect_results.py makes of finished runs, fills in accurac
 
 import argparse
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
