@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hosts import apart, assert_near, build, draw, images_for, reference_of
+from hosts import apart, assert_near, assert_near_in_half, build, draw, images_for, reference_of
 from mmsparse.errors import InputError
 from mmsparse.evaluation import account
 from small_classifier import adapter, classifier, config
@@ -84,6 +84,14 @@ def test_it_learns_under_any_sparsifier_and_with_checkpointing(name):
     assert_near(losses[1][0], losses[0][0])
     for key, grad in losses[0][1].items():
         assert_near(losses[1][1][key], grad)
+
+
+def test_half_precision_reads_about_the_same():
+    model, clip = video(EVIT, CROSS), clips(8, seed=2)
+    with torch.no_grad():
+        expected = model(clip)
+        with torch.autocast('cpu', torch.bfloat16):
+            assert_near_in_half(model(clip).float(), expected)
 
 
 def test_images_and_forms_without_links_are_refused():

@@ -30,6 +30,9 @@ def of_neighbours(tokens: Tokens, value_bnc: Tensor, step: int) -> Tensor:
         parts = [rows_btnc[:, step:], none_btnc] if step > 0 else [none_btnc, rows_btnc[:, :step]]
         return torch.cat(parts, dim=1)[:, : rows_btnc.shape[1]].reshape(rows_bnc.shape)
 
-    patches_bnc = pour(tokens, moved(rows_of(replace(tokens, x_bnc=value_bnc))))
-    prefix = value_bnc[:, : tokens.prefix].split(tokens.segments, dim=1)
-    return torch.cat([*map(moved, prefix), patches_bnc[:, tokens.prefix :]], dim=1)
+    wide_bnc = value_bnc.to(
+        torch.promote_types(value_bnc.dtype, torch.float32)
+    )  # a fused token sums dozens of patches
+    patches_bnc = pour(tokens, moved(rows_of(replace(tokens, x_bnc=wide_bnc))))
+    prefix = wide_bnc[:, : tokens.prefix].split(tokens.segments, dim=1)
+    return torch.cat([*map(moved, prefix), patches_bnc[:, tokens.prefix :]], dim=1).to(value_bnc.dtype)
