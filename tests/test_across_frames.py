@@ -14,8 +14,7 @@ from references.sequence import Decision, Sequence
 from references.tome import edges, merging
 from references.vit import embed
 from small_classifier import adapter, classifier, config
-from test_cross_frame import CROSS
-from test_video import clips, samples, video
+from small_clips import CROSS, clips, samples, video
 
 FRAMES, JOIN, PATCHES = 4, 2, 16
 OF_OTHERS = {

@@ -7,9 +7,8 @@ from hosts import apart, assert_near, assert_near_in_half, build, draw, images_f
 from mmsparse.errors import InputError
 from mmsparse.evaluation import account
 from small_classifier import adapter, classifier, config
-from test_video import FRAMES, clips, samples, video
+from small_clips import CROSS, FRAMES, clips, samples, video
 
-CROSS = adapter(cross_frame=True)
 EVIT = dict(type='mmsparse.EViT', layers=(2, 3, 5), keep_rate=0.7)
 
 

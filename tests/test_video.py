@@ -1,45 +1,18 @@
 """Clips: frames run as images through the same SparseViT, one query asks the tokens of all, views are averaged."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from mmpretrain.structures import DataSample
 
-from hosts import HEADS, WIDTH, assert_near, build, draw, tiny_hosts
-from mmsparse.engine.weight_selection import select_at_random
+from hosts import HEADS, WIDTH, assert_near, build
 from mmsparse.errors import InputError
 from mmsparse.evaluation import account
 from mmsparse.registry import MODELS
-from mmsparse.structures import join_frames
+from mmsparse.structures import Tokens, join_frames
 from small_classifier import CLASSES, OPTIONS, adapter, config
-
-FRAMES = 3
-HOSTS = tiny_hosts()
-
-
-def clips(batch=2, views=1, frames=FRAMES, seed=0):
-    return torch.randn(batch, views, frames, 3, 32, 32, generator=torch.Generator().manual_seed(seed))
-
-
-def samples(batch=2):
-    return [DataSample().set_gt_label(index % CLASSES) for index in range(batch)]
-
-
-def video(sparsifier=None, adapters=None, host='timm', frames=FRAMES, **backbone):
-    """A classifier of clips with all parameters drawn, in evaluation mode."""
-    backbone = dict(dict(type='mmsparse.SparseViT', host=HOSTS[host], out_type='tokens'), **backbone)
-    neck = dict(type='mmsparse.AttentivePooling', in_channels=WIDTH, num_heads=HEADS)
-    model = MODELS.build(
-        dict(
-            type='mmsparse.VideoClassifier',
-            backbone=dict(backbone, adapter=adapters, sparsifier=sparsifier),
-            frames=frames,
-            neck=neck if backbone['out_type'] == 'tokens' else None,
-            head=dict(type='mmpretrain.LinearClsHead', num_classes=CLASSES, in_channels=WIDTH),
-        )
-    )
-    select_at_random(model.backbone)
-    return draw(model).eval()
+from small_clips import FRAMES, HOSTS, clips, samples, video
 
 
 @pytest.mark.parametrize('name', [name for name in OPTIONS if name != 'NoOp'])
@@ -169,3 +142,13 @@ def test_what_is_no_clip_is_refused():
         model.neck((torch.zeros(2, WIDTH),))
     with pytest.raises(InputError, match='received num_heads=5, which does not divide in_channels=48'):
         MODELS.build(dict(type='mmsparse.AttentivePooling', in_channels=WIDTH, num_heads=5))
+
+
+def test_prompts_work_in_the_host_and_are_not_asked():
+    model = video(None, dict(type='mmsparse.VPT', num_prompts=5))
+    with torch.no_grad():
+        (t,) = model.backbone.encode(clips()[:, 0])
+        own = torch.cat([t.x_bnc[:, :1], t.x_bnc[:, 6:]], 1)
+        assert t.prefix == 6
+        (expected,) = model.neck((Tokens.start(own, 1, t.grid),))
+        assert_near(model.neck((replace(t, frames=1),))[0], expected, 1e-6)

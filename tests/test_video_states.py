@@ -10,8 +10,8 @@ from mmsparse.engine.runner import SparseRunner
 from mmsparse.registry import DATASETS
 from mmsparse.state.files import read_state
 from small_classifier import adapter, config
+from small_clips import CLASSES, FRAMES, clips, video
 from small_run import ROOT
-from test_video import CLASSES, FRAMES, clips, video
 
 
 @DATASETS.register_module()

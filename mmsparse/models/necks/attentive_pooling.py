@@ -10,14 +10,14 @@ from mmsparse.errors import InputError
 from mmsparse.models.hosts.views.projections import split_heads
 from mmsparse.models.ops.attention import attend_beside
 from mmsparse.registry import MODELS
-from mmsparse.structures import Tokens, join_frames
+from mmsparse.structures import Tokens, join_frames, put_prefix
 from mmsparse.utils.value_checks import check_count
 
 
 @MODELS.register_module()
 class AttentivePooling(BaseModule):
-    """One cross-attention of a learned query to all tokens of a clip, class tokens and prompts of its frames among
-    them; with a linear classifier behind it the attentive head of DyT (arXiv 2403.11808) on video.
+    """One cross-attention of a learned query to all tokens of a clip, class tokens and registers of its frames among
+    them, prompts not; with a linear classifier behind it the attentive head of DyT (arXiv 2403.11808) on video.
 
     ``out = proj(attention(q(LN_q(query)), k(LN_k(x)), v(LN_v(x))))``, without residual or FFN. Keys have no bias. The
     query starts at zero, so that all tokens have the same weight. Nothing tells when a frame was: their order makes no
@@ -63,6 +63,8 @@ class AttentivePooling(BaseModule):
                 f'AttentivePooling: received in_channels={self.in_channels}, but {t.x_bnc.shape[2]} channels arrive '
                 f'from the host. Set model.neck.in_channels={t.x_bnc.shape[2]}.'
             )
+        for span in t.spans:
+            t = put_prefix(t, span, t.x_bnc[:, :0])
         t = join_frames(t)
         q_11c = self.q(self.norm_q(self.query))
         k_bnc, v_bnc = self.k(self.norm_k(t.x_bnc)), self.v(self.norm_v(t.x_bnc))
