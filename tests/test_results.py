@@ -170,7 +170,7 @@ def test_two_runs_of_one_name_with_other_settings_are_refused(tmp_path):
         ('CIFAR100', 'peft/vitb_lora_cifar100.py', ('CIFAR100', 'vitb_lora')),
         ('SVHN', 'sparse_tuning/vitb_svhn.py', ('SVHN', 'sparse_tuning_vitb')),
         ('COCOStuffDataset', 'configs/coco_stuff_sparse_tuning.py', ('COCOStuff', 'sparse_tuning')),
-        ('PascalContextDataset59', 'configs/context59_dense.py', ('PascalContext59', 'configs_dense')),
+        ('PascalContextDataset59', 'configs/context59_dense.py', ('PascalContext59', 'dense')),
         ('Photos', 'own/lora_on_mine.py', ('Photos', 'lora_on_mine')),
     ],
 )
@@ -186,6 +186,8 @@ def test_a_folder_is_called_by_what_it_holds():
     assert dataset_name(SimpleNamespace(dataset=inner)) == 'flowers'
     inner.data_root = '/data/flowers'
     assert dataset_name(inner) == 'flowers'
+    inner.metainfo = dict(dataset_name='VOC21')
+    assert dataset_name(inner) == 'VOC21'
 
 
 def test_one_command_prints_writes_and_draws(tmp_path, capsys):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 
 from mmsparse.evaluation.mac_scopes import backbones
 from mmsparse.models.necks.dyt import DyTDispatcher
+from mmsparse.structures import Plan
 
 
 def hold_rate(model: nn.Module, images: Tensor) -> float | None:
@@ -51,3 +54,8 @@ def _shift(rate: float, linear: nn.Linear, inputs: tuple, logit_bm1: Tensor) -> 
     threshold = (edges[active] + edges[active + 1]) / 2
     linear.bias -= threshold
     return logit_bm1 - threshold
+
+
+def on_all_rows(plan: Callable[..., Plan]) -> Callable[..., Plan]:
+    """Let a dispatcher decide and run the FFN on all rows: which ones it chooses depends on trained weights."""
+    return lambda *args: replace(plan(*args), ffn_bn=None)

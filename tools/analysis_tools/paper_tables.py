@@ -14,7 +14,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -44,7 +44,7 @@ import torch
 import yaml
 from mmengine.config import Config
 
-from mmsparse.analysis.fixed_rate import hold_rate
+from mmsparse.analysis.fixed_rate import hold_rate, on_all_rows
 from mmsparse.analysis.from_config import build_from_config
 from mmsparse.analysis.memory import held, nbytes, transient_peak
 from mmsparse.analysis.paper_cells import config_of_row, fill
@@ -200,11 +200,6 @@ def trainable(spec: dict) -> int:
     """Return the parameters of one network that train, without the head."""
     (backbone,) = backbones(build_from_config(config_of(spec), 'meta'))
     return sum(p.numel() for p in backbone.parameters() if p.requires_grad)
-
-
-def on_all_rows(plan):
-    """Let a dispatcher decide and run the FFN on all rows: which ones it chooses depends on trained weights."""
-    return lambda *args: replace(plan(*args), ffn_bn=None)
 
 
 def nominal(cost: Account, prefix: int, rate: float) -> float:

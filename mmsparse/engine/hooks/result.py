@@ -23,6 +23,7 @@ from mmsparse.state.saved_tensors import unwrapped
 from mmsparse.visualization.result_file import FINISHED, TESTED, Result, write_results
 
 SCORES = ('accuracy/top1', 'mIoU')  # of several metrics these are what tables print
+NETWORKS = ('tiny', 'vits', 'vitb', 'vitl', 'vith')  # begin the names of configs
 MOST = 16  # images whose cost is counted where it differs
 PARTS = ('train', 'val', 'test', 'validation', 'images')  # folders that are called after a part, not after the data
 
@@ -116,11 +117,11 @@ def seed_of_state(runner) -> int:
 
 
 def dataset_name(dataset) -> str:
-    """Return what tables call a data set: its own `result_name`, its folder, or its class."""
+    """Return what tables call a data set: its own `result_name`, metainfo's dataset_name, its folder, or its class."""
     inner = getattr(dataset, 'dataset', None) or next(iter(getattr(dataset, 'datasets', [])), None)
     if inner is not None:  # RepeatDataset, ConcatDataset and the like
         return dataset_name(inner)
-    if name := getattr(dataset, 'result_name', None):
+    if name := getattr(dataset, 'result_name', None) or getattr(dataset, 'metainfo', {}).get('dataset_name'):
         return name
     if type(dataset).__name__ == 'CustomDataset' and dataset.data_root:
         root = Path(dataset.data_root)
@@ -129,7 +130,7 @@ def dataset_name(dataset) -> str:
 
 
 def method_name(config: str | Path, dataset: str) -> str:
-    """Return a config's name without that of its data, with its folder where a single word is left.
+    """Return a config's name without that of its data, with its folder where the network's is all that is left.
 
     'vitb_lora' of peft/vitb_lora_cifar100.py, 'sparse_tuning_vitb' of sparse_tuning/vitb_cifar100.py.
     """
@@ -137,7 +138,7 @@ def method_name(config: str | Path, dataset: str) -> str:
     for number in range(len(words) - 1, 0, -1):
         for rest, taken in ((words[:-number], words[-number:]), (words[number:], words[:number])):
             if len(plain(''.join(taken))) > 2 and data.endswith(plain(''.join(taken))):
-                return '_'.join([Path(config).parent.name, *rest] if len(rest) == 1 else rest)
+                return '_'.join([Path(config).parent.name, *rest] if rest[0] in NETWORKS and not rest[1:] else rest)
     return '_'.join(words)
 
 

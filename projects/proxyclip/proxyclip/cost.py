@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
+from operator import attrgetter
 
 import torch
 from mmengine.registry import DefaultScope
@@ -12,6 +14,9 @@ from torch._subclasses import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from mmsparse.analysis.fixed_rate import on_all_rows
+from mmsparse.models.backbones import SparseViT
+from mmsparse.models.necks.dyt import DyTDispatcher
 from mmsparse.registry import MODELS
 
 
@@ -24,12 +29,14 @@ class WindowCost:
         vfm: the proxy.
         attention: the proxy attention: cosines, and the product with the values.
         texts: the projection to their space, and the comparison with them.
+        tunable: parameters that train.
     """
 
     clip: int
     vfm: int
     attention: int
     texts: int
+    tunable: int = 0
 
     @property
     def total(self) -> int:
@@ -38,7 +45,8 @@ class WindowCost:
 
 
 def window_cost(model: Mapping, window: int | tuple[int, int] | None = None) -> WindowCost:
-    """Count one window of a ProxyCLIP; counts do not depend on weights, so none are loaded.
+    """Count one window of a ProxyCLIP; counts do not depend on weights, so none are loaded. DyT's cost is nominal: its
+    rate of the patches enters every FFN.
 
     Args:
         model: its config.
@@ -48,9 +56,26 @@ def window_cost(model: Mapping, window: int | tuple[int, int] | None = None) -> 
     with DefaultScope.overwrite_default_scope('mmseg'), torch.device('meta'):
         net = MODELS.build(dict(model, **hosts)).eval()
     window = net.window if window is None else window
-    counts = traced(net, (window, window) if isinstance(window, int) else window)
+    size = (window, window) if isinstance(window, int) else window
+    tunable, skipped = sum(p.numel() for p in net.parameters() if p.requires_grad), _skipped(net.backbone, size)
+    counts = traced(net, size)
     vfm, attention, texts = (counts[f'ProxyCLIP.{name}'] for name in ('vfm', 'backbone.readout.attention', 'texts'))
-    return WindowCost(counts['Global'] - vfm - attention - texts, vfm, attention, texts)
+    return WindowCost(counts['Global'] - vfm - attention - texts - skipped, vfm, attention, texts, tunable)
+
+
+def _skipped(backbone: SparseViT, size: tuple[int, int]) -> int:
+    """Let a dispatcher send all patches into every FFN; return the multiply-adds of those that stay away at its rate.
+
+    The last block, which the readout replaces, is none of the view's.
+    """
+    view, skipped = backbone.view, 0
+    for part in backbone.sparsifiers:
+        if isinstance(part, DyTDispatcher):
+            part.plan = on_all_rows(part.plan)
+            for block in view.blocks:
+                ffn = sum(attrgetter(view.parts[name])(block).weight.numel() for name in ('fc1', 'fc2'))
+                skipped += round((1 - part.rate) * prod(view.divide(*size)) * ffn)
+    return skipped
 
 
 def traced(net: nn.Module, size: tuple[int, int]) -> dict[str, int]:

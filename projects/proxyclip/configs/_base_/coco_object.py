@@ -4,6 +4,7 @@ _base_ = ['vitb16_dinob16.py', 'short_side_336.py']
 test_dataloader = dict(
     dataset=dict(
         type='mmsparse.COCOObjectDataset',
+        metainfo=dict(dataset_name='COCO-Object'),
         data_root='data/coco_stuff164k',
         data_prefix=dict(img_path='images/val2017', seg_map_path='annotations/val2017'),
     ),

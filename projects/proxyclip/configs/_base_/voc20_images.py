@@ -4,6 +4,7 @@ _base_ = ['short_side_336.py']
 test_dataloader = dict(
     dataset=dict(
         type='mmsparse.PascalVOC20Dataset',
+        metainfo=dict(dataset_name='VOC20'),
         data_root='data/VOCdevkit/VOC2012',
         data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClass'),
         ann_file='ImageSets/Segmentation/val.txt',
