@@ -168,6 +168,7 @@ def test_two_runs_of_one_name_with_other_settings_are_refused(tmp_path):
     ('dataset', 'config', 'names'),
     [
         ('CIFAR100', 'peft/vitb_lora_cifar100.py', ('CIFAR100', 'vitb_lora')),
+        ('Food101', 'peft/vitb_lora_cifar100.py', ('Food101', 'vitb_lora')),
         ('SVHN', 'sparse_tuning/vitb_svhn.py', ('SVHN', 'sparse_tuning_vitb')),
         ('COCOStuffDataset', 'configs/coco_stuff_sparse_tuning.py', ('COCOStuff', 'sparse_tuning')),
         ('PascalContextDataset59', 'configs/context59_dense.py', ('PascalContext59', 'dense')),

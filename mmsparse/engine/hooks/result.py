@@ -11,6 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop
 from torch import nn
 
+from mmsparse.config.image_sets import RECIPES
 from mmsparse.engine.hooks.start_card import image_size
 from mmsparse.engine.precision import running
 from mmsparse.evaluation import published_macs
@@ -134,10 +135,11 @@ def method_name(config: str | Path, dataset: str) -> str:
 
     'vitb_lora' of peft/vitb_lora_cifar100.py, 'sparse_tuning_vitb' of sparse_tuning/vitb_cifar100.py.
     """
-    words, data = Path(config).stem.split('_'), plain(dataset)
+    words, data = Path(config).stem.split('_'), (plain(dataset), *RECIPES)  # `data=svhn` leaves the config its name
     for number in range(len(words) - 1, 0, -1):
         for rest, taken in ((words[:-number], words[-number:]), (words[number:], words[:number])):
-            if len(plain(''.join(taken))) > 2 and data.endswith(plain(''.join(taken))):
+            name = plain(''.join(taken))
+            if len(name) > 2 and any(each.endswith(name) for each in data):
                 return '_'.join([Path(config).parent.name, *rest] if rest[0] in NETWORKS and not rest[1:] else rest)
     return '_'.join(words)
 
