@@ -9,7 +9,7 @@ from statistics import mean
 
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop
-from torch import nn
+from torch import Tensor, nn
 
 from mmsparse.config.image_sets import RECIPES
 from mmsparse.engine.hooks.start_card import image_size
@@ -156,10 +156,12 @@ def gflops(model: nn.Module, batch) -> float | None:
     """
     backbone = getattr(model, 'backbone', None)
     by_image = isinstance(backbone, SparseViT) and any(part.by_image for part in backbone.sparsifiers)
-    if not isinstance(backbone, SparseViT) or (by_image and batch is None):
+    if not isinstance(backbone, SparseViT):
         return None
     images = next(model.parameters()).new_zeros(input_shape(model, 1, *image_size(model)))
     if by_image:
+        if batch is None or not all(isinstance(image, Tensor) for image in batch['inputs']):  # several views by --tta
+            return None
         seen = model.data_preprocessor(batch)['inputs']
         if seen[0].shape != images[0].shape:  # whole pictures behind windows, clips of several views
             return None
