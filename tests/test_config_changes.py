@@ -19,7 +19,7 @@ from mmsparse.errors import InputError
 ROOT = Path(__file__).parents[1]
 LEAVES = sorted(
     path
-    for path in ROOT.glob('**/configs/**/*.py')
+    for path in [*ROOT.glob('configs/**/*.py'), *ROOT.glob('projects/*/configs/**/*.py')]
     if '_base_' not in path.parts and path.parent.name != 'pretraining'
 )
 DIGITS = ROOT / 'configs/sparse_tuning/tiny_digits.py'

@@ -123,7 +123,7 @@ def test_a_full_disk(error, capsys):
     with pytest.raises(SystemExit) as end, reporting(lambda: ''):
         raise error
     text = capsys.readouterr().err
-    assert end.value.code == 2 and 'the disk is full. Make room' in text and '--resume' in text
+    assert end.value.code == 74 and 'the disk is full. Make room' in text and '--resume' in text
 
 
 @pytest.mark.parametrize(
