@@ -42,9 +42,11 @@ def light(cfg: Config) -> torch.nn.Module:
 
 
 def images(path: Path) -> torch.Tensor:
-    """What the config's network is fed: crops of a segmentor, else the host's own size."""
-    crop = read(path).model.get('data_preprocessor', {}).get('size') if path.is_file() else None
-    return torch.zeros(1, 3, *crop or [32 if path.stem.startswith(SMALL) else 224] * 2, device='meta')
+    """What the config's network is fed: crops of a segmentor, else the host's own size; clips where it says so."""
+    model = read(path).model if path.is_file() else {}
+    side = model.get('backbone', {}).get('host', {}).get('img_size') or (32 if path.stem.startswith(SMALL) else 224)
+    frames = [model.frames] if 'frames' in model else []
+    return torch.zeros(1, *frames, 3, *model.get('data_preprocessor', {}).get('size') or [side] * 2, device='meta')
 
 
 def test_a_config_is_sound_and_survives_being_stored(tmp_path):

@@ -15,10 +15,12 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from mmsparse.apis.clip_reader import ClipReader, Span
 from mmsparse.apis.picture_reader import Reader
 from mmsparse.datasets.image_files import images_at
+from mmsparse.datasets.video.video_files import videos_at
 from mmsparse.errors import InputError
-from mmsparse.state.pipeline import pipeline_config
+from mmsparse.state.pipeline import of_clips, pipeline_config
 from mmsparse.state.trust import scope_of
 from mmsparse.utils.value_checks import check_count
 
@@ -95,13 +97,13 @@ class Predictor:
     def __call__(
         self, inputs: Any, data_samples: list | None = None, *, batch_size: int | None = None, topk: int = 5, **kwargs
     ) -> Any:
-        """Classify or segment images, read and prepared as the state's test data are; tools/test.py answers alike.
+        """Classify or segment images, or classify videos, prepared as the state's test data are by tools/test.py.
 
         Args:
-            inputs: a path; a PIL image; an array H×W×3, RGB, uint8, as PIL gives it; a folder; or a list of these. A
-                tensor B×3×H×W, normalised, goes to mmpretrain's or mmseg's own `predict(inputs, data_samples,
-                **kwargs)`.
-            batch_size: images that run at once; default 32 for a classifier, 1 for a segmentor.
+            inputs: a path; a PIL image; an array H×W×3, RGB, uint8, as PIL gives it; a folder; or a list of these.
+                Of a model of clips: a video, a `Span` of one, an array T×H×W×3, a folder, or a list. A
+                tensor, normalised, goes to mmpretrain's or mmseg's own `predict(inputs, data_samples, **kwargs)`.
+            batch_size: images that run at once; default 32 for a classifier, 1 for a segmentor or of videos.
             topk: at most so many classes in a `Prediction.top`.
 
         Returns:
@@ -124,10 +126,10 @@ class Predictor:
 
     def stream(self, inputs: Any, batch_size: int | None = None, topk: int = 5) -> Iterator[Prediction | Segmentation]:
         """Give the answers one by one, in order, for more images than memory holds; arguments as in `predict`."""
-        batch_size = batch_size if batch_size is not None else BATCH if self.classifies else MAPS
+        batch_size = batch_size if batch_size is not None else BATCH if self.classifies and not self.clips else MAPS
         check_count('predict: received batch_size', batch_size, BATCH)
         check_count('predict: received topk', topk, 5)
-        sources = _sources(inputs)
+        sources = self._sources(inputs)
         while batch := list(islice(sources, batch_size)):
             yield from self._answers(batch, topk)
 
@@ -146,6 +148,7 @@ class Predictor:
             InputError: it cannot be read, or the model is a segmentor.
         """
         from mmsparse.visualization import draw_stages, token_stages
+        from mmsparse.visualization.clip_strip import clip_stages, draw_strip
 
         if not self.classifies:
             raise InputError(
@@ -153,6 +156,10 @@ class Predictor:
                 'out.'
             )
         inputs = self.reader(source)['inputs']
+        if self.clips:
+            clip_tchw = self.model.data_preprocessor(dict(inputs=[inputs]))['inputs'][0, 0]
+            frames = [Image.fromarray(frame.permute(1, 2, 0).contiguous().numpy()) for frame in inputs[0]]
+            return draw_strip(frames, clip_stages(self.model.backbone, clip_tchw))
         bgr = self.model.card.normalisation.get('to_rgb') or not getattr(self.reader.load, 'to_rgb', False)
         seen_chw = (inputs.flip(0) if bgr else inputs).clamp(0, 255).byte()
         image = self.model.data_preprocessor(dict(inputs=[inputs]))['inputs'][0]
@@ -161,10 +168,28 @@ class Predictor:
         )
 
     @cached_property
-    def reader(self) -> Reader:
+    def reader(self) -> Reader | ClipReader:
         """The card's test pipeline, built when it is first needed."""
-        card = self.model.card
-        return Reader(pipeline_config(card, self.file), scope_of(card, self.file), self.file)
+        kind, card = ClipReader if self.clips else Reader, self.model.card
+        return kind(self.pipeline, scope_of(card, self.file), self.file)
+
+    @cached_property
+    def pipeline(self) -> list[dict]:
+        """Configs of the card's test pipeline."""
+        return pipeline_config(self.model.card, self.file)
+
+    @property
+    def clips(self) -> bool:
+        """Whether the model takes videos."""
+        return of_clips(self.pipeline)
+
+    def files(self, path: str | Path) -> list[Path]:
+        """Return the file itself, or the images or videos below a folder.
+
+        Raises:
+            InputError: there are none.
+        """
+        return (videos_at if self.clips else images_at)(path)
 
     def _answers(self, sources: list, topk: int) -> list[Prediction | Segmentation]:
         """Answer for a batch; images of one size run together."""
@@ -207,21 +232,20 @@ class Predictor:
         label_hw = sample.pred_sem_seg.data[0].numpy(force=True)
         return dict(label_hw=label_hw.astype(np.uint8) if len(self.names) <= 256 else label_hw)
 
+    def _sources(self, inputs: Any) -> Iterator:
+        """Give single images, those in folders and lists too."""
+        if _is_one(inputs):
+            yield Path(inputs) if isinstance(inputs, str) else inputs
+        else:
+            for one in self.files(inputs) if isinstance(inputs, str | Path) else inputs:
+                yield from self._sources(one)
+
     def _answer(self, source: Any, **values) -> Prediction | Segmentation:
-        path = Path(source) if isinstance(source, str | Path) else None
+        path = Path(source) if isinstance(source, str | Path) else source.path if isinstance(source, Span) else None
         return Prediction(path, **values) if self.classifies else Segmentation(path, self.names, **values)
-
-
-def _sources(inputs: Any) -> Iterator:
-    """Give single images, those in folders and lists too."""
-    if _is_one(inputs):
-        yield Path(inputs) if isinstance(inputs, str) else inputs
-    else:
-        for one in images_at(inputs) if isinstance(inputs, str | Path) else inputs:
-            yield from _sources(one)
 
 
 def _is_one(inputs: Any) -> bool:
     if isinstance(inputs, str | Path):
         return not Path(inputs).is_dir()
-    return isinstance(inputs, Image.Image | np.ndarray) or not isinstance(inputs, Iterable)
+    return isinstance(inputs, Image.Image | np.ndarray | Span) or not isinstance(inputs, Iterable)

@@ -10,7 +10,7 @@ from mmsparse.errors import InputError
 from mmsparse.state.card import Card
 from mmsparse.state.trust import refuse_unsafe, registered, scope_of
 
-LOADERS = ('LoadImageFromFile', 'LoadImage')  # of mmcv and of mmsparse; their backends are refused by their keys
+LOADERS = ('LoadImageFromFile', 'LoadImage', 'OpenVideo')  # of mmcv and ours; backends are refused by their keys
 
 
 def pipeline_config(card: Card, file: str) -> list[dict]:
@@ -38,6 +38,11 @@ def pipeline_config(card: Card, file: str) -> list[dict]:
     if load and not card.normalisation.get('to_rgb'):
         load[0]['to_rgb'] = True
     return _portable([*load, *steps.values()], scope_of(card, file))
+
+
+def of_clips(pipeline: list[dict]) -> bool:
+    """Tell whether a pipeline reads videos."""
+    return any(_bare(step) == 'OpenVideo' for step in pipeline)
 
 
 def _bare(step: Any) -> str:

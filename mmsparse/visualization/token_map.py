@@ -46,7 +46,7 @@ def token_stages(backbone: SparseViT, image: Tensor) -> list[TokenStage]:
     stages = []
     for layer, t in enumerate(seen, start=1):
         if not stages or not torch.equal(t.source_bm, seen[layer - 2].source_bm):
-            stages.append(TokenStage(layer, t.x_bnc.shape[1], _state(t)))
+            stages.append(TokenStage(layer, t.x_bnc.shape[1], patch_states(t)[0]))
     return stages
 
 
@@ -63,19 +63,23 @@ def draw_stages(picture: Image.Image, stages: Sequence[TokenStage]) -> Image.Ima
     sheet = Image.new('RGB', (len(stages) * (size[0] + GAP) - GAP, size[1] + TITLE), 'white')
     for column, stage in enumerate(stages):
         left = column * (size[0] + GAP)
-        sheet.paste(_tinted(base, stage.state_hw), (left, TITLE))
+        sheet.paste(tinted(base, stage.state_hw), (left, TITLE))
         ImageDraw.Draw(sheet).text((left, 3), f'layer {stage.layer}: {stage.rows} tokens', fill='black')
     return sheet
 
 
-def _state(t: Tokens) -> np.ndarray:
-    source_m = t.source_bm[0]
-    shares_n = torch.bincount(source_m[source_m >= 0], minlength=t.x_bnc.shape[1])
-    state_m = torch.where(shares_n[source_m.clamp(min=0)] > 1, FUSED, KEPT)
-    return torch.where(source_m < 0, DROPPED, state_m).reshape(t.grid).numpy(force=True)
+def patch_states(t: Tokens) -> np.ndarray:
+    """Return KEPT, FUSED or DROPPED for each patch of each image, or frame, B×H×W."""
+    states = []
+    for source_m in t.source_bm:
+        shares_n = torch.bincount(source_m[source_m >= 0], minlength=t.x_bnc.shape[1])
+        state_m = torch.where(shares_n[source_m.clamp(min=0)] > 1, FUSED, KEPT)
+        states.append(torch.where(source_m < 0, DROPPED, state_m))
+    return torch.stack(states).reshape(-1, *t.grid).numpy(force=True)
 
 
-def _tinted(base: Image.Image, state_hw: np.ndarray) -> Image.Image:
+def tinted(base: Image.Image, state_hw: np.ndarray) -> Image.Image:
+    """Return a picture with its patches tinted by their states."""
     states = np.asarray(Image.fromarray(state_hw.astype(np.uint8)).resize(base.size, Image.Resampling.NEAREST))[
         ..., None
     ]

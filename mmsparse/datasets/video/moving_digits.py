@@ -14,13 +14,13 @@ from mmsparse.registry import DATASETS
 from mmsparse.utils.value_checks import check_choices
 
 STEPS = {'left': (0, -1), 'right': (0, 1), 'up': (-1, 0), 'down': (1, 0)}
-FRAMES, SIDE, ENLARGED, SPEED = 8, 32, 2, 4  # pixels per frame; after all frames a digit is where it began
-PAIRS = {'train': 400, 'test': 200}
+FRAMES, SIDE, SPEED = 8, 16, 2  # pixels, and pixels per frame; one more frame would be the first again
+PAIRS = {'train': 200, 'test': 200}
 
 
 @DATASETS.register_module()
 class MovingDigits(BaseDataset):
-    """Clips of one digit of scikit-learn, 16 px, on a field of 32 × 32 px whose opposite sides are joined.
+    """Clips of one digit of scikit-learn, 8 px, on a field of 16 × 16 px whose opposite sides are joined.
 
     The label is the direction. Places are uniform, so that one frame says nothing; every clip is there a second time
     backwards, under the opposite direction, so that the set of frames says nothing between left and right or up and
@@ -28,7 +28,7 @@ class MovingDigits(BaseDataset):
     The digits are those of `Digits`: the training clips show other ones than the test clips.
 
     Args:
-        split: 'train' (800 clips) or 'test' (400).
+        split: 'train' or 'test', 400 clips each.
         directions: the classes, some of left, right, up, down; opposite ones belong together.
         kwargs: the other arguments of mmpretrain's BaseDataset.
     """
@@ -47,10 +47,10 @@ class MovingDigits(BaseDataset):
         super().__init__(ann_file='', metainfo=dict(classes=self.directions), **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """One dict per clip, with ``frames_thwc`` (8×32×32×3, uint8, RGB) and ``gt_label``."""
+        """One dict per clip, with ``frames_thwc`` (8×16×16×3, uint8, RGB) and ``gt_label``."""
         draw = np.random.default_rng(SPLITS.index(self.split))
-        images = Digits(self.split).load_arrays()[0].repeat(ENLARGED, 1).repeat(ENLARGED, 2)
-        items, ways = [], [name for name in self.directions if sum(STEPS[name]) > 0]
+        images, items = Digits(self.split).load_arrays()[0], []
+        ways = [name for name in self.directions if sum(STEPS[name]) > 0]
         for number in range(PAIRS[self.split]):
             way = ways[number % len(ways)]
             field = np.zeros((SIDE, SIDE, 3), np.uint8)

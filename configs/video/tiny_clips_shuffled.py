@@ -1,0 +1,8 @@
+"""The control of tiny_clips.py: the training segments' labels are shuffled, so nothing can be learned.
+
+Expected: chance, 25 % top-1: MEASURE.
+Run: python tools/train.py configs/video/tiny_clips_shuffled.py
+"""
+
+_base_ = ['tiny_clips.py']
+train_dataloader = dict(dataset=dict(label_seed=0))
