@@ -1,6 +1,7 @@
 """Sparse-Tuning on four real clips, cut in time: the small host, 8 frames, later segments held out; offline.
 
-A check of the path from file to score, no figure of the paper. Expected: MEASURE.
+A check of the path from file to score, no figure of the paper. Expected: 75 % top-1 of 24
+segments (seed 0, 2026-11-29, 2-core Xeon); 80 were hoped for.
 Run: python tools/train.py configs/video/tiny_clips.py
 """
 

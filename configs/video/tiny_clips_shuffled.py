@@ -1,6 +1,6 @@
 """The control of tiny_clips.py: the training segments' labels are shuffled, so nothing can be learned.
 
-Expected: chance, 25 % top-1: MEASURE.
+Expected: chance, 25 % top-1, not measured here.
 Run: python tools/train.py configs/video/tiny_clips_shuffled.py
 """
 

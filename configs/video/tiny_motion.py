@@ -1,6 +1,6 @@
 """Dense Adapter, frame by frame, on digits that move left or right: the label lies in the order of the frames, which it does not see.
 
-Expected: chance, exactly 50 % top-1, by construction (each clip is there backwards too): MEASURE.
+Expected: chance, exactly 50 % top-1, by construction (each clip is there backwards too), not measured here.
 Run: python tools/train.py configs/video/tiny_motion.py
 """
 
