@@ -45,7 +45,7 @@ def main() -> None:
         load = seconds(lambda: read(dict(video_path=str(args.video), gt_label=0)), args.repeats)
         step = seconds(lambda: model.train_step(batch, wrapper), max(1, args.repeats // 3)) / args.batch
         print(
-            f'{args.config.stem}: {load * 1e3:.0f} ms to read a clip, {step * 1e3:.0f} to train on it: {step / load:.1f} ×'
+            f'{args.config.stem}: reading {load * 1e3:.0f} ms, training {step * 1e3:.0f} ms a clip: {step / load:.1f} ×'
         )
 
 
