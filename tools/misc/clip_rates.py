@@ -44,9 +44,7 @@ def main() -> None:
         batch = dict(inputs=[clip['inputs']] * args.batch, data_samples=[clip['data_samples']] * args.batch)
         load = seconds(lambda: read(dict(video_path=str(args.video), gt_label=0)), args.repeats)
         step = seconds(lambda: model.train_step(batch, wrapper), max(1, args.repeats // 3)) / args.batch
-        print(
-            f'{args.config.stem}: reading {load * 1e3:.0f} ms, training {step * 1e3:.0f} ms a clip: {step / load:.1f} ×'
-        )
+        print(f'{args.config.stem}: reading {load * 1e3:.0f} ms, training {step * 1e3:.0f} ms: {step / load:.1f} ×')
 
 
 if __name__ == '__main__':
