@@ -2,6 +2,7 @@
 # make demo  shows what sparse-tuning is worth, on real data, offline, in minutes
 # make tables counts the networks of all configs again and writes docs/paper_tables.md
 # make test  runs the tests in it; make lint checks the style. Another place: make test VENV=/tmp/env
+# make configs builds all configs, and runs five steps, resumption and test of a set that covers all their parts, on generated pictures
 # make matrix runs the combinations of host, adapter and sparsifier that make test leaves out: there every two meet, here all three, in more than
 #             two thousand cases; MATRIX="-k [timm-" takes those of one host
 # make slow   runs the whole runs, by commands and in two processes, and the counts of all configs and combinations, that make test leaves out
@@ -10,7 +11,7 @@
 VENV ?= .venv
 PYTHON = $(VENV)/bin/python
 
-.PHONY: env demo tables test slow matrix parity lint oldest
+.PHONY: env demo tables test slow configs matrix parity lint oldest
 
 env: $(VENV)/installed
 
@@ -33,6 +34,9 @@ test: env
 
 slow: env
 	OMP_NUM_THREADS=1 $(PYTEST) --dist worksteal -m slow
+
+configs: env
+	OMP_NUM_THREADS=1 $(PYTHON) tools/check_configs.py
 
 matrix: env
 	OMP_NUM_THREADS=1 $(PYTEST) --dist worksteal -m matrix $(MATRIX) tests/test_matrix.py

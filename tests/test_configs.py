@@ -1,4 +1,6 @@
-"""Every shipped config can be read, stored, checked and built, and its metafile says what the built network costs."""
+"""What shipped configs say of classes, pixels and cost is true; that they are read, stored, checked and built is
+tools/check_configs.py's to try (make configs).
+"""
 
 import math
 from functools import cache
@@ -14,7 +16,6 @@ from modelindex.load_model_index import load
 from PIL import Image
 
 from each import check_each
-from mmsparse.config.check import check_config
 from mmsparse.evaluation import published_macs
 
 ROOT = Path(__file__).parents[1]
@@ -49,12 +50,9 @@ def images(path: Path) -> torch.Tensor:
     return torch.zeros(1, *frames, 3, *model.get('data_preprocessor', {}).get('size') or [side] * 2, device='meta')
 
 
-def test_a_config_is_sound_and_survives_being_stored(tmp_path):
+def test_a_config_has_one_number_of_classes():
     def check(path):
-        cfg = Config.fromfile(path)
-        check_config(cfg)
-        cfg.dump(tmp_path / 'stored.py')
-        assert Config.fromfile(tmp_path / 'stored.py').to_dict() == cfg.to_dict()
+        cfg = read(path)
         if 'decode_head' in cfg.model:
             with DefaultScope.overwrite_default_scope(cfg.default_scope):
                 classes = DATASETS.build(dict(cfg.val_dataloader.dataset, lazy_init=True)).metainfo['classes']

@@ -4,6 +4,7 @@
     python tools/analysis_tools/benchmark.py configs/sparsify/vitb_dyt_frozen_cifar100.py --vary
     model.backbone.sparsifier.rate=1.0,0.7,0.5,0.3 python tools/analysis_tools/benchmark.py vit_base_patch16_224
     my_module:my_network --phase test --precision fp32 bf16 --mode eager compiled
+    python tools/analysis_tools/benchmark.py configs/sparse_tuning/vitb_cifar100.py --phase train --loading
 
 A contender is a config of an image classifier (.py); the word `dense`, the first config's host as its own library runs
 it, all of it trainable: full tuning; the name of a network of timm, likewise; or MODULE:FUNCTION, a function without
@@ -60,6 +61,11 @@ def parse_args():
         help="print the paper's Table III beside ours, as ratios to the first contender: full tuning",
     )
     options.add_argument(
+        '--loading',
+        action='store_true',
+        help='also how fast one worker prepares training images of 32 and 500 px, beside the step (CPU: leave a core)',
+    )
+    options.add_argument(
         '--out', type=Path, default=Path('work_dirs/benchmark'), help='folder of benchmark.csv, .png and .svg'
     )
     return parse(options, lambda args: [spec for spec in args.contenders if spec.endswith('.py')])
@@ -75,6 +81,7 @@ from rich.table import Table
 from mmsparse.analysis.benchmark import Row, Setting, measure, write_rows
 from mmsparse.analysis.contenders import Contender, build_contenders
 from mmsparse.analysis.figures import draw_speed
+from mmsparse.analysis.loading import measure_loading
 from mmsparse.analysis.table3 import Shares, check_full, our_costs, paper_costs
 from mmsparse.config.read import read_config
 from mmsparse.engine.precision import choose
@@ -193,6 +200,35 @@ def table3(contenders: list[Contender], rows: list[Row], settings: list[Setting]
     return cost_table([*paper, *our_costs(contenders, *ours)], (train, test))
 
 
+def loading_table(args, rows: list[Row]) -> Table:
+    """What the loader of each config prepares, beside the fastest training step that was measured of it."""
+    names = (
+        'config',
+        'pictures',
+        'img/s of a worker',
+        'workers',
+        'img/s of the loader',
+        'img/s of the step',
+        'loader / step',
+    )
+    table = Table(*names, title='Loading, on generated pictures: the loader is to be at least twice as fast')
+    for spec in (spec for spec in args.contenders if spec.endswith('.py')):
+        steps = [
+            row.images_per_second for row in rows if row.phase == 'train' and row.contender.startswith(Path(spec).stem)
+        ]
+        for found in measure_loading(read_config(spec, args.cfg_options)):
+            whole = found.per_worker * max(1, found.workers)
+            table.add_row(
+                Path(spec).stem,
+                f'{found.source} {found.side} px',
+                f'{found.per_worker:.4g}',
+                str(found.workers),
+                f'{whole:.4g}',
+                *((f'{max(steps):.4g}', f'{whole / max(steps):.3g}') if steps else ('not measured', '')),
+            )
+    return table
+
+
 def main() -> None:
     args = parse_args()
     with reporting(lambda: f'The rows so far are in {args.out}.'):
@@ -216,6 +252,8 @@ def main() -> None:
         console.print(row_table(rows))
         if args.table3:
             console.print(table3(contenders, rows, settings))
+        if args.loading:
+            console.print(loading_table(args, rows))
         files = [args.out / 'benchmark.csv', *draw_speed(rows, args.out / 'benchmark')]
         print(f'Written: {", ".join(map(str, files))}.')
 

@@ -1,4 +1,4 @@
-"""Every config of the project is a paragraph that can be read, stored and checked, and costs what its README says."""
+"""Every config of the project is a paragraph, and costs what its README says; tools/check_configs.py builds them all."""
 
 import ast
 import re
@@ -10,7 +10,6 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from each import check_each
-from mmsparse.config.check import check_config
 from mmsparse.registry import MODELS
 from mmsparse.state.saved_tensors import frozen_models
 from projects.proxyclip.proxyclip.cost import traced, window_cost
@@ -22,7 +21,7 @@ README = (CONFIGS / 'README.md').read_text()
 BENCHMARKS = ('voc20', 'voc21', 'context59', 'context60', 'coco_object', 'coco_stuff', 'ade20k', 'cityscapes')
 
 
-def test_a_config_is_a_paragraph_is_sound_and_survives_being_stored(tmp_path):
+def test_a_config_is_a_paragraph_and_in_the_readme():
     def check(path):
         text = path.read_text()
         head = ast.get_docstring(ast.parse(text))
@@ -30,10 +29,6 @@ def test_a_config_is_a_paragraph_is_sound_and_survives_being_stored(tmp_path):
         assert 'Expected: ' in head and re.search(
             rf'Run: PYTHONPATH=. python tools/(test|train).py {path.relative_to(ROOT)}', head
         )
-        cfg = Config.fromfile(path)
-        check_config(cfg)
-        cfg.dump(tmp_path / 'stored.py')
-        assert Config.fromfile(tmp_path / 'stored.py').to_dict() == cfg.to_dict()
         assert f'({path.name})' in README
 
     check_each(LEAVES, check)
