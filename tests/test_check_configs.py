@@ -74,10 +74,21 @@ def test_a_segmentation_set_reads_its_stand_in_with_labels_of_its_classes(tmp_pa
     assert len(data) == 2 and labels <= set(classes) and len(labels) >= len(classes) / 2
 
 
+@pytest.mark.parametrize(
+    'lists', [dict(ann_file='val.csv', data_prefix='val'), dict(ann_file='a.json', labels='labels.json')]
+)
+def test_a_list_of_videos_names_all_classes_and_its_videos_open(tmp_path, lists):
+    node = dict(lists, type='mmsparse.VideoList')
+    assert write_stand_in(node, tmp_path, 2, 7, 'mmpretrain') == 'stand-in'
+    data = DATASETS.build(dict(node, pipeline=[dict(type='mmsparse.OpenVideo')]))
+    assert len(data.metainfo['classes']) == 7 and list(data.get_gt_labels())[:2] == [0, 1]
+    assert data[1]['video_path'].endswith(('.mp4', '.webm'))
+
+
 def test_what_is_not_known_and_what_lies_elsewhere_is_left_alone(tmp_path):
     for node in (
         dict(type='mmsparse.Digits'),
-        dict(type='COCORetrieval'),
+        dict(type='OxfordIIITPet', split='test'),
         dict(type='CustomDataset', ann_file='/a.txt'),
     ):
         before = dict(node)

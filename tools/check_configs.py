@@ -50,7 +50,6 @@ from typing import NamedTuple
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.logging import MMLogger
 from rich.console import Console
 from rich.table import Table
 
@@ -172,6 +171,7 @@ def run(job: tuple[str, dict, Path]) -> Ran:
         )
         cfg.visualizer.vis_backends = None
         host, data = narrow_hosts(cfg), shorten(cfg, folder / 'data', STEPS, SAVED_AT)
+        data = ['stand-in'] if (folder / 'own').is_dir() else data
         cfg.resume, cfg.load_from = bool(more.get('resume')), None
         return build_runner(cfg)
 
@@ -273,7 +273,6 @@ def main() -> None:
         finally:
             if args.work_dir is None:
                 shutil.rmtree(folder, ignore_errors=True)
-    MMLogger.get_current_instance().handlers.clear()
     sys.exit(1 if failed else 0)
 
 

@@ -152,7 +152,7 @@ def _custom(kind: type[CustomDataset], node: dict, root: Path, count: int, class
 
 
 def _videos(kind: type[VideoList], node: dict, root: Path, count: int, classes: int, size) -> None:
-    """Every class has a video, for the lists are what names them: one that travels with the package, under many names."""
+    """A clip that travels with the package, under many names: of Kinetics one per class, for its list names them."""
     clip, folder = files('mmsparse') / 'assets/tiny_clip_0.mp4', root / (node.get('data_prefix') or '')
     folder.mkdir(parents=True, exist_ok=True)
     if node.get('labels'):  # Something-Something
