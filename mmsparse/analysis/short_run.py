@@ -84,7 +84,11 @@ def shorten(cfg: Config, folder: Path, steps: int = 5, saved_at: int = 3) -> lis
             node['indices'] = -BATCH if isinstance(held_out, int) and held_out < 0 else BATCH
     if (loop := cfg.get('train_cfg')) is not None:
         by_epoch = loop.get('by_epoch', 'max_epochs' in loop)
-        loop['max_epochs' if by_epoch else 'max_iters'] = loop['val_interval'] = steps
+        length = 'max_epochs' if by_epoch else 'max_iters'
+        for hook in cfg.get('custom_hooks') or []:  # a part's schedule keeps its share of the run
+            for key in {'start', 'epochs'} & hook.keys():
+                hook[key] = max(1, hook[key] * steps // loop[length])
+        loop[length] = loop['val_interval'] = steps
         cfg.default_hooks.checkpoint.update(interval=saved_at)
         cfg.default_hooks.logger.interval = 1
     if (search := cfg.get('test_cfg') or {}).get('type') == 'mmsparse.EvolutionSearchLoop':
