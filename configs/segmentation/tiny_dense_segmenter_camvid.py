@@ -1,6 +1,6 @@
 """Segmenter's linear head (arXiv 2105.05633) under the Dense Adapter, no reduction: the small host, CamVid.
 
-Expected: not measured here, 0.862 GFLOPs per window.
+Expected: 21.40 mIoU (one seed, six epochs, configs/segmentation/README.md), 0.862 GFLOPs per window.
 Run: python tools/train.py configs/segmentation/tiny_dense_segmenter_camvid.py
 """
 

@@ -1,6 +1,6 @@
 """UPerHead (arXiv 1807.10221) on four layers' maps under the Dense Adapter, no reduction: the small host, CamVid.
 
-Expected: not measured here, 0.935 GFLOPs per window.
+Expected: 21.77 mIoU (one seed, six epochs, configs/segmentation/README.md), 0.935 GFLOPs per window.
 Run: python tools/train.py configs/segmentation/tiny_dense_upernet_camvid.py
 """
 

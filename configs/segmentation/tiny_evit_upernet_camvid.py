@@ -1,6 +1,6 @@
 """UPerHead (arXiv 1807.10221) on Sparse-Tuning with EViT at .7, four layers restored by delta: the small host, CamVid.
 
-Expected: not measured here, 0.617 GFLOPs per window.
+Expected: 21.91 mIoU (one seed, six epochs, configs/segmentation/README.md), 0.617 GFLOPs per window.
 Run: python tools/train.py configs/segmentation/tiny_evit_upernet_camvid.py
 """
 

@@ -63,7 +63,7 @@ def parse_args():
     options.add_argument(
         '--loading',
         action='store_true',
-        help='also how fast one worker prepares training images of 32 and 500 px, beside the step (CPU: leave a core)',
+        help='also how fast one worker prepares training images of 32 and 500 px, beside the step',
     )
     options.add_argument(
         '--out', type=Path, default=Path('work_dirs/benchmark'), help='folder of benchmark.csv, .png and .svg'
@@ -211,7 +211,10 @@ def loading_table(args, rows: list[Row]) -> Table:
         'img/s of the step',
         'loader / step',
     )
-    table = Table(*names, title='Loading, on generated pictures: the loader is to be at least twice as fast')
+    table = Table(
+        *names,
+        title='Loading, on generated pictures, with a core for each worker: the loader is to be at least twice as fast',
+    )
     for spec in (spec for spec in args.contenders if spec.endswith('.py')):
         steps = [
             row.images_per_second for row in rows if row.phase == 'train' and row.contender.startswith(Path(spec).stem)
