@@ -213,7 +213,7 @@ def loading_table(args, rows: list[Row]) -> Table:
     )
     table = Table(
         *names,
-        title='Loading, on generated pictures, with a core for each worker: the loader is to be at least twice as fast',
+        title='Loading, on generated pictures, with a core for each worker; twice the step is enough',
     )
     for spec in (spec for spec in args.contenders if spec.endswith('.py')):
         steps = [
