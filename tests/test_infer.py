@@ -204,4 +204,4 @@ def test_the_command_finishes_a_folder_with_a_broken_file(run, tmp_path, capsys)
     assert tool('infer.py', f'{run.work_dir}/epoch_3', tmp_path, '--out', tmp_path / 'out') == 1
     said = capsys.readouterr().err
     assert [Path(name).name for name in json.loads((tmp_path / 'out/answers.json').read_text())] == ['a.png', 'c.png']
-    assert 'b.png: cannot be read' in said and 'no answer for 1 of 3 images' in said
+    assert 'b.png: cannot be read' in said and 'no answer for 1 of 3 files' in said

@@ -24,6 +24,8 @@ NEEDS_CONFIG = [
             'paper_tables.py',
             'timm_hosts.py',
             'collect_results.py',
+            'small_vtab.py',
+            'sweep.py',
         )
     )
 ]
