@@ -1,5 +1,5 @@
-"""What shipped configs say of classes, pixels and cost is true; that they are read, stored, checked and built is
-tools/check_configs.py's to try (make configs).
+"""Every shipped config can be read, stored and checked, and what it says of classes, pixels and cost is true of the network
+that it builds; tools/check_configs.py (make configs) lets them run.
 """
 
 import math
@@ -16,6 +16,7 @@ from modelindex.load_model_index import load
 from PIL import Image
 
 from each import check_each
+from mmsparse.config.check import check_config
 from mmsparse.evaluation import published_macs
 
 ROOT = Path(__file__).parents[1]
@@ -48,6 +49,17 @@ def images(path: Path) -> torch.Tensor:
     side = model.get('backbone', {}).get('host', {}).get('img_size') or (32 if path.stem.startswith(SMALL) else 224)
     frames = [model.frames] if 'frames' in model else []
     return torch.zeros(1, *frames, 3, *model.get('data_preprocessor', {}).get('size') or [side] * 2, device='meta')
+
+
+@pytest.mark.slow
+def test_a_config_is_sound_and_survives_being_stored(tmp_path):
+    def check(path):
+        cfg = Config.fromfile(path)
+        check_config(cfg)
+        cfg.dump(tmp_path / 'stored.py')
+        assert Config.fromfile(tmp_path / 'stored.py').to_dict() == cfg.to_dict()
+
+    check_each(LEAVES, check)
 
 
 def test_a_config_has_one_number_of_classes():

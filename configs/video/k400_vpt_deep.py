@@ -1,6 +1,6 @@
 """VPT-Deep (arXiv 2203.12119), 8 prompts in every block: ViT-B/16 IN-21k on 8 frames, Kinetics-400.
 
-Expected: 73.46 % by the paper (Table I), not measured here; 148.52 GFLOPs, 73,728 trainable without head
+Expected: 73.46 % by the paper (Table I), not measured here; 148.45 GFLOPs, 73,728 trainable without head
 (paper: 148.44, 0.07 M).
 Run: python tools/train.py configs/video/k400_vpt_deep.py --auto-scale-lr
 """

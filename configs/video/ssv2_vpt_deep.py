@@ -1,6 +1,6 @@
 """VPT-Deep (arXiv 2203.12119), 8 prompts in every block: ViT-B/16 IN-21k on 8 frames, Something-Something V2.
 
-Expected: 38.17 % by the paper (Table I), not measured here; 148.52 GFLOPs, 73,728 trainable without head
+Expected: 38.17 % by the paper (Table I), not measured here; 148.45 GFLOPs, 73,728 trainable without head
 (paper: 148.44, 0.07 M).
 Run: python tools/train.py configs/video/ssv2_vpt_deep.py --auto-scale-lr
 """
