@@ -45,6 +45,7 @@ def test_train_test_and_infer_on_clips(tmp_path, capsys, monkeypatch):
     host = ', '.join(f'{key}={value!r}' for key, value in timm_host(width=32, depth=3, heads=2).items())
     (tmp_path / 'small.py').write_text(CONFIG.format(root=ROOT, host=host))
     assert tool('train.py', 'small.py') == 0
+    assert 'clip.mp4' in capsys.readouterr().out  # what to call next
     state = newest(tmp_path / 'work_dirs/small', print)
     assert tool('test.py', 'small.py', state) == 0
     (tmp_path / 'clips').mkdir()

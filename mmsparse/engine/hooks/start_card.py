@@ -25,6 +25,7 @@ from mmsparse.models.hosts.pixels import warning
 from mmsparse.models.necks.tome import ToMe
 from mmsparse.registry import HOOKS
 from mmsparse.state.folder import CARD, TENSORS
+from mmsparse.state.pipeline import of_clips
 from mmsparse.state.saved_tensors import unwrapped
 from mmsparse.utils.terminal import command, figure, figures, near, screens, show
 
@@ -211,9 +212,10 @@ def next_commands(runner) -> dict[str, str]:
     config, name = Path(runner.work_dir) / Path(runner.cfg.filename or '').name, Path(state or '').name
     if not (state and (Path(state) / CARD).is_file() and config.is_file()):
         return {}
+    pipeline = runner.cfg.test_dataloader.dataset.get('pipeline', []) if runner.cfg.get('test_dataloader') else []
     return {
         'test': command('test', config, state),
-        'infer': command('infer', state, 'photo.jpg'),
+        'infer': command('infer', state, 'clip.mp4' if of_clips(pipeline) else 'photo.jpg'),
         'share': shlex.join(
             ['tar', '-cf', f'{name}.tar', '-C', near(Path(state).parent), *(f'{name}/{file}' for file in SHARED)]
         ),
