@@ -9,11 +9,12 @@ from mmengine.runner import BaseLoop
 from mmsparse.engine.random_state import random_state
 from mmsparse.engine.recipe import START_ANEW, compare
 from mmsparse.errors import InputError
-from mmsparse.models.hosts.frozen_model import digest
+from mmsparse.models.hosts.frozen_model import digest, tensor_differences
 from mmsparse.state.agreement import full_state_dict, other_settings
 from mmsparse.state.card import describe, plain
 from mmsparse.state.files import read_resume, read_state, write_state
 from mmsparse.state.pack import pack
+from mmsparse.state.resume_form import REMEDY
 from mmsparse.state.saved_tensors import adapter_tensors, unwrapped
 
 
@@ -89,6 +90,7 @@ def of_state(runner, filename: str) -> dict:
     new_head = bool(runner.cfg.get('new_head')) and isinstance(runner._train_loop, BaseLoop)
     if new_head and runner._resume:
         raise InputError('new_head=True: a run goes on with its own head. Set load_from=STATE without --resume.')
+    checkpoint = read_resume(state) if runner._resume else None
     full = full_state_dict(
         model, state, None if getattr(model, 'open_vocabulary', False) else _classes(runner), new_head
     )
@@ -96,16 +98,24 @@ def of_state(runner, filename: str) -> dict:
         runner.logger.warning(
             '\n    '.join([f'{state.path}: the config wins over the card where they differ:', *lines])
         )
-    if not runner._resume:
+    if checkpoint is None:
         return dict(meta=dict(epoch=state.card.epoch, iter=state.card.iter), state_dict=full)
-    checkpoint = read_resume(state)
     if other := compare(state, checkpoint, runner):
         runner.logger.warning(
             '\n    '.join([f'{state.path.parent}: its run and the config differ:', *other, START_ANEW])
         )
     if 'ema_state_dict' in checkpoint:
-        frozen = {f'module.{name}': value for name, value in model.state_dict().items()}
-        checkpoint['ema_state_dict'] = {**frozen, **checkpoint['ema_state_dict']}
+        averages = checkpoint['ema_state_dict']
+        whole, own = (
+            {f'module.{name}': value for name, value in some.items()}
+            for some in (model.state_dict(), adapter_tensors(model))
+        )
+        named = {name: value for name, value in averages.items() if name.startswith('module.')}
+        if wrong := tensor_differences(named, whole, own):
+            raise InputError(
+                f'{state.path.parent}: ema_state_dict holds other tensors than the model, {wrong}. {REMEDY}'
+            )
+        checkpoint['ema_state_dict'] = {**whole, **averages}
     return dict(checkpoint, state_dict=full)
 
 

@@ -39,9 +39,12 @@ def restore(runner, saved: Sequence[dict[str, Tensor]], path: str) -> None:
             f'{get_world_size()}. Go on with as many, or from a state after a step.'
         )
     parameters, gradients = dict(unwrapped(runner.model).named_parameters()), saved[get_rank()]
-    if strange := [name for name, each in gradients.items() if parameters[name].shape != each.shape]:
+    if strange := [
+        name for name, each in gradients.items() if name not in parameters or parameters[name].shape != each.shape
+    ]:
         raise InputError(
-            f'{path}: damaged, the gradient of {strange[0]} has another shape. Resume from another state.'
+            f'{path}: damaged, the gradient of {strange[0]} has another shape, or no parameter. '
+            'Resume from another state.'
         )
     for name, each in gradients.items():
         parameters[name].grad = each.to(parameters[name])

@@ -5,50 +5,23 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any, NotRequired
+from typing import Any
 
 from mmengine.optim import OptimWrapperDict
-from pydantic import NonNegativeInt
-from torch import Tensor
-from typing_extensions import TypedDict
 
+from mmsparse.engine.optimizer_form import optimizer_faults, unlike
 from mmsparse.errors import refuse
 from mmsparse.state.agreement import ABSENT, differences, short
 from mmsparse.state.card import plain
 from mmsparse.state.files import State
-from mmsparse.state.schema import validated
 
 START_ANEW = 'Set it as it was, or start a new run from these weights: load_from=STATE instead of --resume.'
 PARTS = ('optim_wrapper', 'train_cfg', 'train_dataloader', 'custom_hooks')
 FIXED = ('optim_wrapper.optimizer.type', 'optim_wrapper.constructor', 'optim_wrapper.accumulative_counts')
 # of a schedule's arguments; an `end` that changes its values changes others too
 POSITION = {'last_step', 'optimizer', 'end', 'verbose'}
-NUMBERS = ('last_step', '_global_step', '_last_value', 'base_values', 'best', 'num_bad_epochs', 'cooldown_counter')
-REMEDY = 'Resume from another state.'
-
-
-class _Position(TypedDict):
-    epoch: NonNegativeInt
-    iter: NonNegativeInt
-    batch: NotRequired[NonNegativeInt]
-    batches: NotRequired[NonNegativeInt]
-
-
-class _Needed(TypedDict):  # other entries are the hooks'
-    meta: _Position
-    message_hub: dict
-    random: dict
-    optimizer: dict
-    gradients: NotRequired[list[dict[str, Any]]]
-
-
-class _Group(TypedDict):
-    params: list[int]
-
-
-class _OptimizerState(TypedDict):
-    param_groups: list[_Group]
-    state: dict[int, dict[str, Any]]
+STEPS = ('last_step', '_global_step')
+NUMBERS = (*STEPS, '_last_value', 'base_values', 'best', 'num_bad_epochs', 'cooldown_counter')
 
 
 def compare(state: State, checkpoint: Mapping, runner) -> list[str]:
@@ -63,7 +36,6 @@ def compare(state: State, checkpoint: Mapping, runner) -> list[str]:
         InputError: the state cannot go on under this config; the text says where they differ, or what the state lacks.
     """
     path = state.path.parent
-    validated(_Needed, checkpoint, f'{path}: what resume needs is not whole', REMEDY)
     other = [
         (place, theirs, ours)
         for part in PARTS
@@ -87,6 +59,12 @@ def load_optimizer(saved: Mapping, wrapper) -> None:
             load_optimizer(saved[name], one)
         return
     own = wrapper.state_dict()
+    # how steps are captured is the machine's: torch refuses on a CPU what a GPU's state says
+    groups = [
+        {**group, **{key: mine[key] for key in mine.keys() & {'capturable'}}}
+        for group, mine in zip(saved['param_groups'], own['param_groups'])
+    ]
+    saved = {**saved, 'param_groups': groups}
     wrapper.load_state_dict({key: value for key, value in {**own, **saved}.items() if key in own})
 
 
@@ -111,9 +89,16 @@ def _faults(path, other: list[tuple], checkpoint: Mapping, runner) -> Iterator[s
     for place, theirs, ours in other:
         if place in FIXED and {str(theirs), str(ours)} != {ABSENT, '1'}:  # batches are not accumulated by default
             yield f"{place} was {theirs}, received {ours}; optimisers cannot take each other's state"
+    schedules = checkpoint.get('param_schedulers') or [], runner.param_schedulers or []
     for what, saved, ours, faults in (
-        ('param_scheduler', checkpoint.get('param_schedulers') or [], runner.param_schedulers or [], _schedule_faults),
-        ('optim_wrapper', checkpoint['optimizer'], runner.optim_wrapper, partial(_group_faults, path)),
+        ('param_scheduler', *schedules, _schedule_faults),
+        (
+            'optim_wrapper',
+            checkpoint['optimizer'],
+            runner.optim_wrapper,
+            partial(optimizer_faults, path=path, iteration=iteration),
+        ),
+        ('param_scheduler', *schedules, partial(_number_faults, iteration=iteration)),
     ):
         if not isinstance(ours, dict | OptimWrapperDict):
             yield from faults(saved, ours)
@@ -124,25 +109,10 @@ def _faults(path, other: list[tuple], checkpoint: Mapping, runner) -> Iterator[s
                 yield from faults(saved[name], ours[name])
 
 
-def _group_faults(path, saved: Any, wrapper) -> Iterator[str]:
-    optimizer = wrapper.optimizer
-    validated(_OptimizerState, saved, f'{path}: damaged, the state of its optimiser cannot be read', REMEDY)
-    theirs, ours = (
-        [len(group['params']) for group in groups] for groups in (saved['param_groups'], optimizer.param_groups)
-    )
-    shapes = dict(enumerate(parameter.shape for group in optimizer.param_groups for parameter in group['params']))
-    moments = [
-        (at, value) for at, entry in saved['state'].items() for value in entry.values() if isinstance(value, Tensor)
-    ]
-    fits = ours != theirs or all(value.shape in ((), shapes.get(at)) for at, value in moments)
-    if ours != theirs or not fits:
-        yield (
-            f'its optimiser has {len(theirs)} groups of {_few(theirs)} parameters, the config makes {len(ours)} of '
-            f'{_few(ours)} ({type(optimizer).__name__}){"" if fits else ", of other shapes"}'
-        )
-
-
 def _schedule_faults(saved: Any, schedules: list) -> Iterator[str]:
+    if not (isinstance(saved, list) and all(isinstance(numbers, Mapping) for numbers in saved)):
+        yield f'param_schedulers: received {short(saved)!r}, expected a list with the numbers of each schedule'
+        return
     if len(saved) != len(schedules):
         yield f'its run has {len(saved)} schedules, param_scheduler makes {len(schedules)}'
     for at, (numbers, schedule) in enumerate(zip(saved, schedules)):
@@ -155,6 +125,18 @@ def _schedule_faults(saved: Any, schedules: list) -> Iterator[str]:
                 )
 
 
+def _number_faults(saved: list, schedules: list, iteration: int) -> Iterator[str]:
+    """Say which positions and values of schedules, of the right kinds, are none."""
+    for at, (numbers, schedule) in enumerate(zip(saved, schedules)):
+        for key in NUMBERS:
+            if key in vars(schedule) and (words := unlike(numbers.get(key, ABSENT), getattr(schedule, key))):
+                yield f'param_schedulers.{at}.{key}: {words}'
+        for key in STEPS:
+            value, most = numbers.get(key), iteration + 1  # the first is made when a schedule is built
+            if key in vars(schedule) and not (isinstance(value, int) and value <= most):
+                yield f'param_schedulers.{at}.{key}: received {short(value)!r}, expected steps, at most {most}'
+
+
 def _made_of(schedule) -> list[str]:
     """Return the attributes that say what a schedule is, not where it stands: arguments and number of steps."""
     names = {
@@ -164,7 +146,3 @@ def _made_of(schedule) -> list[str]:
         for name in inspect.signature(base.__init__).parameters
     }
     return sorted(name for name in (names | {'total_iters'}) - POSITION if name in vars(schedule))
-
-
-def _few(counts: list[int]) -> str:
-    return ', '.join(map(str, counts[:4])) + (' ...' if len(counts) > 4 else '')

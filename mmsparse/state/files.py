@@ -18,6 +18,7 @@ from mmsparse.models.hosts.weight_files import read_tensors
 from mmsparse.state.card import SCHEMA, Card, read_card
 from mmsparse.state.folder import CARD, RESUME, RESUME_TENSORS, TENSORS, states, whole
 from mmsparse.state.pack import pack, unpack
+from mmsparse.state.resume_form import REMEDY, check_resume
 from mmsparse.state.schema import validated
 
 
@@ -114,7 +115,7 @@ def read_resume(state: State) -> Any:
     """Read what training needs to go on from a state.
 
     Raises:
-        InputError: the state was saved without, or it is damaged or another state's.
+        InputError: the state was saved without, or it is damaged, of another form or another state's.
     """
     path, beside = state.path.with_name(RESUME), state.path.with_name(RESUME_TENSORS)
     if not (path.is_file() and beside.is_file()):
@@ -122,12 +123,27 @@ def read_resume(state: State) -> Any:
             f'{state.path.parent}: saved without what resume needs (best states are). Resume from an epoch_N or '
             'iter_N beside it.'
         )
-    lead, remedy = f'{path}: damaged or changed', 'Resume from another state.'
+    lead, remedy = f'{path}: damaged or changed', REMEDY
     content, tensors = validated(Resume, path.read_bytes(), lead, remedy), read_tensors(str(beside))
     with in_words(lead, remedy):
         if (content.adapter, content.sha256) != (state.card.sha256, digest(tensors)):
             raise ValueError('its marks do not agree with the files beside it')
-        return unpack(content.state, tensors)
+        named = _Named(tensors)
+        needed = unpack(content.state, named)
+    check_resume(needed, state.card, tensors.keys() - named.asked, str(path.parent))
+    return needed
+
+
+class _Named(dict):
+    """Tensors that note which of them were asked for."""
+
+    def __init__(self, tensors: Mapping[str, Tensor]):
+        super().__init__(tensors)
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> Tensor:
+        self.asked.add(name)
+        return super().__getitem__(name)
 
 
 def newest(work_dir: Path, warn=print) -> Path | None:
