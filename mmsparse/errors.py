@@ -14,6 +14,10 @@ class InputError(ValueError):
 
     status = 2
 
+    def __str__(self) -> str:
+        """The text, with escapes for what of a file's name is not UTF-8: no log and no terminal would take it."""
+        return super().__str__().encode(errors='backslashreplace').decode()
+
 
 class StorageError(InputError):
     """A disk is full, or a folder has gone or cannot be written: nothing that another value would mend."""
@@ -37,7 +41,7 @@ def in_words(lead: str, remedy: str = '') -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
-        reason = f'{type(error).__name__}: {error}'.removesuffix(': ')
+        reason = ' '.join(f'{type(error).__name__}: {error}'.removesuffix(': ').split())
         raise InputError(f'{lead} ({reason}). {remedy}'.strip()) from error
 
 

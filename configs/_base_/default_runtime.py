@@ -12,6 +12,7 @@ default_hooks = dict(
     checkpoint=dict(type='mmsparse.CheckpointHook', interval=1, max_keep_ckpts=2, save_best='auto'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False),
+    bad_samples=dict(type='mmsparse.BadSamplesHook'),
     class_count=dict(type='mmsparse.ClassCountHook'),
     finite_loss=dict(type='mmsparse.FiniteLossHook'),
     epoch_seed=dict(type='mmsparse.EpochSeedHook'),

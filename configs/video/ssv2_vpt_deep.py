@@ -9,7 +9,7 @@ _base_ = [
     '../_base_/models/vitb_video.py',
     '../_base_/datasets/ssv2.py',
     '../_base_/schedules/adamw_ssv2.py',
-    '../_base_/video_runtime.py',
+    '../_base_/default_runtime.py',
 ]
 model = dict(
     backbone=dict(adapter=dict(type='mmsparse.VPT', num_prompts=8)),

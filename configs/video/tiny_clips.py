@@ -9,7 +9,7 @@ _base_ = [
     '../_base_/models/tiny_video.py',
     '../_base_/datasets/tiny_clips.py',
     '../_base_/schedules/adamw_short.py',
-    '../_base_/video_runtime.py',
+    '../_base_/default_runtime.py',
 ]
 model = dict(
     backbone=dict(

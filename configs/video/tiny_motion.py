@@ -8,7 +8,7 @@ _base_ = [
     '../_base_/models/tiny_video.py',
     '../_base_/datasets/moving_digits.py',
     '../_base_/schedules/adamw_short.py',
-    '../_base_/video_runtime.py',
+    '../_base_/default_runtime.py',
 ]
 model = dict(
     backbone=dict(host=dict(img_size=16), adapter=dict(type='mmsparse.DenseAdapter', bottleneck=32)),

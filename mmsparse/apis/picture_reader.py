@@ -9,8 +9,9 @@ import mmcv
 import numpy as np
 from mmcv.transforms import Compose, LoadImageFromFile
 from mmengine.registry import TRANSFORMS, DefaultScope
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
+from mmsparse.datasets.checked_load import refuse_damaged, refuse_irregular
 from mmsparse.datasets.load_image import LoadImage, as_bgr
 from mmsparse.errors import InputError, in_words
 
@@ -71,10 +72,9 @@ class Reader:
                     f'received {type(source).__name__}, expected a path, a PIL image, or an array H×W×3 of uint8 in '
                     'RGB'
                 )
-            if not Path(source).is_file():  # a pipe would be waited for
-                raise FileNotFoundError('no such file' if not Path(source).exists() else 'no regular file')
+            refuse_irregular(source)
             if not isinstance(self.load, LoadImage):
-                _refuse_truncated(source)
+                refuse_damaged(source)
             if (results := self.load(dict(img_path=str(source)))) is None:
                 raise ValueError('its loader gives nothing')
             return results
@@ -99,15 +99,6 @@ def _as_image(array: np.ndarray) -> Image.Image:
             'of uint8.'
         )
     return Image.fromarray(np.ascontiguousarray(array))
-
-
-def _refuse_truncated(path: str | Path) -> None:
-    """OpenCV ends a truncated picture in grey without a word."""
-    try:
-        with Image.open(path) as image:
-            image.load()
-    except (UnidentifiedImageError, Image.DecompressionBombError):  # for the loader to judge
-        pass
 
 
 def _name(source: object) -> str:

@@ -4,42 +4,56 @@ from __future__ import annotations
 
 import logging
 import math
+from functools import cache
 
 import numpy as np
 import torch
+from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
+from torch.utils.data import Dataset
 
+from mmsparse.datasets.checked_load import checked
 from mmsparse.errors import InputError
 from mmsparse.utils.value_checks import is_number
 
+MAX_BAD = 0.001  # share of the samples
 KEY = 'bad_sample'  # of a sample's metainfo: the sentence that says why it could not be read
 
 
-class GuardedSamples:
-    """Mixin for data sets of mmpretrain, before the base class: bad samples do not end a run of hours, nor get lost.
+class GuardedSamples(Dataset):  # of torch, as its base class: `guard` can change the class of what is there
+    """Mixin for data sets of MMEngine, before the base class: bad samples do not end a run of hours, nor get lost.
 
-    A sample is bad when its pipeline raises `InputError`. In training the next one in the order of the list that has
-    the same label takes its place, a choice that no worker and no moment changes; in testing it is an input of zeros
-    with its own label, and `mmsparse.BadSamplesHook` lets the answer count as wrong. Either carries the reason in its
-    metainfo as ``bad_sample``, from where the hook names, counts and lists it, across workers and processes. Without
-    the hook each is a warning.
+    A sample is bad when its pipeline raises `InputError` or `OSError`. In training the next one in the order of the
+    list that has the same label takes its place (any one, where samples have no single label), a choice that no worker
+    and no moment changes; in testing it is an input of zeros with its own label, and `mmsparse.BadSamplesHook` lets
+    the answer count as wrong. Either carries the reason in its metainfo as ``bad_sample``, from where the hook names,
+    counts and lists it, across workers and processes. Without the hook each is a warning.
 
     Args:
         max_bad: share of the samples that may be bad; one always may.
         args, kwargs: of the base class.
 
+    Attributes:
+        bad: reasons by index, of what this process has met.
+        hooked: whether the hook names them.
+        judged: whether answers are scored, in whatever mode the data set is.
+
     Raises:
         InputError: more are bad, or no sample with this label can be read.
     """
 
-    def __init__(self, *args, max_bad: float = 0.001, **kwargs):
+    def __init__(self, *args, max_bad: float = MAX_BAD, **kwargs):
+        self.begin(max_bad)
+        super().__init__(*args, **kwargs)
+
+    def begin(self, max_bad: float) -> None:
+        """Note that nothing is known to be bad."""
         if not (is_number(max_bad) and 0 <= max_bad < 1):
             raise InputError(
                 f'{type(self).__name__}: received max_bad={max_bad!r}, expected the share of samples that may be '
                 'unreadable, in [0, 1), such as 0.001.'
             )
-        self.max_bad, self.bad, self.hooked = max_bad, {}, False
-        super().__init__(*args, **kwargs)
+        self.max_bad, self.bad, self.hooked, self.judged = max_bad, {}, False, False
 
     @property
     def most_bad(self) -> int:
@@ -48,50 +62,83 @@ class GuardedSamples:
 
     def prepare_data(self, idx: int) -> dict:
         """Return what the pipeline makes of a sample, or of the one in its place."""
-        try:
-            return super().prepare_data(idx)
-        except InputError as error:
-            self._note(idx, str(error))
-        replacement = self._replacement(idx)
-        if self.test_mode:
-            label = self.get_data_info(idx).get('gt_label')
-            replacement['inputs'] = torch.zeros_like(replacement['inputs'])
-            if label is not None:
-                replacement['data_samples'].set_gt_label(label)
-        replacement['data_samples'].set_metainfo({'sample_idx': idx, KEY: self.bad[idx]})
-        return replacement
+        fine, sample = self._try(super().prepare_data, idx)
+        if fine:
+            return sample
+        info = self.get_data_info(idx)
+        item = self._replacement(super().prepare_data, idx, info.get('gt_label'))
+        named = dict(sample_idx=idx, **{KEY: self.bad[idx]})
+        views = item['data_samples'] if isinstance(item['data_samples'], list) else [item['data_samples']]
+        if self.test_mode or self.judged:
+            inputs = item['inputs']
+            item['inputs'] = [*map(torch.zeros_like, inputs)] if isinstance(inputs, list) else torch.zeros_like(inputs)
+            if 'img_path' in info:
+                named['img_path'] = info['img_path']
+            for view in views if info.get('gt_label') is not None else ():
+                view.set_gt_label(info['gt_label'])
+        for view in views:
+            view.set_metainfo(named)
+        return item
 
-    def _note(self, idx: int, reason: str) -> None:
+    def _try(self, prepare, idx: int) -> tuple[bool, dict | None]:
+        """Return whether a sample is fine, and the sample; note why not."""
+        try:
+            return True, prepare(idx)
+        except (InputError, OSError) as error:
+            path = self.get_data_info(idx).get('img_path', f'sample {idx}')
+            reason = str(error if isinstance(error, InputError) else InputError(f'{path}: {error}.'))
         if idx not in self.bad and not self.hooked:
             print_log(f'Bad sample {len(self.bad) + 1}: {reason}', logger='current', level=logging.WARNING)
         self.bad[idx] = reason
         refuse_too_many(self.bad.values(), self)
+        return False, None
 
-    def _replacement(self, idx: int) -> dict:
-        """Return the next sample that can be read; of the same label, unless it only lends its shape."""
-        labels = np.asarray(self.get_gt_labels())
-        same = np.ones(len(self), bool) if self.test_mode else labels == labels[idx]
-        for other in np.flatnonzero(np.roll(same, -idx - 1)):
-            other = int(other + idx + 1) % len(self)
-            if other in self.bad:
+    def _replacement(self, prepare, idx: int, label) -> dict:
+        """Return the next sample that can be read; of the same label, unless it only lends its shape.
+
+        Those that are known to be bad are tried again, so that all draw the same numbers before, in whatever process.
+        """
+        one_of_class = not (self.test_mode or self.judged) and np.ndim(label) == 0
+        for step in range(1, len(self)):
+            other = (idx + step) % len(self)
+            if one_of_class and self.get_data_info(other).get('gt_label') != label:
                 continue
-            try:
-                return super().prepare_data(other)
-            except InputError as error:
-                self._note(other, str(error))
+            _, sample = self._try(prepare, other)
+            if isinstance(sample, dict) and 'data_samples' in sample:
+                return sample
         raise InputError(f'{self.bad[idx]} No other sample can take its place.')
 
 
-def refuse_too_many(reasons, dataset: GuardedSamples) -> None:
+def guard(dataset: BaseDataset) -> None:
+    """Let a data set of any class treat bad samples as `GuardedSamples` do, its loader's errors included."""
+    if isinstance(dataset, BaseDataset) and not isinstance(dataset, GuardedSamples):
+        dataset.pipeline.transforms = [checked(step) for step in dataset.pipeline.transforms]
+        dataset.__class__ = _guarded(type(dataset))
+        dataset.begin(MAX_BAD)
+
+
+@cache
+def _guarded(kind: type) -> type:
+    made = type(kind.__name__, (GuardedSamples, kind), dict(__module__=kind.__module__, __doc__=kind.__doc__))
+    made.__reduce_ex__ = lambda self, protocol: (_new, (kind,), vars(self))  # nothing can be imported by its name
+    return made
+
+
+def _new(kind: type) -> GuardedSamples:
+    made = _guarded(kind)
+    return made.__new__(made)
+
+
+def refuse_too_many(reasons, *datasets: GuardedSamples) -> None:
     """Stop where more samples are bad than may be.
 
     Raises:
         InputError: says how many, and what the last one was.
     """
-    reasons = list(reasons)
-    if len(reasons) > dataset.most_bad:
+    reasons, most = list(reasons), sum(dataset.most_bad for dataset in datasets)
+    if len(reasons) > most:
         raise InputError(
-            f'{len(reasons)} of {len(dataset):,} samples cannot be read, more than the {dataset.most_bad} that '
-            f'max_bad={dataset.max_bad:g} allows. The last one: {reasons[-1]} Mend the data, or set max_bad of the '
-            'dataset higher.'
+            f'{len(reasons)} of {sum(map(len, datasets)):,} samples cannot be read, more than the {most} that '
+            f'max_bad={datasets[0].max_bad:g} allows. The last one: {reasons[-1]} Mend the data, or set max_bad of '
+            'the dataset or default_hooks.bad_samples.max_bad higher.'
         )

@@ -5,8 +5,9 @@ from io import BytesIO
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.fileio import get
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
+from mmsparse.datasets.checked_load import REMEDY, refuse_irregular
 from mmsparse.errors import in_words
 from mmsparse.registry import TRANSFORMS
 
@@ -57,11 +58,14 @@ def as_bgr(image: Image.Image) -> np.ndarray:
 
 
 def _read(path: str) -> np.ndarray:
-    with (
-        in_words(f'{path}: cannot be read as an image', 'Replace the file, or take it out of the list of images.'),
-        Image.open(BytesIO(get(path))) as image,
-    ):
-        return as_bgr(image)
+    with in_words(f'{path}: cannot be read as an image', REMEDY):
+        refuse_irregular(path)
+        try:
+            image = Image.open(BytesIO(get(path)))
+        except UnidentifiedImageError:  # it names an address in memory
+            raise ValueError('no kind of image that Pillow knows') from None
+        with image:
+            return as_bgr(image)
 
 
 def _to_rgb(image: Image.Image, wide: bool) -> Image.Image:

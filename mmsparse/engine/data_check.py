@@ -52,6 +52,8 @@ def readable(loader) -> Iterator[None]:
 
 def leaves(dataset) -> Iterator:
     """The data sets inside wrappers: repeated, concatenated, sliced."""
+    if '_dataset' in getattr(dataset, '__dict__', ()):  # a part of it, of MMEngine's runner
+        dataset = dataset._dataset
     inner = [dataset.dataset] if hasattr(dataset, 'dataset') else getattr(dataset, 'datasets', None)
     if not isinstance(inner, list | tuple):
         yield dataset
