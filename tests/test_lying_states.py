@@ -11,15 +11,13 @@ from types import SimpleNamespace
 import pytest
 from safetensors.torch import load_file, save_file
 
+from lies import GONE, HUGE, NAN, cases, keys, tell, words
 from mmsparse.errors import InputError
 from mmsparse.models.hosts.frozen_model import digest
 from mmsparse.state.files import newest
 from small_run import write_run
 from small_state import copy_of, train
 
-GONE = object()
-NAN = {'$float': 'nan'}
-HUGE = 10**12
 KINDS = (GONE, None, 'x', -1, [], {'x': 'y'})
 COUNTS = (GONE, None, 'x', -1, HUGE, 1.5, [], True)
 NUMBERS = (GONE, None, 'x', -1, NAN, [])
@@ -74,32 +72,6 @@ RESUME = {  # place in resume.json below state: the lies told there
 
 # what a sentence about a whole list calls it
 OURS = dict(params='optimiser', param_groups='optimiser', param_schedulers='param_scheduler')
-
-
-def words(lie) -> str:
-    return 'gone' if lie is GONE else str(lie)[:20]
-
-
-def cases(table):
-    return [pytest.param(place, lie, id=f'{place} {words(lie)}') for place, lies in table.items() for lie in lies]
-
-
-def keys(place: str) -> list:
-    """Return the keys of a place; names of tensors hold dots themselves."""
-    first, _, name = place.partition('.')
-    if first == 'ema_state_dict':
-        return [first, name] if name else [first]
-    return [int(key) if key.isdigit() else key for key in place.split('.')]
-
-
-def tell(content, path: list, lie) -> None:
-    """Let the entry at a path be a lie, or go."""
-    for key in path[:-1]:
-        content = content[key]
-    if lie is GONE:
-        del content[path[-1]]
-    else:
-        content[path[-1]] = deepcopy(lie)
 
 
 @pytest.fixture(scope='module')

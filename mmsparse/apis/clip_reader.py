@@ -10,6 +10,7 @@ import numpy as np
 from mmcv.transforms import Compose
 from mmengine.registry import TRANSFORMS, DefaultScope
 
+from mmsparse.apis.picture_reader import packed
 from mmsparse.datasets.video.reader import VideoReader
 from mmsparse.datasets.video.sample_frames import OpenVideo
 from mmsparse.errors import InputError, in_words
@@ -81,7 +82,7 @@ class ClipReader:
                 f'received {type(source).__name__}, expected a path, or frames T×H×W×3 (RGB) of uint8 in an array.'
             )
         with in_words(f'{name}: the test pipeline fails on it'):
-            return self.steps(item)
+            return packed(self.steps(item))
 
 
 def spans(path: str | Path, window: float | None = None) -> list[Span | Path]:

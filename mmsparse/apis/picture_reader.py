@@ -10,6 +10,7 @@ import numpy as np
 from mmcv.transforms import Compose, LoadImageFromFile
 from mmengine.registry import TRANSFORMS, DefaultScope
 from PIL import Image, ImageOps
+from torch import Tensor
 
 from mmsparse.datasets.checked_load import refuse_damaged, refuse_irregular
 from mmsparse.datasets.load_image import LoadImage, as_bgr
@@ -48,7 +49,7 @@ class Reader:
         results = self._load(source)
         # a crop larger than this one picture, for instance
         with in_words(f'{_name(source)}: the test pipeline fails on it'):
-            return self.steps(results)
+            return packed(self.steps(results))
 
     def picture(self, source: str | Path | Image.Image | np.ndarray) -> np.ndarray:
         """Return the picture as the pipeline loads it, in its own size, H×W×3, RGB, uint8.
@@ -90,6 +91,17 @@ class Reader:
         decoded = mmcv.imfrombytes(content.getvalue(), flag=flag, backend='pillow' if backend == 'pillow' else 'cv2')
         decoded = decoded.astype(np.float32) if self.load.to_float32 else decoded
         return dict(img=decoded, img_shape=decoded.shape[:2], ori_shape=decoded.shape[:2])
+
+
+def packed(results: object) -> dict:
+    """Return what a pipeline gives if a model can take it.
+
+    Raises:
+        ValueError: it has no tensor of inputs, or no data sample.
+    """
+    if not (isinstance(results, dict) and isinstance(results.get('inputs'), Tensor) and 'data_samples' in results):
+        raise ValueError('it gives no inputs and data_samples, expected a step such as PackInputs at its end')
+    return results
 
 
 def _as_image(array: np.ndarray) -> Image.Image:

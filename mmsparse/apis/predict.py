@@ -217,6 +217,14 @@ class Predictor:
         self.model.eval()
         try:
             return self.model.test_step({key: [packed[key] for packed in group] for key in ('inputs', 'data_samples')})
+        except (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError) as error:
+            if isinstance(error, InputError | torch.OutOfMemoryError | NotImplementedError):
+                raise
+            # a card may hold what only shows when the model runs, such as a number of heads below zero
+            raise InputError(
+                f'{self.file}: the model on this card does not run ({type(error).__name__}: '
+                f'{str(error).splitlines()[0] if str(error) else ""}). Use tools/test.py with a config of your own.'
+            ) from error
         finally:
             self.model.train(training)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Required
 
 import torch
-from pydantic import Field, FiniteFloat, PositiveInt
+from pydantic import AfterValidator, Field
 from torch import Tensor, nn
 from typing_extensions import TypedDict
 
@@ -32,14 +32,33 @@ OTHER_FORMS = dict(use_dora=False, bias='none', fan_in_fan_out=False, lora_bias=
 STARTS_BESIDE_THE_BASE = (None, True, False, 'gaussian', 'eva', 'orthogonal', 'mica')
 
 
+def _ends(pattern: str) -> str:
+    """Return a regular expression that ends in time on any text: no group of it repeats, and little else does."""
+    if len(pattern) > 2000 or re.search(r'\)[*+{?]', pattern) or len(re.findall(r'(?<!\\)[*+{]', pattern)) > 3:
+        raise ValueError(
+            'should be a pattern without repeated groups, with at most three repetitions: another may take for ever'
+        )
+    return pattern
+
+
+Rank = Annotated[int, Field(strict=True, gt=0, le=2**16)]
+Alpha = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-(2**24), le=2**24)]
+# The ends of paths, such as attn.qkv: a stranger's regular expression may take for ever.
+Module = Annotated[str, Field(pattern=r'^(\w|\\?\.)+$')]
+Pattern = Annotated[str, AfterValidator(_ends)]
+
+
 class _Config(TypedDict, total=False):
     """What adapter_config.json may say of plain LoRA; entries that are not named here do not change the sum."""
 
     peft_type: Required[Literal['LORA']]
-    r: Required[PositiveInt]
-    lora_alpha: Required[FiniteFloat]
-    # By the ends of paths, such as attn.qkv: a stranger's regular expression may take for ever.
-    alpha_pattern: dict[Annotated[str, Field(pattern=r'^(\w|\\?\.)+$')], FiniteFloat] | None
+    r: Required[Rank]
+    lora_alpha: Required[Alpha]
+    rank_pattern: dict[Module, Rank] | None
+    alpha_pattern: dict[Module, Alpha] | None
+    target_modules: Pattern | list[str] | None
+    exclude_modules: Pattern | list[str] | None
+    layers_pattern: Pattern | list[str] | None
     use_rslora: bool | None
     init_lora_weights: Any
     use_dora: Literal[False, None]
@@ -147,6 +166,11 @@ def _products(
                 raise InputError(
                     f'{source}: {names[0]} and its lora_B are of shapes {tuple(down.shape)} and {tuple(up.shape)}, '
                     f'but {module} of {view.name} reads {inputs} and gives {outputs}.'
+                )
+            known = {config['r'], *(config.get('rank_pattern') or {}).values()}
+            if len(down) not in known:
+                raise InputError(
+                    f'{source}: r: received {config["r"]}, but {names[0]} has rank {len(down)}. Copy the folder again.'
                 )
             up = up * _scale(config, place, len(down))
             for target, *product in divided(down, up, held):

@@ -41,7 +41,10 @@ def full_state_dict(model: nn.Module, state: State, classes: Any = None, new_hea
     ours, theirs = (
         {name: value for name, value in tensors.items() if not name.startswith(left_out)} for tensors in both
     )
-    refuse(f'{state.path}: {fault}' for fault in _faults(model, state, None if new_head else classes, ours, theirs))
+    refuse(
+        f'{state.path}: {fault}'
+        for fault in _faults(model, state, None if new_head else classes, ours, theirs, new_head)
+    )
     state.verify()
     return {**model.state_dict(), **theirs}
 
@@ -92,7 +95,17 @@ def short(value: Any) -> str:
     return text if len(text) <= 120 else f'{text[:117]}...'
 
 
-def _faults(model: nn.Module, state: State, classes: Any, ours: Mapping, theirs: Mapping) -> Iterator[str]:
+def _heads(model: nn.Module) -> dict[str, int]:
+    """Return how many classes each head answers with; none where words say them."""
+    if getattr(model, 'open_vocabulary', False):
+        return {}
+    found = {name: getattr(getattr(model, name, None), 'num_classes', None) for name in ('head', 'decode_head')}
+    return {name: count for name, count in found.items() if isinstance(count, int)}
+
+
+def _faults(
+    model: nn.Module, state: State, classes: Any, ours: Mapping, theirs: Mapping, new_head: bool
+) -> Iterator[str]:
     """Say where adapter and model disagree, the host first: with another one nothing else fits either."""
     card, frozen = state.card, frozen_models(model)
     if card.frozen.keys() != frozen.keys():
@@ -107,6 +120,12 @@ def _faults(model: nn.Module, state: State, classes: Any, ours: Mapping, theirs:
             f'trained on pixels normalised with {short(card.normalisation)}, but the config normalises with '
             f'{short(here)}. Set data_preprocessor as on the card.'
         )
+    for where, outputs in ({} if new_head else _heads(model)).items():
+        if card.classes is not None and len(card.classes) != outputs:
+            yield (
+                f'classes: received {len(card.classes)} names on the card, {short(card.classes)}, expected '
+                f'{outputs} as model.{where}.num_classes. Copy the folder again.'
+            )
     names = card.classes if classes is None else [str(name) for name in classes]
     if card.classes is not None and names != card.classes:
         yield (

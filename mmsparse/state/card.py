@@ -8,16 +8,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, JsonValue
+from pydantic import ConfigDict, Field, JsonValue
 from torch import nn
 from typing_extensions import TypedDict
 
 from mmsparse.errors import InputError
 from mmsparse.registry import MODELS, TRANSFORMS
 from mmsparse.state.saved_tensors import fingerprints, normalisation
-from mmsparse.state.schema import validated
+from mmsparse.state.schema import Count, Number, validated
 
 SCHEMA = 1
 PACKAGES = ('mmsparse', 'mmpretrain', 'mmseg', 'mmengine')  # whose registered types a card may name
@@ -35,9 +35,9 @@ class Frozen(TypedDict):
 class Normalisation(TypedDict):
     """Mean and standard deviation per channel in pixel values (0 to 255), and whether BGR becomes RGB."""
 
-    mean: list[float] | None
-    std: list[float] | None
-    to_rgb: bool
+    mean: list[Number] | None
+    std: list[Number] | None
+    to_rgb: Annotated[bool, Field(strict=True)]
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ class Card:
     normalisation: Normalisation
     classes: list[str] | None
     score: dict[str, float]
-    epoch: int
-    iter: int
+    epoch: Count
+    iter: Count
     saved: str
     versions: dict[str, str]
     config: dict[str, JsonValue]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
-from mmsparse.errors import InputError
+from mmsparse.errors import InputError, refuse
 from mmsparse.state.card import Card
-from mmsparse.state.trust import refuse_unsafe, registered, scope_of
+from mmsparse.state.trust import REMEDY, refuse_unsafe, registered, scope_of
 
 LOADERS = ('LoadImageFromFile', 'LoadImage', 'OpenVideo')  # of mmcv and ours; backends are refused by their keys
+
+PLACE = 'test_dataloader.dataset.pipeline'
+STEPS = 100
+LARGEST = 16_384  # pixels of an edge, and any other number of a transform
+TIMES = 16  # by which a transform may enlarge an image
 
 
 def pipeline_config(card: Card, file: str) -> list[dict]:
@@ -25,19 +30,36 @@ def pipeline_config(card: Card, file: str) -> list[dict]:
     """
     try:
         loader = card.config.get('test_dataloader') or card.config['val_dataloader']
-        pipeline = deepcopy(list(loader['dataset']['pipeline']))
+        pipeline = deepcopy(loader['dataset']['pipeline'])
     except (KeyError, TypeError):
         raise InputError(
             f'{file}: its card has no test_dataloader.dataset.pipeline, so it does not say how images are prepared.'
         ) from None
+    refuse(f'{file}: {fault} {REMEDY}' for fault in _pipeline_faults(pipeline, f'{PLACE}'))
     steps = {index: step for index, step in enumerate(pipeline) if 'Annotation' not in _bare(step)}
     for index, step in steps.items():
-        refuse_unsafe(step, f'test_dataloader.dataset.pipeline[{index}]', 'TRANSFORMS', card, file)
+        refuse_unsafe(step, f'{PLACE}[{index}]', 'TRANSFORMS', card, file)
     load = [] if any(_bare(step) in LOADERS for step in steps.values()) else [dict(type='mmsparse.LoadImage')]
     # networks see RGB: a data set whose channels are not swapped gave RGB
     if load and not card.normalisation.get('to_rgb'):
         load[0]['to_rgb'] = True
     return _portable([*load, *steps.values()], scope_of(card, file))
+
+
+def _pipeline_faults(node: Any, place: str, key: str = '') -> Iterator[str]:
+    """Say what is no list of transforms, or asks for more than any machine should give to a stranger's card."""
+    if place == PLACE:
+        if not (isinstance(node, list) and 0 < len(node) <= STEPS):
+            yield f'{place}: received {str(node)[:80]!r} on the card, expected a list of 1 to {STEPS} transforms.'
+            return
+        if odd := [step for step in node if not (isinstance(step, dict) and isinstance(step.get('type'), str))]:
+            yield f'{place}: received {str(odd[0])[:80]!r} on the card, expected transforms, each with its type.'
+    if isinstance(node, dict | list):
+        for name, value in node.items() if isinstance(node, dict) else enumerate(node):
+            inside = f'{place}.{name}' if isinstance(node, dict) else f'{place}[{name}]'
+            yield from _pipeline_faults(value, inside, name if isinstance(node, dict) else key)
+    elif isinstance(node, int | float) and not abs(node) <= (most := TIMES if 'factor' in key else LARGEST):
+        yield f'{place}: received {node!r:.40} on the card, expected at most {most:,}.'
 
 
 def of_clips(pipeline: list[dict]) -> bool:

@@ -16,12 +16,10 @@ from typing_extensions import TypedDict
 
 from mmsparse.errors import in_words, refuse
 from mmsparse.state.card import Card
-from mmsparse.state.schema import validated
+from mmsparse.state.schema import Count, Number, validated
 
 REMEDY = 'Resume from another state.'
-Count = Annotated[int, Field(strict=True, ge=0)]
 Word = Annotated[int, Field(strict=True, ge=0, lt=2**32)]  # what NumPy takes as a seed, and generators are made of
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 PAIR = {'best_ckpt': 'best_score', 'best_score': 'best_ckpt'}  # with the same ending
 TENSORS = ConfigDict(arbitrary_types_allowed=True)
 
