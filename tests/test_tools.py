@@ -94,10 +94,10 @@ def test_a_class_count_that_differs_from_the_data_stops_before_training(small, c
 
 
 @pytest.mark.parametrize('workers', [0, 1])
-def test_a_broken_image_is_named(small, capsys, workers):
+def test_of_two_broken_images_the_second_stops_a_test_and_is_named(small, capsys, workers):
     write_images(small.folder / 'torn', 8)
-    torn = small.folder / 'torn/class_1/004.png'
-    torn.write_bytes(torn.read_bytes()[:1000])
+    for torn in (small.folder / 'torn/class_1/001.png', small.folder / 'torn/class_1/004.png'):
+        torn.write_bytes(torn.read_bytes()[:1000])
     pipeline = "[dict(type='mmsparse.LoadImage'), dict(type='PackInputs')]"
     config = small.folder / f'torn_{workers}.py'
     loader = f"dict(num_workers={workers}, dataset=dict(data_root='{small.folder}/torn', pipeline={pipeline}))"
