@@ -2,8 +2,10 @@
 everything random on.
 """
 
+import multiprocessing
 import os
 import signal
+import time
 
 import pytest
 import torch
@@ -47,6 +49,18 @@ class Ask(Hook):
     def before_val_iter(self, runner, batch_idx, data_batch=None):
         if self.iteration is None and runner.epoch == 1:
             os.kill(os.getpid(), self.number)
+
+
+@HOOKS.register_module()
+class EndAFork(Hook):
+    """Ends a process that training has forked, as a pool of processes does, then training itself by an error."""
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        fork = multiprocessing.get_context('fork').Process(target=time.sleep, args=(600,))
+        fork.start()
+        fork.terminate()
+        fork.join(60)
+        raise RuntimeError(f'ended by {fork.exitcode}')
 
 
 @pytest.fixture(scope='module')
@@ -139,6 +153,14 @@ def test_a_run_that_is_asked_to_stop_saves_its_step_and_goes_on_there(config, nu
     found = outcome(run(config, name, 'accumulation'))
     assert not [key for key, value in expected.items() if not torch.equal(found[key], value)]
     assert not (config.parent / name / INTERRUPTED).exists()  # a later state stands for it
+
+
+def test_signals_are_given_back_after_an_error_and_end_what_training_has_forked(config, monkeypatch):
+    monkeypatch.setitem(KINDS, 'fork', dict(custom_hooks=[dict(type='EndAFork')]))
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)]
+    with pytest.raises(RuntimeError, match=f'ended by -{signal.SIGTERM}'):
+        run(config, 'forked', 'fork')
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)] == before
 
 
 def test_a_second_run_in_a_work_folder_is_refused_while_the_first_lives(config):

@@ -17,6 +17,7 @@ from mmsparse.engine.checkpoint_dict import of_run, of_state, write_run
 from mmsparse.engine.data_check import readable
 from mmsparse.engine.exact_data import seeded
 from mmsparse.engine.gradients import pending, restore, wrappers
+from mmsparse.engine.hooks.interrupt import signals_kept
 from mmsparse.engine.hooks.model_hook import ModelHook
 from mmsparse.engine.loops import exact, go_on, position
 from mmsparse.engine.precision import check_wrapper
@@ -74,7 +75,8 @@ class SparseRunner(Runner):
         for hook in self.hooks:
             if isinstance(hook, ModelHook):
                 hook.check(self)
-        with writing_to(self.work_dir), alone_in(self.work_dir) if is_main_process() else nullcontext():
+        alone = alone_in(self.work_dir) if is_main_process() else nullcontext()
+        with signals_kept(), writing_to(self.work_dir), alone:
             return super().train()
 
     def build_logger(self, *args, **settings):
