@@ -2,7 +2,7 @@
 
     python tools/infer.py work_dirs/tiny_digits/epoch_10 photo.jpg
     python tools/infer.py work_dirs/tiny_digits/epoch_10 photos/ --show-tokens --out answers
-    python tools/infer.py work_dirs/tiny_clips/epoch_10 clip.mp4 --window 2 --show-tokens
+    python tools/infer.py work_dirs/tiny_clips/epoch_30 clip.mp4 --window 2 --show-tokens
 
 Images are read and prepared as the state's test data were. --show-tokens draws kept, fused (blue) and dropped (dark)
 patches of every stage, of a video on a strip of the frames of its first view. A segmentor writes a
