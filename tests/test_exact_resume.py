@@ -51,13 +51,20 @@ class Ask(Hook):
             os.kill(os.getpid(), self.number)
 
 
+def wait(begun) -> None:
+    begun.set()
+    time.sleep(600)
+
+
 @HOOKS.register_module()
 class EndAFork(Hook):
     """Ends a process that training has forked, as a pool of processes does, then training itself by an error."""
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
-        fork = multiprocessing.get_context('fork').Process(target=time.sleep, args=(600,))
+        context = multiprocessing.get_context('fork')
+        fork = context.Process(target=wait, args=(begun := context.Event(),), daemon=True)
         fork.start()
+        begun.wait(60)  # Python forgets a signal that comes while it forks
         fork.terminate()
         fork.join(60)
         raise RuntimeError(f'ended by {fork.exitcode}')

@@ -120,18 +120,18 @@ def _faults(
             f'trained on pixels normalised with {short(card.normalisation)}, but the config normalises with '
             f'{short(here)}. Set data_preprocessor as on the card.'
         )
-    for where, outputs in ({} if new_head else _heads(model)).items():
-        if card.classes is not None and len(card.classes) != outputs:
-            yield (
-                f'classes: received {len(card.classes)} names on the card, {short(card.classes)}, expected '
-                f'{outputs} as model.{where}.num_classes. Copy the folder again.'
-            )
     names = card.classes if classes is None else [str(name) for name in classes]
     if card.classes is not None and names != card.classes:
         yield (
             f'trained for the classes {short(card.classes)}, but the data has {short(names)}. Use data with the same '
             'classes in the same order, or train a new head for others: load_from=STATE new_head=True.'
         )
+    for where, outputs in ({} if new_head or names != card.classes else _heads(model)).items():
+        if card.classes is not None and len(card.classes) != outputs:
+            yield (
+                f'classes: received {len(card.classes)} names on the card, {short(card.classes)}, expected '
+                f'{outputs} as model.{where}.num_classes. Copy the folder again.'
+            )
     if wrong := tensor_differences(theirs, ours) or ', '.join(
         f'of another type: {name} {theirs[name].dtype} for {value.dtype}'
         for name, value in ours.items()
