@@ -137,7 +137,7 @@ def test_nothing_in_a_state_is_executed(world, path):
 def test_the_command_goes_on_from_a_state_without_running_its_texts(world):
     """MMEngine's own resume executes meta.config as a config file."""
     state = copy_of(world.state, world.folder / 'whole' / 'epoch_1')
-    plant(state / 'resume.json', ADDED['resume.json'], TEXTS['statement'])
+    plant(state / 'resume.json', [('state', 'meta', 'config'), ('state', 'meta', 'cfg')], TEXTS['statement'])
     command = [ROOT / 'tools/train.py', world.config, '--work-dir', world.folder / 'again', '--resume', state]
     options = ['--cfg-options', 'train_cfg.max_epochs=1', 'param_scheduler=None']
     env = {
