@@ -13,7 +13,7 @@ import pytest
 from mmengine.config import Config
 
 import mmsparse
-from lies import GONE, HUGE, cases, keys, tell
+from lies import GONE, HUGE, cases, keys, resume, tell
 from mmsparse.apis.adapted import adapted, build_classifier
 from mmsparse.convert.peft_format import from_peft, to_peft
 from mmsparse.errors import InputError
@@ -79,11 +79,6 @@ def copy(world):
     state = copy_of(world.state, world.folder / 'copies/epoch_1')
     yield state
     shutil.rmtree(state.parent)
-
-
-def resume(world, state):
-    world.runner._resume = False
-    world.runner.resume(str(state))
 
 
 def load_from(world, state):

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from safetensors.torch import load_file, save_file
 
-from lies import GONE, HUGE, NAN, cases, keys, tell, words
+from lies import GONE, HUGE, NAN, cases, keys, resume, tell, words
 from mmsparse.errors import InputError
 from mmsparse.models.hosts.frozen_model import digest
 from mmsparse.state.files import newest
@@ -20,7 +20,7 @@ from small_state import copy_of, train
 
 KINDS = (GONE, None, 'x', -1, [], {'x': 'y'})
 COUNTS = (GONE, None, 'x', -1, HUGE, 1.5, [], True)
-NUMBERS = (GONE, None, 'x', -1, NAN, [])
+NUMBERS = (GONE, None, 'x', -1, NAN, [], 10**400)
 TENSORS = (GONE, None, 'x', -1, [], {'x': 'y'})
 INFO, GROUP, ENTRY = 'message_hub.runtime_info', 'optimizer.param_groups.0', 'optimizer.state.$dict.0.1'
 SCHEDULE, AVERAGE = 'param_schedulers.1', 'ema_state_dict.module.head.fc.weight'
@@ -94,11 +94,6 @@ def copy(world):
     yield state
     for file in world.state.iterdir():
         shutil.copyfile(file, state / file.name)
-
-
-def resume(world, state) -> None:
-    world.runner._resume = False
-    world.runner.resume(str(state))
 
 
 def test_an_honest_state_is_taken(world, copy):

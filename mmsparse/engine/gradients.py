@@ -9,6 +9,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor
 
 from mmsparse.errors import InputError
+from mmsparse.state.resume_form import REMEDY
 from mmsparse.state.saved_tensors import unwrapped
 
 
@@ -42,9 +43,6 @@ def restore(runner, saved: Sequence[dict[str, Tensor]], path: str) -> None:
     if strange := [
         name for name, each in gradients.items() if name not in parameters or parameters[name].shape != each.shape
     ]:
-        raise InputError(
-            f'{path}: damaged, the gradient of {strange[0]} has another shape, or no parameter. '
-            'Resume from another state.'
-        )
+        raise InputError(f'{path}: damaged, the gradient of {strange[0]} has another shape, or no parameter. {REMEDY}')
     for name, each in gradients.items():
         parameters[name].grad = each.to(parameters[name])

@@ -17,6 +17,7 @@ from typing_extensions import TypedDict
 from mmsparse.state.agreement import ABSENT, short
 from mmsparse.state.resume_form import REMEDY
 from mmsparse.state.schema import validated
+from mmsparse.utils.value_checks import is_finite
 
 KERNELS = ('foreach', 'fused', 'capturable')  # how an optimiser computes; some ways need a GPU
 
@@ -76,7 +77,7 @@ def unlike(value: Any, example: Any) -> str:
         fits, expected = value is None or value is ABSENT or isinstance(value, bool), 'True, False or None'
     elif _is_number(example):
         lowest = min(example, 0) if example == example else -math.inf
-        fits = _is_number(value) and (math.isfinite(value) or not math.isfinite(example)) and value >= lowest
+        fits = _is_number(value) and (is_finite(value) or not is_finite(example)) and value >= lowest
         expected = f'a finite number, at least {lowest:g}'
     elif isinstance(example, list | tuple) and all(map(_is_number, example)):
         fits = isinstance(value, list | tuple) and len(value) == len(example)

@@ -35,7 +35,7 @@ def pipeline_config(card: Card, file: str) -> list[dict]:
         raise InputError(
             f'{file}: its card has no test_dataloader.dataset.pipeline, so it does not say how images are prepared.'
         ) from None
-    refuse(f'{file}: {fault} {REMEDY}' for fault in _pipeline_faults(pipeline, f'{PLACE}'))
+    refuse(f'{file}: {fault} {REMEDY}' for fault in _pipeline_faults(pipeline))
     steps = {index: step for index, step in enumerate(pipeline) if 'Annotation' not in _bare(step)}
     for index, step in steps.items():
         refuse_unsafe(step, f'{PLACE}[{index}]', 'TRANSFORMS', card, file)
@@ -46,18 +46,21 @@ def pipeline_config(card: Card, file: str) -> list[dict]:
     return _portable([*load, *steps.values()], scope_of(card, file))
 
 
-def _pipeline_faults(node: Any, place: str, key: str = '') -> Iterator[str]:
+def _pipeline_faults(pipeline: Any) -> Iterator[str]:
     """Say what is no list of transforms, or asks for more than any machine should give to a stranger's card."""
-    if place == PLACE:
-        if not (isinstance(node, list) and 0 < len(node) <= STEPS):
-            yield f'{place}: received {str(node)[:80]!r} on the card, expected a list of 1 to {STEPS} transforms.'
-            return
-        if odd := [step for step in node if not (isinstance(step, dict) and isinstance(step.get('type'), str))]:
-            yield f'{place}: received {str(odd[0])[:80]!r} on the card, expected transforms, each with its type.'
+    if not (isinstance(pipeline, list) and 0 < len(pipeline) <= STEPS):
+        yield f'{PLACE}: received {str(pipeline)[:80]!r} on the card, expected a list of 1 to {STEPS} transforms.'
+        return
+    if odd := [step for step in pipeline if not (isinstance(step, dict) and isinstance(step.get('type'), str))]:
+        yield f'{PLACE}: received {str(odd[0])[:80]!r} on the card, expected transforms, each with its type.'
+    yield from _large_numbers(pipeline, PLACE)
+
+
+def _large_numbers(node: Any, place: str, key: str = '') -> Iterator[str]:
     if isinstance(node, dict | list):
         for name, value in node.items() if isinstance(node, dict) else enumerate(node):
             inside = f'{place}.{name}' if isinstance(node, dict) else f'{place}[{name}]'
-            yield from _pipeline_faults(value, inside, name if isinstance(node, dict) else key)
+            yield from _large_numbers(value, inside, name if isinstance(node, dict) else key)
     elif isinstance(node, int | float) and not abs(node) <= (most := TIMES if 'factor' in key else LARGEST):
         yield f'{place}: received {node!r:.40} on the card, expected at most {most:,}.'
 

@@ -17,6 +17,7 @@ from typing_extensions import TypedDict
 from mmsparse.errors import in_words, refuse
 from mmsparse.state.card import Card
 from mmsparse.state.schema import Count, Number, validated
+from mmsparse.utils.value_checks import is_number
 
 REMEDY = 'Resume from another state.'
 Word = Annotated[int, Field(strict=True, ge=0, lt=2**32)]  # what NumPy takes as a seed, and generators are made of
@@ -122,7 +123,7 @@ def _faults(content: Mapping, card: Card, unnamed: set[str]) -> Iterator[str]:
     for key in info:
         if key.startswith('best_ckpt') and not isinstance(info[key], str):
             yield f'message_hub.runtime_info.{key}: received {str(info[key])[:80]!r}, expected the path of a state.'
-        if key.startswith('best_score') and not _is_number(info[key]):
+        if key.startswith('best_score') and not is_number(info[key]):
             yield f'message_hub.runtime_info.{key}: received {str(info[key])[:80]!r}, expected a finite number.'
         twin = next((there + key[len(here) :] for here, there in PAIR.items() if key.startswith(here)), key)
         if twin not in info:
@@ -132,10 +133,6 @@ def _faults(content: Mapping, card: Card, unnamed: set[str]) -> Iterator[str]:
             f'resume.safetensors: received {len(unnamed)} tensors that resume.json does not name, such as '
             f'{min(unnamed)}; expected each to be named.'
         )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float('inf')
 
 
 def _try_generators(state: Mapping) -> None:

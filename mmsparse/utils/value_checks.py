@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +12,12 @@ from mmsparse.errors import InputError
 
 def is_number(value: object) -> bool:
     """Tell whether a value is a finite number; True and False are none."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and is_finite(value)
+
+
+def is_finite(value) -> bool:
+    """Tell whether a number is finite as a float; integers that no float can hold are not."""
+    return bool(abs(value) <= sys.float_info.max)
 
 
 def is_whole(value: object) -> bool:
