@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from torch import Size, Tensor
 from torch.nn import Module, Parameter
@@ -17,10 +17,21 @@ from mmsparse.structures import Tokens, bring_back, follow, reduce
 
 
 class ActingParts:
-    """The adapters and sparsifiers of one pass, by where they act."""
+    """The adapters and sparsifiers of one pass, by where they act.
 
-    def __init__(self, adapters: Sequence[BaseAdapter], sparsifiers: Sequence[BaseSparsifier]):
-        self.adapters, self.sparsifiers = adapters, sparsifiers
+    Args:
+        adapters: in the order in which they are asked.
+        sparsifiers: likewise.
+        operator: the attention operator, `mmsparse.models.ops.attention.attend` or one in its place.
+    """
+
+    def __init__(
+        self,
+        adapters: Sequence[BaseAdapter],
+        sparsifiers: Sequence[BaseSparsifier],
+        operator: Callable[..., Tensor] = attend,
+    ):
+        self.adapters, self.sparsifiers, self.operator = adapters, sparsifiers, operator
         self.brings_back = any(sparsifier.brings_back for sparsifier in sparsifiers)
         self.proportional = any(sparsifier.proportional for sparsifier in sparsifiers)
         self.inserting = [
@@ -56,6 +67,14 @@ class ActingParts:
                 raise _other_shape(part, 'in finish', before.x_bnc.shape, t.x_bnc)
             t = follow(before, t)
         return t
+
+    def learn(self, sites: Iterable[str], reducing: bool = False) -> bool:
+        """Tell whether a part that acts at one of these sites trains; `reducing`: or one that moves tokens or adds
+        some."""
+        acting = {id(part): part for name in sites for part in self.at.get(name, ())}
+        if reducing:
+            acting |= {id(part): part for part in (*self.inserting, *self.keying, *self.sparsifiers)}
+        return any(each.requires_grad for part in acting.values() for each in part.parameters())
 
     def with_weights(self, view: View, layer: int) -> Module:
         """Return a block with the weights that adapters give its operators."""
@@ -106,7 +125,7 @@ class ActingParts:
             bias, mask_bn = padded(bias, k_bhnd.shape[2], 0), padded(mask_bn, k_bhnd.shape[2], 1)
         if soft:
             return attend_masked(q_bhqd, k_bhnd, v_bhnd, scale, dropout, mask_bn, bias), probe
-        return attend(q_bhqd, k_bhnd, v_bhnd, scale, dropout, bias), probe
+        return self.operator(q_bhqd, k_bhnd, v_bhnd, scale, dropout, bias), probe
 
     def reduce(self, stage: str, layer: int, t: Tokens, probe: Probe | None) -> tuple[Tokens, Tensor | None]:
         """Ask the sparsifiers of a stage; return the tokens left and the tokens that enter the FFN (None: all)."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from types import MappingProxyType
+from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from mmsparse.errors import InputError
 from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.backbones.acting_parts import ActingParts
+from mmsparse.models.backbones.memory import Memory, again
 from mmsparse.models.backbones.readout import BaseReadout
 from mmsparse.models.hosts.views.view import View
 from mmsparse.models.necks.base import BaseSparsifier
@@ -31,11 +31,12 @@ class Encoder(nn.Module):
         stash: remember the tokens that leave, for `restore`.
         with_cp: keep only what enters a block for the backward pass, and compute the block again there
             (torch.utils.checkpoint).
+        memory: what runs the halves of a block, as its setting says.
     """
 
-    def __init__(self, view: View, stash: bool = False, with_cp: bool = False):
+    def __init__(self, view: View, stash: bool = False, with_cp: bool = False, memory: str | None = None):
         super().__init__()
-        self.view, self.stash, self.with_cp = view, stash, with_cp
+        self.view, self.stash, self.with_cp, self.memory = view, stash, with_cp, Memory(memory)
         self.biased = type(view).bias is not View.bias
 
     def forward(
@@ -68,9 +69,9 @@ class Encoder(nn.Module):
         view, out, frames = self.view, [], 1
         if images.dim() == 5:
             frames, images = images.shape[1], images.flatten(0, 1)
-        parts = ActingParts(adapters, sparsifiers)
-        again = self.with_cp and torch.is_grad_enabled()
-        before = parts.held(len(images)) if again else {}
+        parts = ActingParts(adapters, sparsifiers, self.memory.attend)
+        runs_again = self.with_cp and torch.is_grad_enabled() or self.memory.runs_again
+        before = parts.held(len(images)) if runs_again else {}
         t = view.embed(
             images,
             lambda patches: parts.site('embed', 0, images, patches, None)[0] if 'embed' in parts.at else patches,
@@ -79,17 +80,18 @@ class Encoder(nn.Module):
         if parts.proportional or context is not None or frames > 1:
             t = replace(t, proportional=parts.proportional, context=context, frames=frames)
         for layer, block in zip(range(1, out_layers[-1] + 1), view.blocks):
-            run = self._block_again if again else self._block
-            t = run(layer, block, t, parts, class_row_only and layer == view.depth)
+            run = partial(self._block, layer, block, parts, class_row_only and layer == view.depth)
+            t = again(run, t) if self.with_cp and runs_again else run(t)
             if layer == view.depth:
                 t = self._finish(layer, t if readout is None else readout(t, t.context), parts)
             if layer in out_layers:
                 out.append(t if layer == view.depth else settle(t, lambda x_bmc: x_bmc))
-        for name in [name for key, name in parts.held(len(images)).items() if key not in before] if again else ():
+        for name in [name for key, name in parts.held(len(images)).items() if key not in before] if runs_again else ():
+            asked = 'with_cp=True' if self.with_cp else f'memory={self.memory.setting!r}'
             raise InputError(
-                f'{name} keeps tensors of a pass on itself; with_cp=True runs a block again in the backward pass and '
+                f'{name} keeps tensors of a pass on itself; {asked} runs a block again in the backward pass and '
                 'would find the last ones there. Return them from the site (SiteOutput: carry, a tensor per token, '
-                'or notes), or leave out with_cp.'
+                f'or notes), or leave out {asked.split("=")[0]}.'
             )
         return out
 
@@ -105,28 +107,25 @@ class Encoder(nn.Module):
         t = replace(t, x_bnc=x_bnc)
         return parts.finish(t) if parts.finishing else t
 
-    def _block_again(self, layer: int, block, t: Tokens, parts: ActingParts, class_row_only: bool) -> Tokens:
-        """Run a block that its backward pass runs once more; torch is told of the large tensors that enter it."""
-
-        def run(x_bnc: Tensor, *carried_bnc: Tensor) -> Tokens:
-            entering = replace(t, x_bnc=x_bnc, carry=MappingProxyType(dict(zip(t.carry, carried_bnc))))
-            return self._block(layer, block, entering, parts, class_row_only)
-
-        return checkpoint(run, t.x_bnc, *t.carry.values(), use_reentrant=False)
-
-    def _block(self, layer: int, block, t: Tokens, parts: ActingParts, class_row_only: bool) -> Tokens:
+    def _block(self, layer: int, block, parts: ActingParts, class_row_only: bool, t: Tokens) -> Tokens:
         """Run one pre-norm block: attention, reduction, FFN (Sparse-Tuning, fig. 2)."""
         block = parts.with_weights(self.view, layer) if parts.weighing else block
+        run = partial(self._reduced, layer, block, parts, class_row_only)
+        t, ffn_bn = self.memory.attention(run, t, block, parts)
+        return self._ffn(layer, block, t, parts, ffn_bn)
+
+    def _reduced(
+        self, layer: int, block, parts: ActingParts, class_row_only: bool, t: Tokens
+    ) -> tuple[Tokens, Tensor | None]:
+        """Run attention, with what comes before it and the reduction; return also the tokens that enter the FFN."""
         for adapter in parts.inserting:
             t = adapter.tokens(layer, t)
         if parts.stages['before']:
             t, _ = parts.reduce('before', layer, t, None)
         t, probe = self._attention(layer, block, t, parts, class_row_only)
-        ffn_bn = None
         if parts.stages['after'] and not class_row_only:  # the class token alone sees no other token again
-            t, ffn_bn = parts.reduce('after', layer, t, probe)
-        del probe  # queries, keys and values are released before the FFN, where memory peaks
-        return self._ffn(layer, block, t, parts, ffn_bn)
+            return parts.reduce('after', layer, t, probe)
+        return t, None
 
     def _attention(
         self, layer: int, block, t: Tokens, parts: ActingParts, class_row_only: bool
@@ -158,6 +157,20 @@ class Encoder(nn.Module):
     def _ffn(self, layer: int, block, t: Tokens, parts: ActingParts, ffn_bn: Tensor | None) -> Tokens:
         """Add the FFN's branch, whose linears run on the tokens in ffn_bn (None: all)."""
         view, at, site = self.view, parts.at, parts.site
+        run = partial(self._linears, layer, block, parts, ffn_bn)
+        h_bnc, y_bnc, t = self.memory.ffn(run, t, block, parts, chosen=ffn_bn is not None)
+        y_bnc = view.mlp_branch(block, y_bnc)
+        y_bnc = y_bnc if ffn_bn is None else put(y_bnc, t.x_bnc, ffn_bn)
+        y_bnc, t = site('mlp', layer, h_bnc, y_bnc, t) if 'mlp' in at else (y_bnc, t)
+        y_bnc = t.x_bnc + y_bnc
+        y_bnc, t = site('block', layer, t.x_bnc, y_bnc, t) if 'block' in at else (y_bnc, t)
+        return replace(t, x_bnc=y_bnc)
+
+    def _linears(
+        self, layer: int, block, parts: ActingParts, ffn_bn: Tensor | None, t: Tokens
+    ) -> tuple[Tensor, Tensor, Tokens]:
+        """Run norm2, the two linears of the FFN and what lies between them; return also what the norm gave."""
+        view, at, site = self.view, parts.at, parts.site
         x_bnc = t.x_bnc if ffn_bn is None or parts.reads_input else take(t.x_bnc, ffn_bn)
         h_bnc = view.norm2(block, x_bnc)
         h_bnc, t = site('norm2', layer, x_bnc, h_bnc, t) if 'norm2' in at else (h_bnc, t)
@@ -167,12 +180,7 @@ class Encoder(nn.Module):
         z_bnc = view.activation(block, z_bnc)
         y_bnc = view.fc2(block, z_bnc)
         y_bnc, t = site('fc2', layer, z_bnc, y_bnc, t) if 'fc2' in at else (y_bnc, t)
-        y_bnc = view.mlp_branch(block, y_bnc)
-        y_bnc = y_bnc if ffn_bn is None else put(y_bnc, t.x_bnc, ffn_bn)
-        y_bnc, t = site('mlp', layer, h_bnc, y_bnc, t) if 'mlp' in at else (y_bnc, t)
-        y_bnc = t.x_bnc + y_bnc
-        y_bnc, t = site('block', layer, t.x_bnc, y_bnc, t) if 'block' in at else (y_bnc, t)
-        return replace(t, x_bnc=y_bnc)
+        return h_bnc, y_bnc, t
 
 
 @contextmanager

@@ -47,6 +47,8 @@ class SparseViT(BaseModule):
             and sparsifiers then see, and `out_indices` count, the blocks before it.
         with_cp: compute the blocks again in the backward pass instead of keeping what it needs of them: less memory,
             more time.
+        memory: what a training step keeps, for the same gradients: None: what torch's operators ask for; 'fast': what
+            costs much to compute again; 'balanced': of an FFN its input alone; 'lean': of attention too.
 
     Raises:
         InputError: a value that the host or a part cannot take.
@@ -62,6 +64,7 @@ class SparseViT(BaseModule):
         stash: bool = False,
         readout: dict | None = None,
         with_cp: bool = False,
+        memory: str | None = None,
     ):
         super().__init__()
         for name, flag in (('stash', stash), ('with_cp', with_cp)):
@@ -93,7 +96,7 @@ class SparseViT(BaseModule):
                 self.view.pooled(Tokens.start(zeros_bnc, self.view.prefix, self.view.grid))
         # Exact for the class token, and a third of the last block's cost.
         self.shortcut = out_type == 'cls_token' and self.out_layers == (self.view.depth,) and readout is None
-        self.encoder = Encoder(self.view, stash, with_cp)
+        self.encoder = Encoder(self.view, stash, with_cp, memory)
         self.train()
 
     @property

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from mmsparse.structures import Tokens
 
@@ -157,5 +158,32 @@ class Probe:
         wide = torch.promote_types(k_bhnd.dtype, torch.float32)
         # bfloat16 logits tie by the dozen, and a ranking with ties depends on the device.
         with without_autocast(k_bhnd.device):
-            logits_bhqn = (q_bhqd.to(wide) * self.scale) @ k_bhnd.to(wide).transpose(-2, -1)
+            logits_bhqn = _logits(q_bhqd.to(wide) * self.scale, k_bhnd)
         return (logits_bhqn if self.bias is None else logits_bhqn + self.bias[:, :, :queries]).softmax(-1)
+
+
+def _logits(q_bhqd: Tensor, k_bhnd: Tensor) -> Tensor:
+    """Return q·kᵀ in the type of the queries. Keys that attention has kept are not kept once more."""
+    learns = torch.is_grad_enabled() and k_bhnd.requires_grad and not torch.compiler.is_compiling()
+    return _Logits.apply(q_bhqd, k_bhnd) if learns else _product(q_bhqd, k_bhnd)
+
+
+def _product(q_bhqd: Tensor, k_bhnd: Tensor) -> Tensor:
+    return q_bhqd @ k_bhnd.to(q_bhqd.dtype).transpose(-2, -1)
+
+
+class _Logits(torch.autograd.Function):
+    """The product brings the keys into one piece, heads first, and would keep that copy for its backward pass."""
+
+    @staticmethod
+    def forward(ctx, q_bhqd: Tensor, k_bhnd: Tensor) -> Tensor:
+        ctx.save_for_backward(q_bhqd, k_bhnd)
+        return _product(q_bhqd, k_bhnd)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient_bhqn: Tensor) -> tuple[Tensor, Tensor]:
+        q_bhqd, k_bhnd = ctx.saved_tensors
+        with without_autocast(k_bhnd.device):
+            k_gradient_bhnd = (gradient_bhqn.transpose(-2, -1) @ q_bhqd).to(k_bhnd.dtype)
+            return gradient_bhqn @ k_bhnd.to(q_bhqd.dtype), k_gradient_bhnd
