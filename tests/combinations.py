@@ -85,7 +85,8 @@ def classifier(host: str, adapter, sparsifier=None):
     """
     torch.manual_seed(0)
     bare = host in WITHOUT_CLASS_TOKEN
-    more = dict(score='received') if sparsifier in ('ATS', 'EViT') and bare else {}
+    scored = sparsifier and 'score' in inspect.signature(MODELS.get(f'mmsparse.{sparsifier}')).parameters
+    more = dict(score='received') if bare and scored else {}
     backbone = dict(
         type='mmsparse.SparseViT',
         host=HOSTS[host],

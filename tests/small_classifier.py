@@ -9,6 +9,7 @@ from mmsparse.registry import MODELS
 
 CLASSES = 5
 OPTIONS = {  # what is not the default, for a host of 6 layers and 16 patches
+    'AdaptiveKeep': dict(layers=(2, 4), keep_rate=0.7),
     'ATS': dict(layers=(2, 4), keep_rate=0.7),
     'Cropr': dict(num_classes=CLASSES, pruned=3),
     'DynamicViT': dict(layers=(2, 4), keep_rates=(0.7, 0.4)),

@@ -79,7 +79,7 @@ def test_a_config_has_one_number_of_classes():
 
 
 def decided_by_image(cfg: Config) -> bool:
-    return any(kind in str(cfg.model) for kind in ('ATS', 'DyTDispatcher'))
+    return any(kind in str(cfg.model) for kind in ('AdaptiveKeep', 'ATS', 'DyTDispatcher'))
 
 
 def of_queries(queries: int, rows: int, width: int, last: bool) -> int:

@@ -16,6 +16,7 @@ SPARSIFIERS = {
     'dynamicvit': DYNAMICVIT,
     'dyt': DYT,
     'ats': dict(type='mmsparse.ATS', layers=(2, 4, 5), keep_rate=0.8),
+    'adaptive': dict(type='mmsparse.AdaptiveKeep', layers=(2, 4, 5), keep_rate=0.8),
     'pitome': dict(type='mmsparse.PiToMe', keep_rate=0.85),
     'fpet': dict(type='mmsparse.FPET', layer=3),
     'evit_received': EVIT | dict(score='received'),

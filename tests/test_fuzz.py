@@ -40,7 +40,7 @@ def recipe(seed):
             each |= dict(layers=(chance.choice((1, 2)),), keep_rates=(chance.choice((0.1, 0.5, 0.9)),))
         if 'keep_rate' in each:
             each['keep_rate'] = chance.choice((0.1, 0.5, 0.9))
-        if each['type'] in ('mmsparse.EViT', 'mmsparse.ATS'):
+        if each['type'] in ('mmsparse.EViT', 'mmsparse.ATS', 'mmsparse.AdaptiveKeep'):
             each['score'] = chance.choice(('class', 'received'))
         if each['type'] == 'mmsparse.EViT':
             each['fuse'] = chance.choice(('merge', 'drop', 'argmax'))

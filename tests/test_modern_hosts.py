@@ -64,6 +64,7 @@ def sparsifiers(view):
         'ATS': [
             dict(layers=(2, 4), keep_rate=rate, score='class' if class_token else 'received') for rate in (1.0, 0.6)
         ],
+        'AdaptiveKeep': [dict(layers=(2, 4), keep_rate=rate, score=score) for rate in (1.0, 0.6)],
     }
 
 

@@ -32,6 +32,7 @@ CASES = {
     'pyra': dict(type='mmsparse.PYRA', r=[0, 4, 0, 3, 3, 0]),
     'dynamicvit': dict(type='mmsparse.DynamicViT', layers=(2, 4, 6), keep_rates=(0.7, 0.5, 0.3)),
     'ats': dict(type='mmsparse.ATS', layers=(2, 4, 5), keep_rate=0.8),
+    'adaptive': dict(type='mmsparse.AdaptiveKeep', layers=(2, 4, 5), keep_rate=0.8),
     'pitome': dict(type='mmsparse.PiToMe', keep_rate=0.8),
     'fpet': dict(type='mmsparse.FPET', layer=3),
     'merge_then_drop': [TOME | dict(r=[0, 3, 0, 0, 3, 0]), evit('drop', (3, 6))],

@@ -28,6 +28,7 @@ MORE = {
     ],
     'ToMe': [dict(r=2, inflect=-1), dict(r=100)],
     'ATS': [dict(score='received')],
+    'AdaptiveKeep': [dict(score='received'), dict(bounds=(0.3, 0.8)), dict(score='shift')],
 }
 CASES = [(name, position) for name in SPARSIFIERS for position in range(1 + len(MORE.get(name, [])))]
 HOST_NAMES = ['timm', 'timm_registers', 'timm_no_class_token']
@@ -74,6 +75,7 @@ def run_on(backbone, images, training=False):
 
 
 SCORES = {'EViT': ['class', 'received', 'key_norm', 'shift'], 'ATS': ['class', 'received']}
+SCORES['AdaptiveKeep'] = SCORES['EViT']
 
 
 def test_every_sparsifier_of_the_design_is_registered():

@@ -43,7 +43,7 @@ def rate_at(hook, runner, iteration):
     return rates(runner)
 
 
-@pytest.mark.parametrize('name', ['EViT', 'ATS', 'RandomDrop'])
+@pytest.mark.parametrize('name', ['EViT', 'ATS', 'AdaptiveKeep', 'RandomDrop'])
 def test_the_warmup_is_evits_schedule(name):
     """evit's helpers: 1 for epochs before the start, then base + (1 - base)·½(1 + cos(π·done)), then base."""
     runner, hook = a_runner(config(name)), KeepRateWarmupHook(start=2, epochs=5)

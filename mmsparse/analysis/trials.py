@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 
 import torch
 from mmengine.config import Config
@@ -34,6 +34,7 @@ from mmsparse.state.card import plain
 
 DATA = ('data_preprocessor', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator')
 DATA += ('test_evaluator',)
+MOST = 100  # images over which a cost is averaged
 # Hooks that look on.
 SILENT = ('timer', 'logger', 'checkpoint', 'visualization', 'class_count', 'finite_loss', 'card', 'result')
 SILENT += ('progress', 'interrupt')
@@ -152,8 +153,14 @@ def _outcome(runner: Runner, batch: dict) -> dict:
         'accuracy': runner.message_hub.get_scalar('val/accuracy/top1').current(),
         'trainable': sum(p.numel() for p in trains),
         'kib': sum(p.numel() * p.element_size() for p in trains) / 1024,
-        'gflops': published_macs(runner.model, batch['inputs'][:1]) / 1e9,
+        'gflops': _macs(runner.model, batch['inputs']) / 1e9,
     }
+
+
+def _macs(model: nn.Module, images: Tensor) -> float:
+    """Multiply-adds of one image; where parts decide by image, the mean over a batch, at most `MOST`."""
+    by_image = any(part.by_image for part in model.backbone.sparsifiers)
+    return mean(published_macs(model, image) for image in images[: MOST if by_image else 1].split(1))
 
 
 def _saved(runner: Runner) -> float:

@@ -29,7 +29,8 @@ from mmsparse.models.backbones import SparseViT
 from mmsparse.models.hosts.build import sketch
 from mmsparse.models.hosts.named_hosts import Input, input_of, named_host
 from mmsparse.models.hosts.views.view import View
-from mmsparse.utils.hints import check_arguments
+from mmsparse.registry import MODELS
+from mmsparse.utils.hints import check_arguments, takes
 
 KEY = 'own_folder'
 SIZES = {'RandomResizedCrop': 'scale', 'RandomCrop': 'crop_size', 'CenterCrop': 'crop_size', 'Resize': 'scale'}
@@ -102,8 +103,8 @@ def _fit_host(cfg: Config) -> tuple[Input, View]:
         if backbone.out_type == 'cls_token' and not view.class_token:
             backbone.out_type = 'pooled'
             for part in sparsifier if isinstance(sparsifier := backbone.get('sparsifier'), list) else [sparsifier]:
-                # their default reads the class token's attention
-                if part and part.type in ('mmsparse.EViT', 'mmsparse.ATS'):
+                # its default reads the class token's attention
+                if part and takes(MODELS.get(part.type), 'score'):
                     part.setdefault('score', 'received')
         with torch.device('meta'):
             output = SparseViT(host=backbone.host, out_type=backbone.out_type)(torch.zeros(1, 3, *view.image_size))[-1]

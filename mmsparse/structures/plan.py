@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from mmsparse.structures.clips import join_frames
 from mmsparse.structures.stash import Stash
@@ -65,7 +66,7 @@ class Plan:
         return cls(index_bn.scatter(1, keep_bk, place_n[tokens.prefix :].expand(batch, -1)), length)
 
     @classmethod
-    def where(cls, tokens: Tokens, chosen_bm: Tensor, most: int | None = None) -> Plan:
+    def where(cls, tokens: Tokens, chosen_bm: Tensor, most: int | None = None, fuse_bm: Tensor | None = None) -> Plan:
         """Keep the chosen patch tokens in their order, of every image as many as it may be; prefix tokens stay.
 
         The sequence is as long as the longest image's; behind the others there are invalid tokens, which stand for
@@ -76,14 +77,22 @@ class Plan:
             chosen_bm: B×n booleans for the n present patch tokens. Invalid ones must not be among the chosen.
             most: the most that can be chosen in an image; an exported graph has one length for all pictures and needs
                 it.
+            fuse_bm: B×n, the shares of the valid patch tokens that are not chosen in one new token of their image,
+                behind its last chosen one; other entries are not read. None: they leave.
         """
-        prefix, count_b = tokens.prefix, chosen_bm.sum(1)
-        fixed = most is not None and torch.compiler.is_exporting()
-        length = prefix + (most if fixed else int(count_b.max()))
+        prefix, count_b1 = tokens.prefix, chosen_bm.sum(1, keepdim=True)
         place_bm = torch.where(chosen_bm, prefix + chosen_bm.cumsum(1) - 1, -1)
+        weight_bn, total_b1 = None, prefix + count_b1
+        if fuse_bm is not None:
+            rest_bm = ~chosen_bm if tokens.mask_bn is None else ~chosen_bm & (tokens.mask_bn[:, prefix:] > 0)
+            place_bm = torch.where(rest_bm, total_b1, place_bm)
+            weight_bn = F.pad(torch.where(rest_bm, fuse_bm, torch.ones_like(fuse_bm)), (prefix, 0), value=1.0)
+            total_b1 = total_b1 + rest_bm.any(1, keepdim=True)
+        fixed = most is not None and torch.compiler.is_exporting()
+        length = prefix + most + (fuse_bm is not None) if fixed else int(total_b1.max())
         place_n = torch.arange(length, device=chosen_bm.device)
         index_bn = torch.cat([place_n[:prefix].expand(len(place_bm), -1), place_bm], dim=1)
-        return cls(index_bn, length, mask_bn=(place_n < prefix + count_b.unsqueeze(1)).to(tokens.x_bnc.dtype))
+        return cls(index_bn, length, weight_bn, mask_bn=(place_n < total_b1).to(tokens.x_bnc.dtype))
 
     def fuse_rest(self, weight_bn: Tensor) -> Plan:
         """Send every token that would leave to one new last token.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from .adaptive_keep import adaptive_keep
 from .ats import ats
 from .cropr import cropr, remember
 from .dense_adapter import dense_adapter
@@ -26,6 +27,7 @@ BEFORE = {
     'rows': given_rows,
 }  # before attention; the others after it
 AFTER = {
+    'AdaptiveKeep': adaptive_keep,
     'EViT': evit,
     'ToMe': tome,
     'PYRA': pyra,

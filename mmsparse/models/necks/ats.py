@@ -68,7 +68,7 @@ class ATS(KeepRateSparsifier):
 
     def __init__(self, view: View, layers: Sequence[int] = (4, 7, 10), keep_rate: float = 0.7, score: str = 'class'):
         super().__init__(view, layers, keep_rate)
-        self.score = chosen('ATS', score, SCORES, view)
+        self.score = chosen('ATS', score, SCORES, view, self.layers)
 
     def plan(self, layer: int, tokens: Tokens, probe: Probe | None) -> Plan | None:
         """Sample by the inverse of the cumulative distribution (sec. 3.2)."""

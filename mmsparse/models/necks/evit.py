@@ -55,15 +55,12 @@ class EViT(KeepRateSparsifier):
         super().__init__(view, layers, keep_rate)
         check_word('EViT: received fuse', fuse, FUSE)
         check_flag('EViT: received normalize', normalize)
-        self.fuse, self.normalize, self.score = fuse, normalize, chosen('EViT', score, SCORES, view)
+        self.fuse, self.normalize = fuse, normalize
+        self.score = chosen('EViT', score, SCORES, view, self.layers)
         if fuse == 'merge' and not normalize and not self.score.sums_to_one:
             raise InputError(
                 f'EViT: normalize=False takes the scores as weights, and those of score={score!r} are no shares. Use '
                 'normalize=True.'
-            )
-        if self.layers[0] < self.score.first_layer:
-            raise InputError(
-                f'EViT: score={score!r} exists from layer {self.score.first_layer} on, received layers={self.layers}.'
             )
 
     @property

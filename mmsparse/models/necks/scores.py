@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -90,17 +92,22 @@ def _norm(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32)).norm(dim=-1)
 
 
-def chosen(asker: str, name: str, scores: dict[str, type[Score]], view: View) -> Score:
+def chosen(asker: str, name: str, scores: dict[str, type[Score]], view: View, layers: Sequence[int]) -> Score:
     """Return a new score.
 
     Raises:
-        InputError: an unknown name, or a score by the class token on a host without one.
+        InputError: an unknown name, a score by the class token on a host without one, or the first of the layers,
+            which rise, is one where it does not exist.
     """
     check_word(f'{asker}: received score', name, tuple(scores))
     if scores[name].needs_class_token and not view.class_token:
         others = ' or '.join(f'score={other.name!r}' for other in scores.values() if not other.needs_class_token)
         raise InputError(
             f'{asker}: score={name!r} needs a class token, and the host {view.name} has none. Use {others}.'
+        )
+    if layers[0] < scores[name].first_layer:
+        raise InputError(
+            f'{asker}: score={name!r} exists from layer {scores[name].first_layer} on, received layers={layers}.'
         )
     return scores[name]()
 

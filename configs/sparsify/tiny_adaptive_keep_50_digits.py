@@ -1,0 +1,8 @@
+"""AdaptiveKeep at keep rate .5 under the Dense Adapter: the small host, scikit-learn's digits.
+
+Expected: docs/adaptive_keep.md, beside tiny_evit_50_digits.py, minutes on two CPU cores; as many multiply-adds in the mean.
+Run: python tools/train.py configs/sparsify/tiny_adaptive_keep_50_digits.py
+"""
+
+_base_ = ['tiny_adaptive_keep_dense_adapter_digits.py']
+model = dict(backbone=dict(sparsifier=dict(keep_rate=0.5)))
