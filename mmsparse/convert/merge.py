@@ -59,7 +59,7 @@ def merge_adapters(model: nn.Module, cfg: Mapping) -> tuple[dict[str, Tensor], d
     images = torch.randn(2, 3, *backbone.view.image_size, generator=torch.Generator().manual_seed(0))
     # refuses while the model is still whole; its tensors are the host's own
     library = _LIBRARIES[_package(model)](model, cfg, images)
-    backbone.fold()
+    backbone.merge()
     if not _answers_alike(library, images):
         raise InputError(
             f'{type(library.model).__name__} would not answer as this model does: its pooling before the head is '

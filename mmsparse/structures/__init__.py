@@ -2,6 +2,7 @@
 
 from mmsparse.structures.bring_back import bring_back
 from mmsparse.structures.clips import join_frames, join_rows
+from mmsparse.structures.moves import Moves, places
 from mmsparse.structures.neighbours import of_neighbours
 from mmsparse.structures.plan import Plan, merge, pour, reduce
 from mmsparse.structures.restore import RESTORE, follow, restore, settle
@@ -10,6 +11,7 @@ from mmsparse.structures.tokens import Tokens, present, put_prefix, rows_of
 
 __all__ = [
     'RESTORE',
+    'Moves',
     'Plan',
     'Settled',
     'Stash',
@@ -20,6 +22,7 @@ __all__ = [
     'join_rows',
     'merge',
     'of_neighbours',
+    'places',
     'pour',
     'present',
     'put_prefix',

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.adapters.bottleneck import Bottleneck
+from mmsparse.models.adapters.narrow_branch import NarrowBranch, NarrowLayer
 from mmsparse.models.hosts.views.view import View
 from mmsparse.registry import MODELS
 from mmsparse.structures import Tokens
@@ -45,3 +47,14 @@ class AdaptFormer(BaseAdapter):
     def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> Tensor:
         """Add the bottleneck of the residual stream, all tokens, also those that skip the FFN."""
         return y + self.scale * self.layers[str(layer)](t.x_bnc)
+
+    def for_testing(self) -> NarrowBranch:
+        """Return it with scale and bias in the up-projection, which adds to the FFN's output as it multiplies."""
+        return NarrowBranch([self._narrow(part.down, part.up) for part in self.layers.values()])
+
+    def _narrow(self, down: nn.Linear, up: nn.Linear) -> NarrowLayer:
+        constant = down.weight.new_zeros(1, down.in_features)
+        into_hc = torch.cat([down.weight, constant])
+        shift_h = torch.cat([down.bias, down.bias.new_ones(1)])
+        out_ch = self.scale * torch.cat([up.weight, up.bias.unsqueeze(1)], dim=1).double()
+        return NarrowLayer(into_hc, shift_h, out_ch, (), None, down.weight)

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from mmsparse.errors import InputError
 from mmsparse.models.adapters.base import BaseAdapter
+from mmsparse.models.adapters.narrow_branch import Link, NarrowBranch, NarrowLayer, beside
 from mmsparse.models.hosts.views.view import View
 from mmsparse.models.part import SiteOutput
 from mmsparse.registry import MODELS
-from mmsparse.structures import Tokens, of_neighbours
+from mmsparse.structures import Tokens
 from mmsparse.utils.value_checks import (
     check_choices,
     check_count,
@@ -93,7 +94,7 @@ class DenseAdapter(BaseAdapter):
                 f'DenseAdapter: received cross_frame=True with fusion={fusion!r} and inputs={inputs!r}. It adds to '
                 "the links' sum: use fusion='inner' and 'prev' or 'skip' among the inputs."
             )
-        self.scale, self.fusion, self.cross_frame = scale, fusion, cross_frame
+        self.scale, self.fusion, self.cross_frame, self.up_bias = scale, fusion, cross_frame, up_bias
         self.distance = {name: distance for name, distance in (('prev', 1), ('skip', skip)) if name in inputs}
         layers = range(1, view.depth + 1)
         number = next(self._numbers)  # two in a list keep their histories apart
@@ -152,18 +153,65 @@ class DenseAdapter(BaseAdapter):
     @staticmethod
     def _beside(part: nn.ModuleDict, inputs: dict[str, Tensor], t: Tokens) -> list[Tensor]:
         """What comes from the frames before and after, B×N×d each; zeros for those that the clip does not have."""
-        if t.frames * t.joined == 1:
-            raise InputError(
-                'DenseAdapter: cross_frame=True reads the frames before and after, and received images, or clips of '
-                "one frame. Use type='mmsparse.VideoClassifier' for the model, or leave cross_frame out."
-            )
         # projected first: what is moved is d wide
         return [
-            of_neighbours(t, part['cross'][f'{link}_{which}'](inputs[link]), step)
+            beside(t, part['cross'][f'{link}_{which}'](inputs[link]), step)
             for link in inputs
             if link != 'x'
             for which, step in NEIGHBOURS.items()
         ]
+
+    def for_testing(self) -> NarrowBranch:
+        """Return it with a history of width d: down∘up of neighbouring layers is one matrix."""
+        outs, layers = {}, []
+        for layer in range(1, len(self.layers) + 1):
+            earlier = {name: layer - distance for name, distance in self.distance.items() if layer > distance}
+            read = {name: (self.carried[old], outs[old]) for name, old in earlier.items()}
+            outs[layer] = self._out_of(self.layers[str(layer)])
+            layers.append(self._narrow(self.layers[str(layer)], outs[layer], read))
+        kept = {layer: key for layer, key in self.carried.items() if key not in self.unread[layer]}
+        return NarrowBranch(layers, kept, self.unread)
+
+    def _out_of(self, part: nn.ModuleDict) -> Tensor:
+        """Return the matrix that makes a layer's output of its hidden channels, C×h in float64; the last is 1 where
+        up-projections have biases."""
+        ups = list(part['up'].values()) if self.fusion == 'late' else [part['up']]
+        columns = [up.weight for up in ups]
+        columns += [] if ups[0].bias is None else [sum(up.bias for up in ups).unsqueeze(1)]
+        return self.scale * torch.cat(columns, dim=1).double()
+
+    def _narrow(self, part: nn.ModuleDict, out_ch: Tensor, read: dict[str, tuple[str, Tensor]]) -> NarrowLayer:
+        """Return a layer with its affine maps folded.
+
+        Args:
+            part: the layer.
+            out_ch: of this layer, `_out_of`.
+            read: by link, the key and the `_out_of` of the earlier layer.
+        """
+        names = ['x', *read]
+        downs = {name: part['down'] if self.fusion == 'early' else part['down'][name] for name in names}
+        first = {name: place * len(downs[name].weight) for place, name in enumerate(names)}  # late: one behind another
+        first = first if self.fusion == 'late' else dict.fromkeys(names, 0)
+
+        def among_hidden(rows: Tensor, name: str) -> Tensor:
+            """The rows of one input's bottleneck, zeros for all other hidden channels."""
+            whole = rows.new_zeros(out_ch.shape[1], *rows.shape[1:], dtype=torch.float64)
+            whole[first[name] : first[name] + len(rows)] = rows.double()
+            return whole
+
+        own = {down: name for name, down in downs.items()}  # the shared one of early fusion has its bias once
+        shift_h = sum(among_hidden(down.bias, name) for down, name in own.items())
+        if self.up_bias:
+            shift_h[-1] = 1
+        links = [Link(key, among_hidden(downs[name].weight, name) @ old_ch) for name, (key, old_ch) in read.items()]
+        if self.cross_frame:
+            links += [
+                Link(key, among_hidden(part['cross'][f'{name}_{which}'].weight, name) @ old_ch, step)
+                for name, (key, old_ch) in read.items()
+                for which, step in NEIGHBOURS.items()
+            ]
+        like = downs['x'].weight
+        return NarrowLayer(among_hidden(like, 'x'), shift_h, out_ch, links, getattr(part, 'norm', None), like)
 
     def _output(self, part: nn.ModuleDict, inputs: dict[str, Tensor], beside: Sequence[Tensor]) -> Tensor:
         down, up = part['down'], part['up']

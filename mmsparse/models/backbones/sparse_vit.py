@@ -9,11 +9,12 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmsparse.errors import InputError
-from mmsparse.models.adapters.folding import changed_keys, fold_leading, unmerged
+from mmsparse.models.adapters.folding import changed_keys
 from mmsparse.models.backbones.build_parts import build_parts, check_output, layers_of
 from mmsparse.models.backbones.encoder import Encoder
+from mmsparse.models.backbones.folding import Folding
 from mmsparse.models.hosts.build import build_view
-from mmsparse.models.hosts.frozen_model import FrozenModel, fill_frozen
+from mmsparse.models.hosts.frozen_model import fill_frozen
 from mmsparse.models.hosts.views.view import mean_of_patches
 from mmsparse.models.necks.order import check_joining, check_order
 from mmsparse.models.part import has_losses, reads_rows
@@ -32,7 +33,7 @@ OUT_TYPES = {
 
 
 @MODELS.register_module()
-class SparseViT(BaseModule):
+class SparseViT(Folding, BaseModule):
     """A pre-trained ViT that runs with adapters and fewer tokens (Sparse-Tuning, arXiv 2405.14700, and all others).
 
     Args:
@@ -86,7 +87,7 @@ class SparseViT(BaseModule):
         check_order(self.sparsifiers)
         check_joining(self.sparsifiers, self.adapters, out_type, stash)
         self.out_type, self.out_layers = out_type, layers_of(out_indices, self.view.depth)
-        self.host_trains, self.folded = self._freeze(), ()
+        self.host_trains = self._freeze()
         self._refuse_what_no_gradient_reaches(out_indices)
         if out_type == 'pooled':  # an image's worth of zeros: a pooling that the view does not know is refused here
             zeros_bnc = next(self.host.parameters()).new_zeros(
@@ -114,7 +115,7 @@ class SparseViT(BaseModule):
         Raises:
             InputError: in training, where a part has losses: who calls this would train without them.
         """
-        learns = self.training and torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        learns = self.training and not self.folded and torch.is_grad_enabled() and not torch.compiler.is_compiling()
         parts = (*self.adapters, *self.sparsifiers)
         if learns and (lost := [type(part).__name__ for part in parts if has_losses(part)]):
             raise InputError(
@@ -140,6 +141,7 @@ class SparseViT(BaseModule):
     def _run(
         self, images: Tensor, layers: Sequence[int], sparsify: bool, adapt: bool, context: object, class_row_only: bool
     ):
+        self.refuse_training_if_folded()
         return self.encoder(
             images,
             layers,
@@ -169,26 +171,6 @@ class SparseViT(BaseModule):
         """Leave every weight alone: MMEngine's Runner would redraw a timm host."""
         self._is_init = True
 
-    def fold(self) -> None:
-        """Merge into the host what folds (LoRA, SSF), for inference: same answers, fewer operators.
-
-        The first that cannot fold stays, as is said, and all behind it: merged, they would act before it. List first
-        what folds, and last what writes to other operators than those at its own sites. Where something has been
-        merged, the host is no longer the one that a state names by its fingerprint: nothing can be saved or loaded
-        afterwards, and nothing trains.
-
-        Raises:
-            InputError: something of the user's around an operator (a hook, another library's adapter); the host is as
-                it was.
-        """
-        leading = fold_leading(self.adapters, self.view)
-        if not leading:
-            return
-        self.adapters = nn.ModuleList(unmerged(self.adapters, leading))
-        self.requires_grad_(False)
-        self.host_trains, self.folded = frozenset(), self.folded + tuple(type(adapter).__name__ for adapter in leading)
-        self.train(self.training)
-
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Return the depth of a parameter, 0 for what comes before the blocks, and the number of depths; mmpretrain's
         layer decay asks for it.
@@ -200,21 +182,6 @@ class SparseViT(BaseModule):
         """
         stem, depths = f'{prefix}host.', self.view.depth + 2
         return self.view.layer_of(param_name.removeprefix(stem)) if param_name.startswith(stem) else depths - 1, depths
-
-    @property
-    def frozen_models(self) -> dict[str, FrozenModel]:
-        """The networks whose weights a state names by fingerprint instead of keeping them.
-
-        Raises:
-            InputError: the adapters have been folded into the host.
-        """
-        if self.folded:
-            raise InputError(
-                f'SparseViT: fold() has merged {", ".join(self.folded)} into the host, whose weights no state keeps. '
-                'Save before fold(), or write a checkpoint for the host library with '
-                'tools/model_converters/merge_adapter.py.'
-            )
-        return {'host': FrozenModel(self.host, self.view.name, self.view.source, self.view.filed)}
 
     def train(self, mode: bool = True) -> SparseViT:
         """Set the mode; a frozen host stays in evaluation mode, without dropout and drop-path."""

@@ -12,7 +12,7 @@ from mmsparse.errors import InputError, refuse
 from mmsparse.models.hosts.views.view import View
 from mmsparse.models.ops.attention import Probe
 from mmsparse.models.part import Part
-from mmsparse.structures import Plan, Tokens
+from mmsparse.structures import Plan, Tokens, places
 from mmsparse.utils.value_checks import check_rate, is_list, is_whole
 
 
@@ -108,11 +108,9 @@ def strongest(score_bn: Tensor, count: int) -> Tensor:
     That is a stable sort's choice without one, which ONNX does not know; which of equal ones topk alone would take is
     left to the device.
     """
-    least_b1 = score_bn.topk(count, dim=1).values[:, -1:]
+    least_b1 = score_bn.topk(count, dim=1, sorted=False).values.amin(1, keepdim=True)
     above_bn, tied_bn = score_bn > least_b1, score_bn == least_b1
-    stays_bn = above_bn | tied_bn & (tied_bn.cumsum(1) <= count - above_bn.sum(1, keepdim=True))
-    order_n = torch.arange(score_bn.shape[1], device=score_bn.device)
-    return torch.where(stays_bn, score_bn.shape[1] - order_n, -order_n).topk(count, dim=1).indices
+    return places(above_bn | tied_bn & (tied_bn.cumsum(1) <= count - above_bn.sum(1, keepdim=True)), count)
 
 
 def order(score_bn: Tensor) -> Tensor:

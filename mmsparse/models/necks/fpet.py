@@ -114,7 +114,8 @@ class FPET(BaseSparsifier):
             def edit(x_bnc: Tensor) -> Tensor:
                 return self._with_gradient(x_bnc, tokens, side_a, side_b, matching_bab)
 
-        return averaging(tokens, index_bn, tokens.prefix + len(side_b), edit)
+        source_br = (tokens.prefix + side_a).expand(len(index_bn), -1)
+        return averaging(tokens, index_bn, tokens.prefix + len(side_b), source_br, edit)
 
     @staticmethod
     def _sides(tokens: Tokens) -> tuple[Tensor, Tensor]:

@@ -76,4 +76,4 @@ class PiToMe(KeepRateSparsifier):
         stays_bn = torch.ones_like(tokens.x_bnc[..., 0], dtype=torch.long).scatter(1, source_bk, 0)
         place_bn = stays_bn.cumsum(1) - 1
         index_bn = place_bn.scatter(1, source_bk, place_bn.gather(1, target_bk))
-        return averaging(tokens, index_bn, tokens.x_bnc.shape[1] - count)
+        return averaging(tokens, index_bn, tokens.x_bnc.shape[1] - count, source_bk)

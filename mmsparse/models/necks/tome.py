@@ -14,7 +14,7 @@ from mmsparse.models.hosts.views.view import View
 from mmsparse.models.necks.base import BaseSparsifier, asked, highest
 from mmsparse.models.ops.attention import Probe, without_autocast
 from mmsparse.registry import MODELS
-from mmsparse.structures import Plan, Tokens, join_frames, join_rows, present
+from mmsparse.structures import Moves, Plan, Tokens, join_frames, join_rows, present
 from mmsparse.utils.value_checks import check_flag, check_word, is_list, is_number, is_whole
 
 METRICS = ('key', 'context')
@@ -218,19 +218,20 @@ def merging(tokens: Tokens, edges: Edges, edit=None) -> Plan:
     place_bn = torch.where(is_odd_n, even_bn[:, -1:] + is_odd_n.cumsum(0), even_bn) + tokens.prefix - 1
     place_bn = torch.where(order_n < tokens.prefix, order_n, place_bn)
     index_bn = place_bn.scatter(1, edges.source_br, place_bn.gather(1, edges.target_br))
-    return averaging(tokens, index_bn, rows - edges.source_br.shape[1], edit)
+    return averaging(tokens, index_bn, rows - edges.source_br.shape[1], edges.source_br, edit)
 
 
-def averaging(tokens: Tokens, index_bn: Tensor, length: int, edit=None) -> Plan:
+def averaging(tokens: Tokens, index_bn: Tensor, length: int, source_br: Tensor, edit=None) -> Plan:
     """Return the plan whose every destination is the mean of the patches behind the tokens sent there.
 
     Args:
         tokens: the present sequence.
         index_bn: B×N, a destination in [0, length) for every token.
-        length: tokens that remain.
+        length: tokens that remain; each is the destination of one token that is no source.
+        source_br: B×r, the tokens that join another.
         edit: acts on the tokens first.
     """
     size_bn = tokens.sizes_bn
     total_bl = size_bn.new_zeros(len(size_bn), length).scatter_add(1, index_bn, size_bn)
     weight_bn = size_bn / total_bl.gather(1, index_bn).clamp(min=torch.finfo(size_bn.dtype).tiny)
-    return Plan(index_bn, length, weight_bn, edit=edit)
+    return Plan(index_bn, length, weight_bn, edit=edit, moves=Moves.joining(index_bn, length, source_br))
