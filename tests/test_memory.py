@@ -21,14 +21,8 @@ SETTINGS = ('fast', 'balanced', 'lean')
 DENSE = dict(type='mmsparse.DenseAdapter', bottleneck=4, dropout=0.2)
 EVERYWHERE = dict(type='mmsparse.LoRA', rank=2, targets=('q', 'k', 'v', 'proj', 'fc1', 'fc2'), dropout=0.2)
 FULL = dict(type='mmsparse.FullTuning')
-BEIT = timm_host(
-    name='beit_base_patch16_224',
-    global_pool='token',
-    width=combinations.WIDTH,
-    depth=combinations.DEPTH,
-    heads=2,
-    init_values=0.5,
-)
+SIZE = dict(width=combinations.WIDTH, depth=combinations.DEPTH, heads=2)
+BEIT = timm_host(name='beit_base_patch16_224', global_pool='token', init_values=0.5, **SIZE)
 
 
 def drawn(host, adapter, sparsifier):
@@ -55,8 +49,11 @@ def gradients(model, setting, half=False):
 
 def assert_exact(model, bound, settings=SETTINGS, half=False):
     """Within `bound` of the largest entry of each gradient."""
+    start = {name: own.clone() for name, own in model.named_buffers()}  # AdaptiveKeep learns from every step
     loss, expected = gradients(model, None, half)
     for setting in settings:
+        for name, own in model.named_buffers():
+            own.copy_(start[name])
         own, found = gradients(model, setting, half)
         assert abs(own - loss) <= bound * abs(loss), setting
         for name, gradient in expected.items():
@@ -94,6 +91,29 @@ def test_where_a_bias_of_attention_trains(monkeypatch):
     assert_exact(drawn('beit', DENSE, 'EViT').double(), 1e-8)
 
 
+@MODELS.register_module()
+class Overwriter(BaseAdapter):
+    """Keeps what the norm gave, and writes to it later."""
+
+    sites = ('norm1',)
+
+    def __init__(self, view):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(view.width))
+
+    def site(self, name, layer, x, y, t):
+        return y.mul_(0.5) * self.gain
+
+
+def test_where_a_part_writes_to_what_a_norm_gave():
+    assert_exact(drawn('timm', dict(type='mmsparse.Overwriter'), 'EViT').double(), 1e-8)
+
+
+def test_a_host_that_drops_at_random(monkeypatch):
+    monkeypatch.setitem(combinations.HOSTS, 'drops', timm_host(**SIZE, proj_drop_rate=0.2, drop_path_rate=0.3))
+    assert_exact(drawn('drops', FULL, 'EViT').double(), 1e-8)
+
+
 def test_beside_blocks_that_run_again():
     model = drawn('timm', [DENSE, EVERYWHERE], 'EViT').double()
     model.backbone.encoder.with_cp = True
@@ -114,11 +134,11 @@ def kept(model, setting):
     return saved_bytes(model, lambda: loss_of(model))
 
 
-@pytest.mark.parametrize('adapter', [DENSE, EVERYWHERE, FULL], ids=['beside the FFN', 'inside', 'all of the host'])
+@pytest.mark.parametrize('adapter', ['DenseAdapter', 'LoRA', 'SSF', 'FullTuning'])
 def test_each_setting_keeps_less(adapter):
     model = drawn('timm', adapter, 'EViT')
     needed = [kept(model, setting) for setting in (None, *SETTINGS)]
-    assert all(after < before for before, after in pairwise(needed)), needed
+    assert all(after < 0.95 * before for before, after in pairwise(needed)), needed
 
 
 @MODELS.register_module()

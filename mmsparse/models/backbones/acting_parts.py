@@ -11,27 +11,16 @@ from mmsparse.errors import InputError
 from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.hosts.views.view import View
 from mmsparse.models.necks.base import BaseSparsifier
-from mmsparse.models.ops.attention import Probe, attend, attend_masked, key_bias, more_keys, padded
+from mmsparse.models.ops.attention import Probe, attend_masked, key_bias, more_keys, padded
 from mmsparse.models.part import Part, SiteOutput
 from mmsparse.structures import Tokens, bring_back, follow, reduce
 
 
 class ActingParts:
-    """The adapters and sparsifiers of one pass, by where they act.
+    """The adapters and sparsifiers of one pass, by where they act."""
 
-    Args:
-        adapters: in the order in which they are asked.
-        sparsifiers: likewise.
-        operator: the attention operator, `mmsparse.models.ops.attention.attend` or one in its place.
-    """
-
-    def __init__(
-        self,
-        adapters: Sequence[BaseAdapter],
-        sparsifiers: Sequence[BaseSparsifier],
-        operator: Callable[..., Tensor] = attend,
-    ):
-        self.adapters, self.sparsifiers, self.operator = adapters, sparsifiers, operator
+    def __init__(self, adapters: Sequence[BaseAdapter], sparsifiers: Sequence[BaseSparsifier]):
+        self.adapters, self.sparsifiers = adapters, sparsifiers
         self.brings_back = any(sparsifier.brings_back for sparsifier in sparsifiers)
         self.proportional = any(sparsifier.proportional for sparsifier in sparsifiers)
         self.inserting = [
@@ -100,6 +89,7 @@ class ActingParts:
 
     def attend(
         self,
+        operator: Callable[..., Tensor],
         layer: int,
         q_bhqd: Tensor,
         k_bhnd: Tensor,
@@ -111,7 +101,7 @@ class ActingParts:
     ) -> tuple[Tensor, Probe]:
         """Attention in the form that the tokens and parts ask for, and what may be asked about it.
 
-        Args as in `mmsparse.models.ops.attention.attend`; `bias` is the host's.
+        Args as in `mmsparse.models.ops.attention.attend`, which `operator` is or stands in for; `bias` is the host's.
         """
         soft = t.mask_bn is not None and t.mask_bn.requires_grad
         bias, mask_bn = key_bias(t, q_bhqd.shape[2], not soft, bias), t.mask_bn
@@ -125,7 +115,7 @@ class ActingParts:
             bias, mask_bn = padded(bias, k_bhnd.shape[2], 0), padded(mask_bn, k_bhnd.shape[2], 1)
         if soft:
             return attend_masked(q_bhqd, k_bhnd, v_bhnd, scale, dropout, mask_bn, bias), probe
-        return self.operator(q_bhqd, k_bhnd, v_bhnd, scale, dropout, bias), probe
+        return operator(q_bhqd, k_bhnd, v_bhnd, scale, dropout, bias), probe
 
     def reduce(self, stage: str, layer: int, t: Tokens, probe: Probe | None) -> tuple[Tokens, Tensor | None]:
         """Ask the sparsifiers of a stage; return the tokens left and the tokens that enter the FFN (None: all)."""

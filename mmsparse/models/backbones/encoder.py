@@ -69,7 +69,7 @@ class Encoder(nn.Module):
         view, out, frames = self.view, [], 1
         if images.dim() == 5:
             frames, images = images.shape[1], images.flatten(0, 1)
-        parts = ActingParts(adapters, sparsifiers, self.memory.attend)
+        parts = ActingParts(adapters, sparsifiers)
         runs_again = self.with_cp and torch.is_grad_enabled() or self.memory.runs_again
         before = parts.held(len(images)) if runs_again else {}
         t = view.embed(
@@ -132,7 +132,7 @@ class Encoder(nn.Module):
     ) -> tuple[Tokens, Probe]:
         """Add the attention branch; return also what may be asked about it."""
         view, at, site = self.view, parts.at, parts.site
-        h_bnc = view.norm1(block, t.x_bnc)
+        h_bnc = self.memory.make(view.norm1, block, t.x_bnc)
         h_bnc, t = site('norm1', layer, t.x_bnc, h_bnc, t) if 'norm1' in at else (h_bnc, t)
         hq_bnc = h_bnc[:, :1] if class_row_only else h_bnc
         q_bnc, k_bnc, v_bnc = view.qkv(block, hq_bnc, h_bnc)
@@ -142,8 +142,8 @@ class Encoder(nn.Module):
         q_bhqd, k_bhnd, v_bhnd = view.heads_of(block, q_bnc, k_bnc, v_bnc)
         q_bhqd, k_bhnd = view.turn(block, q_bhqd, t), view.turn(block, k_bhnd, t)
         bias = view.bias(block, t, q_bhqd.shape[2]) if self.biased else None
-        scale, dropout = view.scale(block), view.attention_dropout(block)
-        o_bnc, probe = parts.attend(layer, q_bhqd, k_bhnd, v_bhnd, scale, dropout, bias, t)
+        operator, scale, dropout = self.memory.attend(parts, block), view.scale(block), view.attention_dropout(block)
+        o_bnc, probe = parts.attend(operator, layer, q_bhqd, k_bhnd, v_bhnd, scale, dropout, bias, t)
         t = t.first_row() if class_row_only else t
         if 'attended' in at:
             o_bnc, t = site('attended', layer, q_bhqd.transpose(1, 2).flatten(2), o_bnc, t)
@@ -172,12 +172,12 @@ class Encoder(nn.Module):
         """Run norm2, the two linears of the FFN and what lies between them; return also what the norm gave."""
         view, at, site = self.view, parts.at, parts.site
         x_bnc = t.x_bnc if ffn_bn is None or parts.reads_input else take(t.x_bnc, ffn_bn)
-        h_bnc = view.norm2(block, x_bnc)
+        h_bnc = self.memory.make(view.norm2, block, x_bnc)
         h_bnc, t = site('norm2', layer, x_bnc, h_bnc, t) if 'norm2' in at else (h_bnc, t)
         in_bnc = take(h_bnc, ffn_bn) if ffn_bn is not None and parts.reads_input else h_bnc
         z_bnc = view.fc1(block, in_bnc)
         z_bnc, t = site('fc1', layer, in_bnc, z_bnc, t) if 'fc1' in at else (z_bnc, t)
-        z_bnc = view.activation(block, z_bnc)
+        z_bnc = self.memory.make(view.activation, block, z_bnc)
         y_bnc = view.fc2(block, z_bnc)
         y_bnc, t = site('fc2', layer, z_bnc, y_bnc, t) if 'fc2' in at else (y_bnc, t)
         return h_bnc, y_bnc, t

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
@@ -15,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from mmsparse.models.backbones.acting_parts import ActingParts
 from mmsparse.models.ops.attention import attend
 from mmsparse.models.ops.attention_again import attend_again
+from mmsparse.models.ops.made_again import MadeAgain
 from mmsparse.structures import Tokens
 from mmsparse.structures.tokens import NOTHING
 from mmsparse.utils.value_checks import check_word
@@ -42,7 +44,8 @@ class Memory:
 
     Args:
         setting: None: torch keeps what its operators ask for. 'fast': attention keeps queries, keys and values but not
-            its output, and a frozen FFN runs on some tokens at a time. 'balanced': the FFN keeps its input alone.
+            its output, who keeps the output of a norm or an activation keeps its input, and a frozen FFN runs on some
+            tokens at a time. 'balanced': the FFN keeps its input alone.
             'lean': attention and reduction too.
 
     Raises:
@@ -52,7 +55,7 @@ class Memory:
     def __init__(self, setting: str | None = None):
         check_word('SparseViT: received memory', setting, MEMORY)
         self.attention_again, self.ffn_again = setting == 'lean', setting in ('balanced', 'lean')
-        self.setting = setting
+        self.setting, self._made_again = setting, MadeAgain()
 
     @property
     def acts(self) -> bool:
@@ -64,10 +67,24 @@ class Memory:
         """Whether parts are asked again in the backward pass."""
         return self.acts and self.ffn_again
 
-    @property
-    def attend(self) -> Callable[..., Tensor]:
-        """The attention operator."""
-        return attend_again if self.acts and not self.attention_again else attend
+    def keeping(self) -> AbstractContextManager:
+        """Return the context of a pass."""
+        return self._made_again.keeping() if self.acts else nullcontext()
+
+    def make(self, function: Callable[[nn.Module, Tensor], Tensor], block: nn.Module, x_bnc: Tensor) -> Tensor:
+        """Run a norm or an activation: cheap, so that who keeps the output keeps the input."""
+        # under autocast a linear keeps a rounded copy, which this is not; what draws would draw again
+        if not self.acts or torch.is_autocast_enabled(x_bnc.device.type) or _draws(block):
+            return function(block, x_bnc)
+        return self._made_again.make(function, block, x_bnc)
+
+    def attend(self, parts: ActingParts, block: nn.Module) -> Callable[..., Tensor]:
+        """Return the attention operator: its output is not made again where somebody behind it keeps it."""
+        read = any(name in parts.at for name in ('attended', 'proj')) or any(
+            'proj' in part.weights for part in parts.weighing
+        )
+        trains = any(each.requires_grad and each.ndim > 1 for each in block.parameters())
+        return attend_again if self.acts and not (self.attention_again or read or trains) else attend
 
     def attention(self, run: Callable[[Tokens], Result], t: Tokens, block: nn.Module, parts: ActingParts) -> Result:
         """Run the first half of a block: all up to the residual stream that its FFN sees."""
@@ -107,6 +124,14 @@ class Memory:
 def _learns(t: Tokens, block: nn.Module) -> bool:
     """Tell whether a backward pass comes through a block: below the first that trains none does."""
     return any(each.requires_grad for each in (t.x_bnc, *t.carry.values(), *block.parameters()))
+
+
+def _draws(block: nn.Module) -> bool:
+    """Tell whether a block drops something at random now."""
+    rates = (
+        (getattr(each, name, 0) for each in block.modules() for name in ('p', 'drop_prob')) if block.training else ()
+    )
+    return any(rates)
 
 
 def _at_a_time(x_bnc: Tensor, block: nn.Module, parts: ActingParts) -> int:

@@ -142,15 +142,16 @@ class SparseViT(Folding, BaseModule):
         self, images: Tensor, layers: Sequence[int], sparsify: bool, adapt: bool, context: object, class_row_only: bool
     ):
         self.refuse_training_if_folded()
-        return self.encoder(
-            images,
-            layers,
-            adapters=self.adapters if adapt else (),
-            sparsifiers=self.sparsifiers if sparsify else (),
-            readout=self.readout,
-            class_row_only=class_row_only,
-            context=context,
-        )
+        with self.encoder.memory.keeping():
+            return self.encoder(
+                images,
+                layers,
+                adapters=self.adapters if adapt else (),
+                sparsifiers=self.sparsifiers if sparsify else (),
+                readout=self.readout,
+                class_row_only=class_row_only,
+                context=context,
+            )
 
     def outputs(self, layers: Sequence[Tokens]) -> tuple:
         """Bring tokens into the form of `out_type`."""
