@@ -18,7 +18,7 @@ from mmsparse.registry import MODELS
 from small_classifier import registered
 
 SETTINGS = ('fast', 'balanced', 'lean')
-DENSE = dict(type='mmsparse.DenseAdapter', bottleneck=4, dropout=0.2)
+DENSE = dict(type='mmsparse.DenseAdapter', bottleneck=4)
 EVERYWHERE = dict(type='mmsparse.LoRA', rank=2, targets=('q', 'k', 'v', 'proj', 'fc1', 'fc2'), dropout=0.2)
 FULL = dict(type='mmsparse.FullTuning')
 SIZE = dict(width=combinations.WIDTH, depth=combinations.DEPTH, heads=2)
@@ -59,7 +59,7 @@ def assert_exact(model, bound, settings=SETTINGS, half=False):
         for name, gradient in expected.items():
             apart = (found[name] - gradient).abs().max()
             assert apart <= bound * gradient.abs().max(), f'{setting}: {name}: {apart}'
-    assert sum(map(torch.any, expected.values())) > 0.8 * len(expected)  # a ReLU may be dead
+    assert sum(map(torch.any, expected.values())) > 0.6 * len(expected)  # a ReLU may be dead
 
 
 @pytest.mark.parametrize('adapter', combinations.adapters())
@@ -79,10 +79,24 @@ def test_on_every_host(host):
     assert_exact(drawn(host, FULL, 'ToMe').double(), 1e-8)
 
 
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(fusion='early', norm='in'),
+        dict(fusion='late', scale=0.5),
+        dict(up_bias=False, inputs=('x', 'skip'), skip=1),
+    ],
+    ids=str,
+)
+def test_every_form_of_the_history(options):
+    assert_exact(drawn('timm', DENSE | options, 'EViT').double(), 1e-8)
+
+
 def test_in_single_and_in_half_precision():
     assert_exact(drawn('timm', DENSE, 'EViT'), 1e-5)
     # the same products of the same rounded numbers
-    assert_exact(drawn('timm_siglip', [DENSE, EVERYWHERE], 'EViT'), 1e-5, half=True)
+    assert_exact(drawn('timm_siglip', EVERYWHERE, 'EViT'), 1e-5, half=True)
+    assert_exact(drawn('timm', DENSE | dict(dropout=0.2), 'EViT'), 1e-5, half=True)
 
 
 def test_where_a_bias_of_attention_trains(monkeypatch):

@@ -86,7 +86,8 @@ class BaseAdapter(Part):
 
     def for_testing(self) -> BaseAdapter:
         """Return what gives the same answers by fewer operators as long as no weight changes: itself, unless there is
-        such a form. Called without gradient, for those that do not merge."""
+        such a form. Called without gradient, for those that do not merge; with gradient for each training step that
+        is to keep little (`SparseViT.memory`), where nothing in it draws."""
         return self
 
 

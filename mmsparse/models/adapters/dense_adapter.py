@@ -173,12 +173,12 @@ class DenseAdapter(BaseAdapter):
         return NarrowBranch(layers, kept, self.unread)
 
     def _out_of(self, part: nn.ModuleDict) -> Tensor:
-        """Return the matrix that makes a layer's output of its hidden channels, C×h in float64; the last is 1 where
+        """Return the matrix that makes a layer's output of its hidden channels, C×h; the last is 1 where
         up-projections have biases."""
         ups = list(part['up'].values()) if self.fusion == 'late' else [part['up']]
         columns = [up.weight for up in ups]
         columns += [] if ups[0].bias is None else [sum(up.bias for up in ups).unsqueeze(1)]
-        return self.scale * torch.cat(columns, dim=1).double()
+        return self.scale * _exact(torch.cat(columns, dim=1))
 
     def _narrow(self, part: nn.ModuleDict, out_ch: Tensor, read: dict[str, tuple[str, Tensor]]) -> NarrowLayer:
         """Return a layer with its affine maps folded.
@@ -195,8 +195,8 @@ class DenseAdapter(BaseAdapter):
 
         def among_hidden(rows: Tensor, name: str) -> Tensor:
             """The rows of one input's bottleneck, zeros for all other hidden channels."""
-            whole = rows.new_zeros(out_ch.shape[1], *rows.shape[1:], dtype=torch.float64)
-            whole[first[name] : first[name] + len(rows)] = rows.double()
+            whole = out_ch.new_zeros(out_ch.shape[1], *rows.shape[1:])
+            whole[first[name] : first[name] + len(rows)] = rows
             return whole
 
         own = {down: name for name, down in downs.items()}  # the shared one of early fusion has its bias once
@@ -227,3 +227,8 @@ class DenseAdapter(BaseAdapter):
 
     def _hidden(self, z_bnd: Tensor) -> Tensor:
         return self.dropout(torch.relu(z_bnd))
+
+
+def _exact(weight: Tensor) -> Tensor:
+    """Return it in float64 where it is folded for good; a training step keeps what it multiplies."""
+    return weight if torch.is_grad_enabled() else weight.double()

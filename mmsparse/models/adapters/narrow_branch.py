@@ -1,4 +1,4 @@
-"""The form for testing of ReLU bottlenecks beside the FFN: what they carry is as wide as their hidden layer."""
+"""The narrow form of ReLU bottlenecks beside the FFN: what they carry is as wide as their hidden layer."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class NarrowLayer(nn.Module):
         self.norm, self.links = norm, [(link.key, f'link_{at}', link.step) for at, link in enumerate(links)]
         tensors = dict(into_hc=into_hc, shift_h=shift_h, out_ch=out_ch)
         for name, value in {**tensors, **{f'link_{at}': link.matrix_hg for at, link in enumerate(links)}}.items():
-            self.register_buffer(name, value.detach().to(like), persistent=False)
+            self.register_buffer(name, value.to(like), persistent=False)
 
     def forward(self, t: Tokens) -> Tensor:
         """Return the hidden layer, B×N×h."""

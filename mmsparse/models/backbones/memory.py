@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from mmsparse.models.adapters.base import BaseAdapter
 from mmsparse.models.backbones.acting_parts import ActingParts
-from mmsparse.models.ops.attention import attend
+from mmsparse.models.ops.attention import attend, without_autocast
 from mmsparse.models.ops.attention_again import attend_again
 from mmsparse.models.ops.made_again import MadeAgain
 from mmsparse.structures import Tokens
@@ -67,6 +68,13 @@ class Memory:
         """Whether parts are asked again in the backward pass."""
         return self.acts and self.ffn_again
 
+    def adapters(self, adapters: Sequence[BaseAdapter], device: torch.device) -> Sequence[BaseAdapter]:
+        """Return the adapters of a pass, those with a narrow form in that: what they carry is kept for every layer."""
+        if not self.acts:
+            return adapters
+        with without_autocast(device):
+            return [adapter if _draws(adapter) else adapter.for_testing() for adapter in adapters]
+
     def keeping(self) -> AbstractContextManager:
         """Return the context of a pass."""
         return self._made_again.keeping() if self.acts else nullcontext()
@@ -80,9 +88,7 @@ class Memory:
 
     def attend(self, parts: ActingParts, block: nn.Module) -> Callable[..., Tensor]:
         """Return the attention operator: its output is not made again where somebody behind it keeps it."""
-        read = any(name in parts.at for name in ('attended', 'proj')) or any(
-            'proj' in part.weights for part in parts.weighing
-        )
+        read = 'attended' in parts.at or 'proj' in parts.at or any('proj' in part.weights for part in parts.weighing)
         trains = any(each.requires_grad and each.ndim > 1 for each in block.parameters())
         return attend_again if self.acts and not (self.attention_again or read or trains) else attend
 
@@ -126,12 +132,9 @@ def _learns(t: Tokens, block: nn.Module) -> bool:
     return any(each.requires_grad for each in (t.x_bnc, *t.carry.values(), *block.parameters()))
 
 
-def _draws(block: nn.Module) -> bool:
-    """Tell whether a block drops something at random now."""
-    rates = (
-        (getattr(each, name, 0) for each in block.modules() for name in ('p', 'drop_prob')) if block.training else ()
-    )
-    return any(rates)
+def _draws(part: nn.Module) -> bool:
+    """Tell whether a block or an adapter drops something at random now."""
+    return part.training and any(getattr(each, name, 0) for each in part.modules() for name in ('p', 'drop_prob'))
 
 
 def _at_a_time(x_bnc: Tensor, block: nn.Module, parts: ActingParts) -> int:

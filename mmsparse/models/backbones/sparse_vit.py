@@ -142,11 +142,12 @@ class SparseViT(Folding, BaseModule):
         self, images: Tensor, layers: Sequence[int], sparsify: bool, adapt: bool, context: object, class_row_only: bool
     ):
         self.refuse_training_if_folded()
+        adapters = self.encoder.memory.adapters(self.adapters, images.device) if adapt else ()
         with self.encoder.memory.keeping():
             return self.encoder(
                 images,
                 layers,
-                adapters=self.adapters if adapt else (),
+                adapters=adapters,
                 sparsifiers=self.sparsifiers if sparsify else (),
                 readout=self.readout,
                 class_row_only=class_row_only,
