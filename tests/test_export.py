@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hosts import build, images_for, timm_host
-from mmsparse.models.necks.base import highest, order, strongest
+from mmsparse.models.necks.base import highest, order, order_in_graph, strongest
 from small_classifier import config, registered
 
 NAMES = [name for name in registered() if name != 'RandomDrop']  # its draw needs a generator, which no graph has
@@ -22,7 +22,7 @@ def test_the_choice_among_equal_scores_is_that_of_a_stable_sort(seed):
     )
     score_bn[0, 0] = float('-inf')
     ranked_bn = score_bn.sort(dim=1, descending=True, stable=True).indices
-    assert torch.equal(order(score_bn), ranked_bn)
+    assert torch.equal(order(score_bn), ranked_bn) and torch.equal(order_in_graph(score_bn), ranked_bn)
     for count in range(1, rows + 1):
         assert torch.equal(highest(score_bn, count), ranked_bn[:, :count])
         assert torch.equal(strongest(score_bn, count), ranked_bn[:, :count].sort(dim=1).values)

@@ -112,6 +112,8 @@ class _Booked:
 class _Start(BaseAdapter):
     """The first of the adapters: a block begins."""
 
+    token_wise = True
+
     def __init__(self, meter: Meter):
         super().__init__()
         self.meter = meter
@@ -125,6 +127,7 @@ class _End(BaseAdapter):
     """The last of the adapters: it hears of a site when all work before it is done."""
 
     sites = ('attn', 'fc1', 'block')
+    token_wise = True
 
     def __init__(self, meter: Meter, seen: list):
         super().__init__()

@@ -56,12 +56,15 @@ class Part(nn.Module):
             are then computed. None: where it has a `finish`.
         reads_input: False if the method makes no use of `x` at norm2 and mlp; tokens that skip the FFN (DyT) then skip
             its norm too.
+        token_wise: whether all it does is to act at its sites on each token by itself, whatever its neighbours, its
+            place and its image: padding is then left out of the sequence (`mmsparse.structures.pack`).
         num_classes: how many classes of images its auxiliary heads tell apart; None: it has no such heads.
     """
 
     sites: tuple[str, ...] = ()
     reads_rows: bool | None = None
     reads_input = True
+    token_wise = False
     num_classes: int | None = None
 
     def __init__(self, view: View | None = None):

@@ -4,6 +4,7 @@ from mmsparse.structures.bring_back import bring_back
 from mmsparse.structures.clips import join_frames, join_rows
 from mmsparse.structures.moves import Moves, places
 from mmsparse.structures.neighbours import of_neighbours
+from mmsparse.structures.packed import PackedTokens, pack, unpack, worth_packing
 from mmsparse.structures.plan import Plan, merge, pour, reduce
 from mmsparse.structures.restore import RESTORE, follow, restore, settle
 from mmsparse.structures.stash import Settled, Stash
@@ -12,6 +13,7 @@ from mmsparse.structures.tokens import Tokens, present, put_prefix, rows_of
 __all__ = [
     'RESTORE',
     'Moves',
+    'PackedTokens',
     'Plan',
     'Settled',
     'Stash',
@@ -22,6 +24,7 @@ __all__ = [
     'join_rows',
     'merge',
     'of_neighbours',
+    'pack',
     'places',
     'pour',
     'present',
@@ -30,4 +33,6 @@ __all__ = [
     'restore',
     'rows_of',
     'settle',
+    'unpack',
+    'worth_packing',
 ]

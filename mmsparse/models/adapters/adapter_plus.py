@@ -32,6 +32,7 @@ class AdapterPlus(BaseAdapter):
 
     sites = ('block',)
     identity_at_start = False
+    token_wise = True
 
     def __init__(self, view: View, bottleneck: int = 8, drop_path: float = 0.1):
         super().__init__()

@@ -32,6 +32,7 @@ class AdaptFormer(BaseAdapter):
     """
 
     sites, reads_input = ('mlp',), False
+    token_wise = True
 
     def __init__(self, view: View, bottleneck: int = 64, scale: float = 0.1, dropout: float = 0.1):
         super().__init__()

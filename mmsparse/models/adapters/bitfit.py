@@ -15,7 +15,7 @@ class BitFit(BaseAdapter):
         view: the host's view.
     """
 
-    folds = True
+    folds = token_wise = True
 
     def trains(self, key: str) -> bool:
         """Every key that ends in bias, in_proj_bias of a fused attention too."""

@@ -62,6 +62,7 @@ class DenseAdapter(BaseAdapter):
     """
 
     sites, reads_input = ('mlp',), False
+    token_wise = True  # across frames, where nothing is packed, it is not
     _numbers = itertools.count()
 
     def __init__(

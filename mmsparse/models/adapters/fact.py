@@ -43,6 +43,7 @@ class FacT(BaseAdapter):
 
     folds = True
     sites = TARGETS
+    token_wise = True
 
     def __init__(self, view: View, rank: int, scale: float, dropout: float):
         super().__init__()

@@ -15,7 +15,7 @@ class FullTuning(BaseAdapter):
         view: the host's view.
     """
 
-    folds = True
+    folds = token_wise = True
 
     def trains(self, key: str) -> bool:
         """Every key."""

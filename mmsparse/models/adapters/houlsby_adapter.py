@@ -35,6 +35,7 @@ class Adapter(BaseAdapter):
     """
 
     identity_at_start = reads_input = False
+    token_wise = True
 
     def __init__(self, view: View, bottleneck: int = 64, places: Sequence[str] = ('mlp',)):
         super().__init__()

@@ -14,4 +14,4 @@ class LinearProbe(BaseAdapter):
         view: the host's view.
     """
 
-    folds = True
+    folds = token_wise = True

@@ -35,7 +35,7 @@ class LoRA(BaseAdapter):
             finite number above 0, a probability outside [0, 1).
     """
 
-    folds = True
+    folds = token_wise = True
 
     def __init__(
         self,

@@ -100,6 +100,7 @@ class NarrowBranch(BaseAdapter):
     """
 
     sites, reads_input = ('mlp',), False
+    token_wise = True  # across frames, where nothing is packed, it is not
 
     def __init__(
         self,

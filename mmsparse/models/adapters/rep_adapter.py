@@ -61,6 +61,7 @@ class RepAdapter(BaseAdapter):
     """
 
     sites, reads_input = tuple(READERS), False
+    token_wise = True
     folds = True  # but where a bias is missing
 
     def __init__(self, view: View, bottleneck: int = 8, groups: int = 2, scale: float = 1.0, dropout: float = 0.1):

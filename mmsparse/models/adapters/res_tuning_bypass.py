@@ -34,6 +34,7 @@ class ResTuningBypass(BaseAdapter):
 
     sites = ('norm1', 'block')
     identity_at_start = False
+    token_wise = True
     _numbers = itertools.count()
 
     def __init__(self, view: View, bottleneck: int = 10):

@@ -86,7 +86,7 @@ class SelectedWeights(BaseAdapter):
     """
 
     weights = sites = LINEARS
-    folds = True
+    folds = token_wise = True
 
     def __init__(self, view: View, per_neuron: int = 1):
         super().__init__()

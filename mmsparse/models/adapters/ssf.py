@@ -39,6 +39,7 @@ class SSF(BaseAdapter):
     """
 
     identity_at_start = reads_input = False
+    token_wise = True
     folds = True  # but where a bias is missing
 
     def __init__(self, view: View):

@@ -13,13 +13,19 @@ from mmsparse.models.hosts.views.view import View
 from mmsparse.models.necks.base import BaseSparsifier
 from mmsparse.models.ops.attention import Probe, attend_masked, key_bias, more_keys, padded
 from mmsparse.models.part import Part, SiteOutput
-from mmsparse.structures import Tokens, bring_back, follow, reduce
+from mmsparse.structures import PackedTokens, Tokens, bring_back, follow, pack, reduce, unpack, worth_packing
 
 
 class ActingParts:
-    """The adapters and sparsifiers of one pass, by where they act."""
+    """The adapters and sparsifiers of one pass, by where they act.
 
-    def __init__(self, adapters: Sequence[BaseAdapter], sparsifiers: Sequence[BaseSparsifier]):
+    Args:
+        adapters: in the order in which they are asked.
+        sparsifiers: likewise.
+        biased: whether the host adds a bias to logits.
+    """
+
+    def __init__(self, adapters: Sequence[BaseAdapter], sparsifiers: Sequence[BaseSparsifier], biased: bool = False):
         self.adapters, self.sparsifiers = adapters, sparsifiers
         self.brings_back = any(sparsifier.brings_back for sparsifier in sparsifiers)
         self.proportional = any(sparsifier.proportional for sparsifier in sparsifiers)
@@ -36,6 +42,8 @@ class ActingParts:
             for name in part.sites:
                 self.at.setdefault(name, []).append(part)
         self.finishing = [part for part in every if getattr(part.finish, '__func__', None) is not Part.finish]
+        self.packs = not biased and all(part.token_wise for part in adapters)
+        self.packs &= all((part.token_wise or not part.sites) and not part.chooses_ffn for part in sparsifiers)
         self.reads_input = any(part.reads_input for name in ('norm2', 'mlp') for part in self.at.get(name, ()))
 
     def site(self, name: str, layer: int, x: Tensor, y: Tensor, t: Tokens | None) -> tuple[Tensor, Tokens | None]:
@@ -103,6 +111,11 @@ class ActingParts:
 
         Args as in `mmsparse.models.ops.attention.attend`, which `operator` is or stands in for; `bias` is the host's.
         """
+        if isinstance(t, PackedTokens):
+            q_bhqd, k_bhnd, v_bhnd = (t.spread(x.transpose(1, 2)).transpose(1, 2) for x in (q_bhqd, k_bhnd, v_bhnd))
+            bias = key_bias(t.origin, None, masked=True)  # what padding itself attends to is thrown away
+            o_bnc = operator(q_bhqd, k_bhnd, v_bhnd, scale, dropout, bias)
+            return t.gathered(o_bnc), Probe(q_bhqd, k_bhnd, v_bhnd, scale, bias, t.context)
         soft = t.mask_bn is not None and t.mask_bn.requires_grad
         bias, mask_bn = key_bias(t, q_bhqd.shape[2], not soft, bias), t.mask_bn
         probe = Probe(q_bhqd, k_bhnd, v_bhnd, scale, bias, t.context)
@@ -119,7 +132,12 @@ class ActingParts:
 
     def reduce(self, stage: str, layer: int, t: Tokens, probe: Probe | None) -> tuple[Tokens, Tensor | None]:
         """Ask the sparsifiers of a stage; return the tokens left and the tokens that enter the FFN (None: all)."""
-        ffn_bn = None
+        if isinstance(t, PackedTokens) and all(
+            part.acting and layer not in part.acting for part in self.stages[stage]
+        ):
+            return t, None
+        t, ffn_bn = unpack(t), None
+        mask_bn = t.mask_bn
         for sparsifier in self.stages[stage]:
             plan = sparsifier.plan(layer, t, probe)
             if plan is None:
@@ -133,7 +151,7 @@ class ActingParts:
             # Another sparsifier at this stage may ask about attention only while the tokens are those that attended.
             moved = plan.index_bn is not None or plan.brings_back or plan.joins_frames
             probe = None if moved else probe
-        return t, ffn_bn
+        return pack(t) if self.packs and t.mask_bn is not mask_bn and worth_packing(t) else t, ffn_bn
 
 
 def _other_shape(part: Part, where: str, shape: Size, y: Tensor) -> InputError:

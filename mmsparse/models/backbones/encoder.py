@@ -19,7 +19,7 @@ from mmsparse.models.hosts.views.view import View
 from mmsparse.models.necks.base import BaseSparsifier
 from mmsparse.models.ops.attention import Probe
 from mmsparse.models.ops.ffn_rows import put, take
-from mmsparse.structures import Tokens, settle
+from mmsparse.structures import Tokens, settle, unpack
 
 
 class Encoder(nn.Module):
@@ -69,7 +69,7 @@ class Encoder(nn.Module):
         view, out, frames = self.view, [], 1
         if images.dim() == 5:
             frames, images = images.shape[1], images.flatten(0, 1)
-        parts = ActingParts(adapters, sparsifiers)
+        parts = ActingParts(adapters, sparsifiers, self.biased)
         runs_again = self.with_cp and torch.is_grad_enabled() or self.memory.runs_again
         before = parts.held(len(images)) if runs_again else {}
         t = view.embed(
@@ -80,8 +80,11 @@ class Encoder(nn.Module):
         if parts.proportional or context is not None or frames > 1:
             t = replace(t, proportional=parts.proportional, context=context, frames=frames)
         for layer, block in zip(range(1, out_layers[-1] + 1), view.blocks):
-            run = partial(self._block, layer, block, parts, class_row_only and layer == view.depth)
+            first_alone = class_row_only and layer == view.depth
+            t = unpack(t) if first_alone else t
+            run = partial(self._block, layer, block, parts, first_alone)
             t = again(run, t) if self.with_cp and runs_again else run(t)
+            t = unpack(t) if layer in out_layers else t
             if layer == view.depth:
                 t = self._finish(layer, t if readout is None else readout(t, t.context), parts)
             if layer in out_layers:

@@ -51,7 +51,7 @@ class AdaptiveKeep(KeepRateSparsifier):
         InputError: also bounds that are not two numbers with 0 ≤ least ≤ keep_rate ≤ greatest ≤ 1.
     """
 
-    by_image = asks_attention = leaves_invalid = True
+    by_image = asks_attention = leaves_invalid = token_wise = True
     reads_input = reads_rows = False
 
     def __init__(

@@ -116,9 +116,16 @@ def strongest(score_bn: Tensor, count: int) -> Tensor:
 def order(score_bn: Tensor) -> Tensor:
     """Return the places of all scores, B×N, the highest first and of equal ones the first, as a stable sort does.
 
-    Two steps in the place of a double argsort, whose order of equal scores is left to the device: a score's rank is
-    the number of those that come before it, in O(N²) comparisons; and the place of rank r is where that rank stands.
+    In an exported graph, for which ONNX has no stable sort, two steps: a score's rank is the number of those that come
+    before it, in O(N²) comparisons; and the place of rank r is where that rank stands.
     """
+    if not torch.compiler.is_exporting():
+        return score_bn.sort(dim=1, descending=True, stable=True).indices
+    return order_in_graph(score_bn)
+
+
+def order_in_graph(score_bn: Tensor) -> Tensor:
+    """The same without a sort."""
     place_n = torch.arange(score_bn.shape[1], device=score_bn.device)
     one_bn1, other_b1n = score_bn.unsqueeze(2), score_bn.unsqueeze(1)
     rank_bn = ((other_b1n > one_bn1) | (other_b1n == one_bn1) & (place_n < place_n.unsqueeze(1))).sum(-1)
