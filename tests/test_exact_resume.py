@@ -37,18 +37,20 @@ class LeaveAfter(Hook):
 
 @HOOKS.register_module()
 class Ask(Hook):
-    """Sends this process a signal in an iteration, or in the first validation."""
+    """Sends this process a signal in an iteration, or in the validation of an epoch, behind so many batches of it."""
 
-    def __init__(self, number: int, iteration: int | None):
-        self.number, self.iteration = number, iteration
+    def __init__(self, number: int, iteration: int | None, epoch: int = 1, validated: int = 0):
+        self.number, self.iteration, self.epoch, self.validated = number, iteration, epoch, validated
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if runner.iter == self.iteration:
             os.kill(os.getpid(), self.number)
 
     def before_val_iter(self, runner, batch_idx, data_batch=None):
-        if self.iteration is None and runner.epoch == 1:
-            os.kill(os.getpid(), self.number)
+        if self.iteration is None and runner.epoch == self.epoch:
+            if self.validated == 0:
+                os.kill(os.getpid(), self.number)
+            self.validated -= 1
 
 
 def wait(begun) -> None:
@@ -111,9 +113,10 @@ def run(config, name: str, kind: str, *, leave: int | None = None, ask: dict | N
     cfg.merge_from_dict(dict(work_dir=str(config.parent / name), experiment_name=f'{name}_{leave}', resume=True))
     if leave:
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='LeaveAfter', iteration=leave, priority='LOWEST')]
-    if ask:  # no other states
-        cfg.custom_hooks = [dict(type='Ask', **ask)]
-        cfg.default_hooks.checkpoint.interval = 100
+    if ask:
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='Ask', **ask)]
+        if 'epoch' not in ask:  # no other states
+            cfg.default_hooks.checkpoint.interval = 100
     runner = SparseRunner.from_cfg(cfg)
     if leave or ask:
         with pytest.raises(Interrupted if ask else KeyboardInterrupt):
@@ -160,6 +163,47 @@ def test_a_run_that_is_asked_to_stop_saves_its_step_and_goes_on_there(config, nu
     found = outcome(run(config, name, 'accumulation'))
     assert not [key for key, value in expected.items() if not torch.equal(found[key], value)]
     assert not (config.parent / name / INTERRUPTED).exists()  # a later state stands for it
+
+
+@pytest.mark.parametrize('both', [False, True], ids=['averages', 'weights too'])
+def test_a_state_that_is_saved_in_a_validation_has_the_weights_and_not_their_averages(config, monkeypatch, both):
+    """mmpretrain's EMAHook validates the weights behind their averages if it is told to, and they are back then."""
+    averages = dict(type='EMAHook', momentum=0.1, evaluate_on_origin=both)
+    monkeypatch.setitem(KINDS, 'averages', dict(custom_hooks=[averages]))
+    expected, name = outcome(run(config, f'averages_{both}', 'averages')), f'averages_{both}_parts'
+    run(config, name, 'averages', ask=dict(number=signal.SIGTERM, iteration=None, validated=both))
+    found = outcome(run(config, name, 'averages'))
+    assert not [key for key, value in expected.items() if not torch.equal(found[key], value)]
+
+
+BY_EPOCH = {'default_hooks.checkpoint': dict(by_epoch=True, interval=1, max_keep_ckpts=1)}
+
+
+def test_the_last_state_stands_for_one_that_was_saved_in_the_last_validation(config, monkeypatch):
+    monkeypatch.setitem(KINDS, 'by epoch', BY_EPOCH)
+    run(config, 'last', 'by epoch', ask=dict(number=signal.SIGTERM, iteration=None, epoch=3))
+    assert {'epoch_3', INTERRUPTED} <= {path.name for path in (config.parent / 'last').iterdir()}
+    run(config, 'last', 'by epoch')
+    assert (config.parent / 'last/epoch_3').is_dir() and not (config.parent / 'last' / INTERRUPTED).exists()
+
+
+def test_a_state_that_a_run_has_gone_on_from_stays_until_there_is_another(config, monkeypatch):
+    """Between epoch_1, which stood for an older one of its name, and epoch_2."""
+    monkeypatch.setitem(KINDS, 'by epoch', BY_EPOCH)
+    run(config, 'stays', 'by epoch', ask=dict(number=signal.SIGTERM, iteration=6, epoch=1))
+    run(config, 'stays', 'by epoch', leave=9)
+    assert (config.parent / 'stays' / INTERRUPTED).is_dir()
+    assert run(config, 'stays', 'by epoch', leave=9).iter == 8
+
+
+def test_a_run_that_goes_on_in_the_middle_of_an_epoch_makes_up_for_no_validation(config, monkeypatch):
+    """These are not the weights of the epoch before, and might become the best ones."""
+    monkeypatch.setitem(KINDS, 'best', {'default_hooks.checkpoint.save_best': 'accuracy/top1'})
+    run(config, 'middle', 'best', leave=7)
+    best = [path.name for path in (config.parent / 'middle').glob('best_*')]
+    resumed = run(config, 'middle', 'best', leave=8)
+    assert resumed.message_hub.get_info('last_validated_iter') == 5
+    assert [path.name for path in (config.parent / 'middle').glob('best_*')] == best
 
 
 def test_signals_are_given_back_after_an_error_and_end_what_training_has_forked(config, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from numbers import Number
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook as MMEngineCheckpointHook
 from mmengine.runner import EpochBasedTrainLoop
 
+from mmsparse.engine.loops import position
 from mmsparse.engine.runner import SparseRunner
 from mmsparse.errors import InputError, refuse
 from mmsparse.registry import HOOKS
-from mmsparse.state.folder import INTERRUPTED, point, remove
+from mmsparse.state.card import read_card
+from mmsparse.state.folder import CARD, INTERRUPTED, point, remove
 
 
 @HOOKS.register_module()
@@ -98,6 +101,13 @@ class CheckpointHook(MMEngineCheckpointHook):
         if self.last_ckpt is None:  # no state names the best one before this
             self._remove_superseded(runner)
 
+    def after_train(self, runner) -> None:
+        """Remove a state that was saved during the last validation, behind the last state: nothing follows it."""
+        super().after_train(runner)
+        if self.last_ckpt is not None and _iteration(Path(self.last_ckpt)) == runner.iter:
+            self.superseded.append(INTERRUPTED)
+            self._remove_superseded(runner)
+
     def _save_best_checkpoint(self, runner, metrics) -> None:
         """Rank only scores at the final keep rate: during its warm-up more tokens would win."""
         if not getattr(runner, 'provisional', False):
@@ -136,6 +146,13 @@ class CheckpointHook(MMEngineCheckpointHook):
             name = self.superseded.pop()
             if is_main_process() and isinstance(name, str) and Path(name).name == name and name not in live:
                 remove(Path(self.out_dir) / name)
+        runner.message_hub.update_info('superseded', [])  # else `interrupted` would name itself, and go on resuming
+
+
+def _iteration(state: Path) -> int | None:
+    with suppress(InputError, OSError):
+        return read_card(state / CARD).iter
+    return None
 
 
 def _argument_faults(tmpl: str, published_keys, unknown: dict) -> Iterator[str]:
@@ -162,6 +179,8 @@ class _Later(LocalBackend):
 
 def _validation_is_due(runner) -> bool:
     loop = runner.train_loop
+    if position(loop).get('batch'):  # the epochs before had theirs, and these are other weights
+        return False
     done, end = (
         (runner.epoch, runner.max_epochs) if isinstance(loop, EpochBasedTrainLoop) else (runner.iter, runner.max_iters)
     )

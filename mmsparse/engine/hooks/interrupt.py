@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import torch
 from mmengine.device import get_device
 from mmengine.dist import all_reduce
-from mmengine.hooks import Hook
+from mmengine.hooks import EMAHook, Hook
 
 from mmsparse.errors import Interrupted
 from mmsparse.registry import HOOKS
@@ -60,6 +60,7 @@ class InterruptHook(Hook):
 
     def __init__(self):
         self.asked, self.before, self.process = None, {}, None
+        self.validated = 0
 
     def before_train(self, runner) -> None:
         """Listen."""
@@ -71,10 +72,17 @@ class InterruptHook(Hook):
         """Leave behind the step."""
         self._leave(runner, dict(epoch=runner.epoch, iter=runner.iter + 1))
 
+    def before_val_epoch(self, runner) -> None:
+        """Count this validation's batches."""
+        self.validated = 0
+
     def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         """Leave in the middle of a validation, which the resumed run makes up for."""
+        self.validated += 1
         if self.before:
-            self._leave(runner, dict(epoch=runner.epoch, iter=runner.iter))
+            # mmpretrain's EMAHook may validate the weights too, behind their averages
+            swapped = self.validated <= len(runner.val_dataloader)
+            self._leave(runner, dict(epoch=runner.epoch, iter=runner.iter), swapped)
 
     def after_train(self, runner) -> None:
         """Listen no longer."""
@@ -87,12 +95,15 @@ class InterruptHook(Hook):
         else:  # of a fork: whoever waits for its end would wait for good
             os.kill(os.getpid(), number)
 
-    def _leave(self, runner, meta: dict) -> None:
+    def _leave(self, runner, meta: dict, swapped: bool = False) -> None:
         asked = torch.tensor(int(self.asked is not None), device=get_device() if runner.world_size > 1 else 'cpu')
         if runner.world_size > 1:
             all_reduce(asked, 'max')
         if not asked:
             return
+        for hook in runner.hooks if swapped else ():
+            if isinstance(hook, EMAHook) and getattr(hook, 'evaluate_on_ema', True):
+                hook._swap_ema_parameters()  # a validation has the averages in the place of the weights
         runner.save_checkpoint(runner.work_dir, INTERRUPTED, meta=meta)
         hand_back(self.before)
         raise Interrupted(
