@@ -12,6 +12,7 @@ from PIL import Image
 from hosts import timm_host
 
 ROOT = Path(__file__).parents[1]
+TORCHRUN = Path(sys.executable).with_name('torchrun')
 CONFIG = """
 _base_ = ['{root}/configs/_base_/default_runtime.py']
 backbone = dict(

@@ -14,13 +14,14 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import EpochBasedTrainLoop
 
+from mmsparse.cli.launch import goes_on
 from mmsparse.engine.loops import EpochLoop, go_on
 from mmsparse.engine.runner import SparseRunner
 from mmsparse.errors import InputError, Interrupted
 from mmsparse.state.files import read_resume, read_state
-from mmsparse.state.folder import INTERRUPTED, alone_in
+from mmsparse.state.folder import CARD, INTERRUPTED, RESUME, alone_in
 from mmsparse.state.pack import pack
-from small_run import command, write_run
+from small_run import ROOT, TORCHRUN, command, write_run
 
 
 @HOOKS.register_module()
@@ -267,3 +268,58 @@ def test_two_processes_stop_together_inside_an_accumulation_and_go_on_there(tmp_
     assert ours.card.sha256 == expected.card.sha256
     (plain, tensors), (right, moments) = (pack(read_resume(state)['optimizer']) for state in (ours, expected))
     assert plain == right and all(torch.equal(tensors[name], value) for name, value in moments.items())
+
+
+DIE = """
+import os, signal, time
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+if (os.environ['RANK'], os.environ['TORCHELASTIC_RESTART_COUNT']) == ('1', '1'):
+    time.sleep(3)  # the first process must not meet what the second has left in torchrun's store
+
+@HOOKS.register_module()
+class DieOnce(Hook):
+    '''Kills the second process of the first start.'''
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.rank == 1 and runner.iter == 8 and os.environ['TORCHELASTIC_RESTART_COUNT'] == '0':
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+def test_torchrun_starts_a_job_again_that_has_lost_a_process_and_it_goes_on(tmp_path):
+    config = write_run(tmp_path, train=80)
+    (tmp_path / 'die.py').write_text(DIE)
+    dying = tmp_path / 'dying.py'
+    dying.write_text(
+        "_base_ = ['small.py']\ncustom_imports = dict(imports=['die'])\ncustom_hooks = [dict(type='DieOnce')]\n"
+    )
+    command('tools/dist_train.sh', config, 2, '--no-validate', '--work-dir', 'whole', folder=tmp_path)
+    options = ('--max-restarts', 1, '--standalone', '--nproc-per-node', 2, ROOT / 'tools/train.py', dying)
+    more = ('--launcher', 'pytorch', '--no-validate', '--work-dir', 'again')
+    done = command(TORCHRUN, *options, *more, folder=tmp_path)
+    assert 'failed (exitcode: -9) local_rank: 1' in done.stderr
+    logs = [path.read_text() for path in (tmp_path / 'again').glob('*/*.log')]
+    assert sum('resumed epoch: 1, iter: 5' in log for log in logs) == 1
+    ours, expected = (read_state(tmp_path / name / 'epoch_3').card for name in ('again', 'whole'))
+    assert ours.sha256 == expected.sha256
+
+
+def test_a_job_that_torchrun_starts_again_goes_on_from_none_but_its_own_states(tmp_path, monkeypatch):
+    def save(name):
+        (tmp_path / name).mkdir()
+        for file in (CARD, RESUME):
+            (tmp_path / name / file).touch()
+
+    monkeypatch.setenv('RANK', '0')
+    monkeypatch.setenv('TORCHELASTIC_MAX_RESTARTS', '1')
+    save('older')
+    time.sleep(0.01)
+    monkeypatch.setenv('TORCHELASTIC_RESTART_COUNT', '0')
+    assert not goes_on(str(tmp_path), False)
+    monkeypatch.setenv('TORCHELASTIC_RESTART_COUNT', '1')
+    assert not goes_on(str(tmp_path), False) and goes_on(str(tmp_path), True)
+    time.sleep(0.01)
+    save('own')
+    assert goes_on(str(tmp_path), False)

@@ -50,7 +50,7 @@ if __name__ == '__main__':
 
 from mmengine.config import Config
 
-from mmsparse.cli.launch import build_runner, existing, load_config
+from mmsparse.cli.launch import build_runner, existing, goes_on, load_config
 from mmsparse.engine.precision import set_precision
 from mmsparse.state.folder import states
 
@@ -69,6 +69,8 @@ def build_config(args) -> Config:
                 'auto_scale_lr=dict(base_batch_size=N).'
             )
         cfg.auto_scale_lr.enable = True
+    if goes_on(cfg.work_dir, bool(args.resume)):
+        args.resume = 'auto'
     if args.resume:
         cfg.resume, cfg.load_from = True, None if args.resume == 'auto' else args.resume
         if args.resume == 'auto' and not states(Path(cfg.work_dir)):

@@ -9,6 +9,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch import distributed
+from torch.distributed.rendezvous import rendezvous
 
 from mmsparse.cli.options import NEEDED
 from mmsparse.config.check import check_config
@@ -16,7 +17,7 @@ from mmsparse.config.read import read_config
 from mmsparse.errors import InputError
 from mmsparse.models.hosts.weight_files import read_weights
 from mmsparse.state.files import is_state, read_state
-from mmsparse.state.folder import CARD
+from mmsparse.state.folder import BEGUN, CARD, states, write_whole
 from mmsparse.utils.value_checks import writable_folder
 
 MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
@@ -65,6 +66,27 @@ def _complete(loader: ConfigDict | None, args: argparse.Namespace, scope: str | 
         loader.pin_memory = False
     if not loader.get('num_workers') or getattr(args, 'no_persistent_workers', False):
         loader.persistent_workers = False
+
+
+def restarts() -> int:
+    """Return how often torchrun has started this job again (--max-restarts)."""
+    return int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0))
+
+
+def goes_on(work_dir: str, resumes: bool) -> bool:
+    """Whether torchrun has started a job again that has saved a state: it goes on there, whatever it began with.
+
+    Args:
+        work_dir: of the run; what lies in it from runs before this job is no state of it.
+        resumes: whether the job itself goes on with such a run.
+    """
+    begun = Path(work_dir) / BEGUN
+    if restarts():
+        since = 0 if resumes or not begun.is_file() else begun.stat().st_mtime_ns
+        return any((state / CARD).stat().st_mtime_ns >= since for state in states(Path(work_dir)))
+    if int(os.environ.get('TORCHELASTIC_MAX_RESTARTS', 0)) and os.environ.get('RANK') == '0':
+        write_whole(Path(writable_folder(work_dir, '--work-dir')) / BEGUN, '')
+    return False
 
 
 def existing(path: str) -> str:
@@ -116,7 +138,10 @@ def build_runner(cfg: Config) -> Runner:
                 'tools/dist_train.sh, tools/dist_test.sh.'
             )
         # MMEngine would choose a GPU first and hand its number to DistributedDataParallel.
-        distributed.init_process_group('gloo')
+        store, rank, processes = next(rendezvous('env://'))
+        # torchrun's store outlives a start that failed, with the addresses of processes that are gone
+        store = distributed.PrefixStore(f'start {restarts()}', store)
+        distributed.init_process_group('gloo', store=store, rank=rank, world_size=processes)
         given = cfg.get('model_wrapper_cfg') or dict(find_unused_parameters=cfg.get('find_unused_parameters', False))
         cfg.model_wrapper_cfg = dict(
             dict(type='MMDistributedDataParallel', broadcast_buffers=False), **given, device_ids=None

@@ -20,6 +20,7 @@ FILES = frozenset({TENSORS, CARD, RESUME_TENSORS, RESUME})
 POINTER = 'last_checkpoint'
 INTERRUPTED = 'interrupted'  # the state of a run that was asked to stop
 LOCK = '.lock'
+BEGUN = '.begun'  # its time is when torchrun first started the job that writes here
 DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO, errno.ESTALE})
 
 
