@@ -106,8 +106,10 @@ def strongest(score_bn: Tensor, count: int) -> Tensor:
     """Return the places of the highest scores, B×count, in rising order; of equal ones the first stay.
 
     That is a stable sort's choice without one, which ONNX does not know; which of equal ones topk alone would take is
-    left to the device.
+    left to the device. What is no number is lowest: with fewer than `count` places what follows would fail
+    in other words, on a GPU for good, before training stops for the number.
     """
+    score_bn = score_bn.masked_fill(score_bn.isnan(), float('-inf'))
     least_b1 = score_bn.topk(count, dim=1, sorted=False).values.amin(1, keepdim=True)
     above_bn, tied_bn = score_bn > least_b1, score_bn == least_b1
     return places(above_bn | tied_bn & (tied_bn.cumsum(1) <= count - above_bn.sum(1, keepdim=True)), count)
