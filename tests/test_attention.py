@@ -14,6 +14,7 @@ from mmsparse.models.backbones.acting_parts import ActingParts
 from mmsparse.models.backbones.encoder import Encoder
 from mmsparse.models.hosts.views.relative import bias_of_tokens
 from mmsparse.models.hosts.views.timm import TimmView
+from mmsparse.models.ops.attention import attend
 from mmsparse.registry import MODELS
 from mmsparse.tokens import Tokens
 from references.adapted import adapted
@@ -141,10 +142,10 @@ def test_under_a_mask_that_learns_they_are_seen_as_if_the_masked_tokens_had_left
     parts = ActingParts([part], [])
     mask_bn = torch.zeros(2, 9, dtype=torch.float64).index_fill(1, torch.tensor(stay), 1).requires_grad_()
     t, left = (Tokens.start(own, 1, (2, 4)) for own in (x_bnc, x_bnc[:, stay]))
-    masked, _ = parts.attend(1, q, k, v, 0.25, 0.0, None, replace(t, mask_bn=mask_bn))
-    gone, _ = parts.attend(1, q[:, :, stay], k[:, :, stay], v[:, :, stay], 0.25, 0.0, None, left)
+    masked, _ = parts.attend(attend, 1, q, k, v, 0.25, 0.0, None, replace(t, mask_bn=mask_bn))
+    gone, _ = parts.attend(attend, 1, q[:, :, stay], k[:, :, stay], v[:, :, stay], 0.25, 0.0, None, left)
     assert_near(masked[:, stay], gone, 1e-5)
-    closed, _ = parts.attend(1, q, k, v, 0.25, 0.0, None, replace(t, mask_bn=mask_bn.detach()))
+    closed, _ = parts.attend(attend, 1, q, k, v, 0.25, 0.0, None, replace(t, mask_bn=mask_bn.detach()))
     torch.testing.assert_close(closed[:, stay], gone, rtol=0, atol=1e-12)
 
 

@@ -306,7 +306,9 @@ def test_rows_that_skip_the_ffn_cost_nothing_and_rows_that_pad_cost_only_what_ru
     assert together.total.published / 4 == pytest.approx(alone.total.published)
     padded = [(t.x_bnc.shape[1], (t.mask_bn > 0).sum(1).tolist()) for t in [backbone.forward_tokens(images)]]
     assert max(padded[0][1]) == padded[0][0] > min(padded[0][1])
-    assert together.part('ffn').executed > together.part('ffn').published
+    # the FFN runs on no padding, where that is worth it; attention does
+    assert together.part('ffn').executed == together.part('ffn').published
+    assert together.part('attention').executed > together.part('attention').published
 
 
 def test_an_operator_without_a_formula_is_named():

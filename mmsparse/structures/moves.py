@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -13,26 +13,54 @@ from torch.nn import functional as F
 class Moves:
     """Which token each place of a reduced sequence begins with, and which tokens join later.
 
+    Tokens are counted through the batch, as are the places, image by image: that much is then done once for all that
+    moves.
+
     Args:
+        index_bn: B×N, the destinations that these are the other way round.
         first_bl: B×l integers, the token that each of the first l places begins with; places behind begin empty.
-        joins_br: B×r integers, tokens that are then added to the places where the plan's index sends them, each times
-            its share; None: no token joins another.
-        shared: whether tokens in `first_bl` have shares too; False: theirs are 1.
+        joins_br: B×r integers, tokens that are then added, each times its share; None: no token joins another.
+        to_br: B×r integers, the places that they are added to.
+        ones_bn: shares, B×N, that are known to be 1 for all of `first_bl`.
     """
 
+    index_bn: Tensor
     first_bl: Tensor
     joins_br: Tensor | None = None
-    shared: bool = False
+    to_br: Tensor | None = None
+    ones_bn: Tensor | None = None
+
+    @classmethod
+    def keeping(cls, index_bn: Tensor, first_bl: Tensor) -> Moves:
+        """Return the moves of an index when no token joins another.
+
+        Args:
+            index_bn: B×N.
+            first_bl: B×l, the token of each place, counted in its image.
+        """
+        return cls(index_bn, first_bl + _starts(first_bl, index_bn.shape[1]))
 
     @classmethod
     def joining(cls, index_bn: Tensor, length: int, joins_br: Tensor) -> Moves:
         """Return the moves of an index when some tokens join others, and each place is the destination of one more."""
-        first_bn = torch.ones_like(index_bn).scatter(1, joins_br, 0)
-        return cls(_inverse(torch.where(first_bn > 0, index_bn, length), length), joins_br, shared=True)
+        stays_bn = torch.ones_like(index_bn).scatter(1, joins_br, 0)
+        first_bl = _inverse(torch.where(stays_bn > 0, index_bn, length), length)
+        return cls.keeping(index_bn, first_bl)._and(length, joins_br)
 
-    def with_rest(self, index_bn: Tensor, place: int) -> Moves:
-        """Return these moves when all tokens that are sent to `place` join there, in every image equally many."""
-        return replace(self, joins_br=places(index_bn == place, index_bn.shape[1] - self.first_bl.shape[1]))
+    def with_rest(self, index_bn: Tensor, weight_bn: Tensor) -> Moves:
+        """Return these moves when all other tokens join in one more place, the last, in every image equally many.
+
+        Args:
+            index_bn: B×N, with that place.
+            weight_bn: B×N, shares, 1 for all that stay as they are.
+        """
+        place, rest = self.first_bl.shape[1], index_bn.shape[1] - self.first_bl.shape[1]
+        return Moves(index_bn, self.first_bl, ones_bn=weight_bn)._and(place + 1, places(index_bn == place, rest))
+
+    def _and(self, length: int, joins_br: Tensor) -> Moves:
+        to_br = self.index_bn.gather(1, joins_br) + _starts(joins_br, length)
+        joins_br = joins_br + _starts(joins_br, self.index_bn.shape[1])
+        return Moves(self.index_bn, self.first_bl, joins_br, to_br, self.ones_bn)
 
 
 def places(chosen_bn: Tensor, count: int) -> Tensor:
@@ -46,35 +74,26 @@ def _inverse(index_bn: Tensor, length: int) -> Tensor:
     return order_bn.new_zeros(len(index_bn), length + 1).scatter(1, index_bn, order_bn)[:, :length]
 
 
-def taken(x_bnc: Tensor, index_br: Tensor) -> Tensor:
-    """Return the tokens at some places of each image, B×r×C: whole rows are copied, which gather would do number by
-    number."""
-    flat_r = (index_br + _starts(x_bnc)).flatten()
-    return x_bnc.flatten(0, 1).index_select(0, flat_r).unflatten(0, index_br.shape)
-
-
-def added(out_blc: Tensor, index_br: Tensor, x_brc: Tensor) -> Tensor:
-    """Return `out_blc` with row r of an image added to its place `index_br[r]`, row by row."""
-    flat_r1 = (index_br + _starts(out_blc)).flatten().unsqueeze(1)
-    sum_nc = out_blc.flatten(0, 1).scatter_add(0, flat_r1.expand(-1, x_brc.shape[2]), x_brc.flatten(0, 1))
-    return sum_nc.view(out_blc.shape)
-
-
-def moved(x_bnc: Tensor, index_bn: Tensor, length: int, weight_bn: Tensor | None, moves: Moves) -> Tensor:
+def moved(x_bnc: Tensor, length: int, weight_bn: Tensor | None, moves: Moves) -> Tensor:
     """Return B×length×C: what each place begins with and what joins it, by shares where `weight_bn` says some."""
-    first_bl, joins_br = moves.first_bl, moves.joins_br
-    out_blc = taken(x_bnc, first_bl)
-    if weight_bn is not None and moves.shared:
-        out_blc = out_blc * weight_bn.gather(1, first_bl).unsqueeze(-1)
-    if joins_br is None:
+    batch, tokens, width = x_bnc.shape
+    # whole rows are copied, which gather would do number by number
+    x_nc, first_n = x_bnc.reshape(batch * tokens, width), moves.first_bl.flatten()
+    out_nc = x_nc.index_select(0, first_n)
+    if weight_bn is not None and weight_bn is not moves.ones_bn:
+        out_nc = out_nc * weight_bn.flatten()[first_n].unsqueeze(1)
+    out_blc = out_nc.view(*moves.first_bl.shape, width)
+    if moves.joins_br is None:
         return out_blc
-    more_brc = taken(x_bnc, joins_br)
+    joins_n = moves.joins_br.flatten()
+    more_nc = x_nc.index_select(0, joins_n)
     if weight_bn is not None:
-        more_brc = more_brc * weight_bn.gather(1, joins_br).unsqueeze(-1)
-    out_blc = F.pad(out_blc.to(more_brc.dtype), (0, 0, 0, length - first_bl.shape[1]))
-    return added(out_blc, index_bn.gather(1, joins_br), more_brc)
+        more_nc = more_nc * weight_bn.flatten()[joins_n].unsqueeze(1)
+    out_blc = F.pad(out_blc.to(more_nc.dtype), (0, 0, 0, length - moves.first_bl.shape[1]))
+    to_nc = moves.to_br.reshape(-1, 1).expand_as(more_nc)
+    return out_blc.flatten(0, 1).scatter_add(0, to_nc, more_nc).view(batch, length, width)
 
 
-def _starts(x_bnc: Tensor) -> Tensor:
+def _starts(index_br: Tensor, tokens: int) -> Tensor:
     """Where each image begins when all tokens of a batch stand in one row, B×1."""
-    return torch.arange(len(x_bnc), device=x_bnc.device).unsqueeze(1) * x_bnc.shape[1]
+    return torch.arange(len(index_br), device=index_br.device).unsqueeze(1) * tokens

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmsparse.structures.clips import join_frames
-from mmsparse.structures.moves import Moves, added, moved
+from mmsparse.structures.moves import Moves, moved
 from mmsparse.structures.stash import Stash
 from mmsparse.structures.tokens import Tokens, present, rows_of
 
@@ -34,8 +34,8 @@ class Plan:
             sparsifier with such plans says so (`BaseSparsifier.brings_back`).
         joins_frames: the frames of a clip first become one sequence (`join_frames`), and the plan is for that; B and N
             are then of clips. A sparsifier with such a plan says where (`BaseSparsifier.join_layer`).
-        moves: the index the other way round, where in every image equally many tokens stay; None: it is not known, and
-            every token is added to its place.
+        moves: the index the other way round, where in every image equally many tokens stay; None, or that of another
+            index: every token is added to its place.
     """
 
     index_bn: Tensor | None
@@ -67,7 +67,8 @@ class Plan:
         index_bn = torch.full(tokens.x_bnc.shape[:2], -1, dtype=torch.long, device=keep.device)
         keep_bk = keep.expand(batch, -1) + tokens.prefix
         first_bl = torch.cat([place_n[: tokens.prefix].expand(batch, -1), keep_bk], dim=1)
-        return cls(index_bn.scatter(1, first_bl, place_n.expand(batch, -1)), length, moves=Moves(first_bl))
+        index_bn = index_bn.scatter(1, first_bl, place_n.expand(batch, -1))
+        return cls(index_bn, length, moves=Moves.keeping(index_bn, first_bl))
 
     @classmethod
     def where(cls, tokens: Tokens, chosen_bm: Tensor, most: int | None = None, fuse_bm: Tensor | None = None) -> Plan:
@@ -106,12 +107,9 @@ class Plan:
         """
         leaves_bn = self.index_bn < 0
         index_bn = torch.where(leaves_bn, self.length, self.index_bn)
-        return Plan(
-            index_bn,
-            length=self.length + 1,
-            weight_bn=torch.where(leaves_bn, weight_bn, torch.ones_like(weight_bn)),
-            moves=None if self.moves is None else self.moves.with_rest(index_bn, self.length),
-        )
+        weight_bn = torch.where(leaves_bn, weight_bn, torch.ones_like(weight_bn))
+        moves = None if self.moves is None else self.moves.with_rest(index_bn, weight_bn)
+        return Plan(index_bn, self.length + 1, weight_bn, moves=moves)
 
 
 def merge(x_bnc: Tensor, plan: Plan) -> Tensor:
@@ -126,15 +124,18 @@ def merge(x_bnc: Tensor, plan: Plan) -> Tensor:
     """
     # Shares are float32 also under bfloat16: a fused token sums dozens of small terms, which 8 bits of mantissa would
     # lose.
-    if plan.moves is not None:
-        return moved(x_bnc, plan.index_bn, plan.length, plan.weight_bn, plan.moves).to(x_bnc.dtype)
+    if plan.moves is not None and plan.moves.index_bn is plan.index_bn:
+        return moved(x_bnc, plan.length, plan.weight_bn, plan.moves).to(x_bnc.dtype)
+    batch, _, width = x_bnc.shape
     shared_bnc = x_bnc if plan.weight_bn is None else x_bnc * plan.weight_bn.unsqueeze(-1)
     # Tokens that leave are sent to one place past the end, which is cut off: shapes stay independent of the data.
     target_bn = torch.where(plan.index_bn < 0, plan.length, plan.index_bn)
-    out_bnc = shared_bnc.new_zeros(x_bnc.shape[0], plan.length + 1, x_bnc.shape[2])
+    start_b1 = torch.arange(batch, device=x_bnc.device).unsqueeze(1) * (plan.length + 1)
+    to_nc = (target_bn + start_b1).reshape(-1, 1).expand(-1, width)  # one index for a whole row is the fast case
+    out_nc = shared_bnc.new_zeros(batch * (plan.length + 1), width).scatter_add(0, to_nc, shared_bnc.flatten(0, 1))
     # Contiguous: otherwise every linear that reads the tokens would copy them, and keep its copy for the backward
     # pass.
-    return added(out_bnc, target_bn, shared_bnc)[:, : plan.length].to(x_bnc.dtype).contiguous()
+    return out_nc.view(batch, plan.length + 1, width)[:, : plan.length].to(x_bnc.dtype).contiguous()
 
 
 def reduce(tokens: Tokens, plan: Plan) -> Tokens:

@@ -218,16 +218,17 @@ class DenseAdapter(BaseAdapter):
         down, up = part['down'], part['up']
         if 'norm' in part:
             inputs = inputs | {'x': part['norm'](inputs['x'])}
+        if self.fusion == 'late':
+            bottlenecks = {name: torch.relu(down[name](value)) for name, value in inputs.items()}
+            return sum([up[name](self.dropout(z_bnd)) for name, z_bnd in bottlenecks.items()]) * self.scale
         if self.fusion == 'early':
-            out_bnc = up(self._hidden(down(sum(inputs.values()))))
-        elif self.fusion == 'late':
-            out_bnc = sum([up[name](self._hidden(down[name](value))) for name, value in inputs.items()])
+            z_bnd = down(sum(inputs.values()))
         else:
-            out_bnc = up(self._hidden(sum([*[down[name](value) for name, value in inputs.items()], *beside])))
-        return out_bnc * self.scale
-
-    def _hidden(self, z_bnd: Tensor) -> Tensor:
-        return self.dropout(torch.relu(z_bnd))
+            z_bnd = down['x'](inputs['x'])
+            for name in self.distance:
+                z_bnd = z_bnd + down[name](inputs[name]) if name in inputs else z_bnd
+            z_bnd = sum(beside, z_bnd)
+        return up(self.dropout(torch.relu(z_bnd))) * self.scale
 
 
 def _exact(weight: Tensor) -> Tensor:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from typing import Any
 
 from torch import Size, Tensor
 from torch.nn import Module, Parameter
@@ -15,6 +18,8 @@ from mmsparse.models.ops.attention import Probe, attend_masked, key_bias, more_k
 from mmsparse.models.part import Part, SiteOutput
 from mmsparse.structures import PackedTokens, Tokens, bring_back, follow, pack, reduce, unpack, worth_packing
 
+EVERY = range(sys.maxsize)  # layers
+
 
 class ActingParts:
     """The adapters and sparsifiers of one pass, by where they act.
@@ -23,10 +28,17 @@ class ActingParts:
         adapters: in the order in which they are asked.
         sparsifiers: likewise.
         biased: whether the host adds a bias to logits.
+        memory: the `Memory` that runs the halves of a block, where the pass is to keep little, or None.
     """
 
-    def __init__(self, adapters: Sequence[BaseAdapter], sparsifiers: Sequence[BaseSparsifier], biased: bool = False):
-        self.adapters, self.sparsifiers = adapters, sparsifiers
+    def __init__(
+        self,
+        adapters: Sequence[BaseAdapter],
+        sparsifiers: Sequence[BaseSparsifier],
+        biased: bool = False,
+        memory: Any = None,
+    ):
+        self.adapters, self.sparsifiers, self.memory = adapters, sparsifiers, memory
         self.brings_back = any(sparsifier.brings_back for sparsifier in sparsifiers)
         self.proportional = any(sparsifier.proportional for sparsifier in sparsifiers)
         self.inserting = [
@@ -35,6 +47,11 @@ class ActingParts:
         self.keying = [part for part in adapters if getattr(part.keys, '__func__', None) is not BaseAdapter.keys]
         self.weighing = [part for part in adapters if part.weights]
         self.stages = {stage: [part for part in sparsifiers if part.stage == stage] for stage in ('before', 'after')}
+        # where each stage has to be asked
+        self.layers = {
+            stage: frozenset(chain(*(part.acting for part in asked))) if all(part.acting for part in asked) else EVERY
+            for stage, asked in self.stages.items()
+        }
         every = (*sparsifiers, *adapters)
         self.at: dict[str, list[Part]] = {}
         # a sparsifier sees what the host's operator gave, before adapters add to it
@@ -132,10 +149,6 @@ class ActingParts:
 
     def reduce(self, stage: str, layer: int, t: Tokens, probe: Probe | None) -> tuple[Tokens, Tensor | None]:
         """Ask the sparsifiers of a stage; return the tokens left and the tokens that enter the FFN (None: all)."""
-        if isinstance(t, PackedTokens) and all(
-            part.acting and layer not in part.acting for part in self.stages[stage]
-        ):
-            return t, None
         t, ffn_bn = unpack(t), None
         mask_bn = t.mask_bn
         for sparsifier in self.stages[stage]:

@@ -17,7 +17,7 @@ from mmsparse.models.backbones.memory import Memory, again
 from mmsparse.models.backbones.readout import BaseReadout
 from mmsparse.models.hosts.views.view import View
 from mmsparse.models.necks.base import BaseSparsifier
-from mmsparse.models.ops.attention import Probe
+from mmsparse.models.ops.attention import Probe, attend
 from mmsparse.models.ops.ffn_rows import put, take
 from mmsparse.structures import Tokens, settle, unpack
 
@@ -37,7 +37,7 @@ class Encoder(nn.Module):
     def __init__(self, view: View, stash: bool = False, with_cp: bool = False, memory: str | None = None):
         super().__init__()
         self.view, self.stash, self.with_cp, self.memory = view, stash, with_cp, Memory(memory)
-        self.biased = type(view).bias is not View.bias
+        self.biased, self.turning = (getattr(type(view), name) is not getattr(View, name) for name in ('bias', 'turn'))
 
     def forward(
         self,
@@ -69,7 +69,7 @@ class Encoder(nn.Module):
         view, out, frames = self.view, [], 1
         if images.dim() == 5:
             frames, images = images.shape[1], images.flatten(0, 1)
-        parts = ActingParts(adapters, sparsifiers, self.biased)
+        parts = ActingParts(adapters, sparsifiers, self.biased, self.memory if self.memory.acts else None)
         runs_again = self.with_cp and torch.is_grad_enabled() or self.memory.runs_again
         before = parts.held(len(images)) if runs_again else {}
         t = view.embed(
@@ -81,10 +81,10 @@ class Encoder(nn.Module):
             t = replace(t, proportional=parts.proportional, context=context, frames=frames)
         for layer, block in zip(range(1, out_layers[-1] + 1), view.blocks):
             first_alone = class_row_only and layer == view.depth
-            t = unpack(t) if first_alone else t
             run = partial(self._block, layer, block, parts, first_alone)
             t = again(run, t) if self.with_cp and runs_again else run(t)
-            t = unpack(t) if layer in out_layers else t
+            if layer in out_layers:
+                t = unpack(t)
             if layer == view.depth:
                 t = self._finish(layer, t if readout is None else readout(t, t.context), parts)
             if layer in out_layers:
@@ -114,7 +114,7 @@ class Encoder(nn.Module):
         """Run one pre-norm block: attention, reduction, FFN (Sparse-Tuning, fig. 2)."""
         block = parts.with_weights(self.view, layer) if parts.weighing else block
         run = partial(self._reduced, layer, block, parts, class_row_only)
-        t, ffn_bn = self.memory.attention(run, t, block, parts)
+        t, ffn_bn = run(t) if parts.memory is None else parts.memory.attention(run, t, block, parts)
         return self._ffn(layer, block, t, parts, ffn_bn)
 
     def _reduced(
@@ -123,10 +123,12 @@ class Encoder(nn.Module):
         """Run attention, with what comes before it and the reduction; return also the tokens that enter the FFN."""
         for adapter in parts.inserting:
             t = adapter.tokens(layer, t)
-        if parts.stages['before']:
+        if layer in parts.layers['before']:
             t, _ = parts.reduce('before', layer, t, None)
+        if class_row_only:
+            t = unpack(t)
         t, probe = self._attention(layer, block, t, parts, class_row_only)
-        if parts.stages['after'] and not class_row_only:  # the class token alone sees no other token again
+        if layer in parts.layers['after'] and not class_row_only:  # the class token alone sees no other token again
             return parts.reduce('after', layer, t, probe)
         return t, None
 
@@ -134,8 +136,8 @@ class Encoder(nn.Module):
         self, layer: int, block, t: Tokens, parts: ActingParts, class_row_only: bool
     ) -> tuple[Tokens, Probe]:
         """Add the attention branch; return also what may be asked about it."""
-        view, at, site = self.view, parts.at, parts.site
-        h_bnc = self.memory.make(view.norm1, block, t.x_bnc)
+        view, at, site, memory = self.view, parts.at, parts.site, parts.memory
+        h_bnc = view.norm1(block, t.x_bnc) if memory is None else memory.make(view.norm1, block, t.x_bnc)
         h_bnc, t = site('norm1', layer, t.x_bnc, h_bnc, t) if 'norm1' in at else (h_bnc, t)
         hq_bnc = h_bnc[:, :1] if class_row_only else h_bnc
         q_bnc, k_bnc, v_bnc = view.qkv(block, hq_bnc, h_bnc)
@@ -143,9 +145,11 @@ class Encoder(nn.Module):
         k_bnc, t = site('k', layer, h_bnc, k_bnc, t) if 'k' in at else (k_bnc, t)
         v_bnc, t = site('v', layer, h_bnc, v_bnc, t) if 'v' in at else (v_bnc, t)
         q_bhqd, k_bhnd, v_bhnd = view.heads_of(block, q_bnc, k_bnc, v_bnc)
-        q_bhqd, k_bhnd = view.turn(block, q_bhqd, t), view.turn(block, k_bhnd, t)
+        if self.turning:
+            q_bhqd, k_bhnd = view.turn(block, q_bhqd, t), view.turn(block, k_bhnd, t)
         bias = view.bias(block, t, q_bhqd.shape[2]) if self.biased else None
-        operator, scale, dropout = self.memory.attend(parts, block), view.scale(block), view.attention_dropout(block)
+        operator = attend if memory is None else memory.attend(parts, block)
+        scale, dropout = view.scale(block), view.attention_dropout(block)
         o_bnc, probe = parts.attend(operator, layer, q_bhqd, k_bhnd, v_bhnd, scale, dropout, bias, t)
         t = t.first_row() if class_row_only else t
         if 'attended' in at:
@@ -161,7 +165,10 @@ class Encoder(nn.Module):
         """Add the FFN's branch, whose linears run on the tokens in ffn_bn (None: all)."""
         view, at, site = self.view, parts.at, parts.site
         run = partial(self._linears, layer, block, parts, ffn_bn)
-        h_bnc, y_bnc, t = self.memory.ffn(run, t, block, parts, chosen=ffn_bn is not None)
+        if parts.memory is None:
+            h_bnc, y_bnc, t = run(t)
+        else:
+            h_bnc, y_bnc, t = parts.memory.ffn(run, t, block, parts, chosen=ffn_bn is not None)
         y_bnc = view.mlp_branch(block, y_bnc)
         y_bnc = y_bnc if ffn_bn is None else put(y_bnc, t.x_bnc, ffn_bn)
         y_bnc, t = site('mlp', layer, h_bnc, y_bnc, t) if 'mlp' in at else (y_bnc, t)
@@ -173,14 +180,14 @@ class Encoder(nn.Module):
         self, layer: int, block, parts: ActingParts, ffn_bn: Tensor | None, t: Tokens
     ) -> tuple[Tensor, Tensor, Tokens]:
         """Run norm2, the two linears of the FFN and what lies between them; return also what the norm gave."""
-        view, at, site = self.view, parts.at, parts.site
+        view, at, site, memory = self.view, parts.at, parts.site, parts.memory
         x_bnc = t.x_bnc if ffn_bn is None or parts.reads_input else take(t.x_bnc, ffn_bn)
-        h_bnc = self.memory.make(view.norm2, block, x_bnc)
+        h_bnc = view.norm2(block, x_bnc) if memory is None else memory.make(view.norm2, block, x_bnc)
         h_bnc, t = site('norm2', layer, x_bnc, h_bnc, t) if 'norm2' in at else (h_bnc, t)
         in_bnc = take(h_bnc, ffn_bn) if ffn_bn is not None and parts.reads_input else h_bnc
         z_bnc = view.fc1(block, in_bnc)
         z_bnc, t = site('fc1', layer, in_bnc, z_bnc, t) if 'fc1' in at else (z_bnc, t)
-        z_bnc = self.memory.make(view.activation, block, z_bnc)
+        z_bnc = view.activation(block, z_bnc) if memory is None else memory.make(view.activation, block, z_bnc)
         y_bnc = view.fc2(block, z_bnc)
         y_bnc, t = site('fc2', layer, z_bnc, y_bnc, t) if 'fc2' in at else (y_bnc, t)
         return h_bnc, y_bnc, t

@@ -41,7 +41,8 @@ def again(run: Callable[[Tokens], Result], t: Tokens) -> Result:
 
 
 class Memory:
-    """Runs the two halves of a block as a setting says; every gradient is that of the loop's own operators.
+    """Runs the two halves of a block as a setting says, in a pass for which it acts; every gradient is that of the
+    loop's own operators.
 
     Args:
         setting: None: torch keeps what its operators ask for. 'fast': attention keeps queries, keys and values but not
@@ -82,19 +83,21 @@ class Memory:
     def make(self, function: Callable[[nn.Module, Tensor], Tensor], block: nn.Module, x_bnc: Tensor) -> Tensor:
         """Run a norm or an activation: cheap, so that who keeps the output keeps the input."""
         # under autocast a linear keeps a rounded copy, which this is not; what draws would draw again
-        if not self.acts or torch.is_autocast_enabled(x_bnc.device.type) or _draws(block):
+        if torch.is_autocast_enabled(x_bnc.device.type) or _draws(block):
             return function(block, x_bnc)
         return self._made_again.make(function, block, x_bnc)
 
     def attend(self, parts: ActingParts, block: nn.Module) -> Callable[..., Tensor]:
         """Return the attention operator: its output is not made again where somebody behind it keeps it."""
+        if self.attention_again:
+            return attend
         read = 'attended' in parts.at or 'proj' in parts.at or any('proj' in part.weights for part in parts.weighing)
         trains = any(each.requires_grad and each.ndim > 1 for each in block.parameters())
-        return attend_again if self.acts and not (self.attention_again or read or trains) else attend
+        return attend if read or trains else attend_again
 
     def attention(self, run: Callable[[Tokens], Result], t: Tokens, block: nn.Module, parts: ActingParts) -> Result:
         """Run the first half of a block: all up to the residual stream that its FFN sees."""
-        if self.acts and self.attention_again and (_learns(t, block) or parts.learn(OF_ATTENTION, reducing=True)):
+        if self.attention_again and (_learns(t, block) or parts.learn(OF_ATTENTION, reducing=True)):
             return again(run, t)
         return run(t)
 
@@ -116,9 +119,9 @@ class Memory:
             chosen: whether only some of the tokens enter.
         """
         keeps = run
-        if self.acts and self.ffn_again and (_learns(t, block) or parts.learn(OF_FFN)):
+        if self.ffn_again and (_learns(t, block) or parts.learn(OF_FFN)):
             keeps = partial(again, run)
-        rows = 0 if chosen or not self.acts else _at_a_time(t.x_bnc, block, parts)
+        rows = 0 if chosen else _at_a_time(t.x_bnc, block, parts)
         if not rows:
             return keeps(t)
         bare = replace(t, carry=NOTHING)

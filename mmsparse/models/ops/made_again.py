@@ -47,6 +47,9 @@ class MadeAgain:
     def __init__(self):
         self._recipes = weakref.WeakValueDictionary()  # by the address of what was made
 
+    def __reduce__(self) -> tuple:
+        return MadeAgain, ()  # the recipes are of passes of this process
+
     def make(self, function: Callable[..., Tensor], *inputs: object) -> Tensor:
         """Return `function(*inputs)`, which must give the same whenever it is asked; the last input is a tensor."""
         made = function(*inputs)

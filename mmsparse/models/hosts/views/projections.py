@@ -19,12 +19,9 @@ def fused_qkv(linear: nn.Module, hq_bnc: Tensor, h_bnc: Tensor, bias: Tensor | N
     if (bias is not None or hq_bnc is not h_bnc) and is_plain(linear):
         return packed_qkv(linear.weight, linear.bias if bias is None else bias, hq_bnc, h_bnc)
 
-    def parts(x_bnc: Tensor) -> tuple[Tensor, ...]:
-        out_bnc = linear(x_bnc)
-        return (out_bnc if bias is None else out_bnc + bias).chunk(3, dim=-1)
-
-    qkv = parts(h_bnc)
-    return qkv if hq_bnc is h_bnc else (parts(hq_bnc)[0], *qkv[1:])
+    out_bnc = linear(h_bnc)
+    qkv = (out_bnc if bias is None else out_bnc + bias).chunk(3, dim=-1)
+    return qkv if hq_bnc is h_bnc else (fused_qkv(linear, hq_bnc, hq_bnc, bias)[0], *qkv[1:])
 
 
 def packed_qkv(weight: Tensor, bias: Tensor | None, hq_bnc: Tensor, h_bnc: Tensor) -> tuple[Tensor, ...]:
