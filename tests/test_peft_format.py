@@ -1,6 +1,7 @@
 """LoRA beside the peft library: the same sum, the same gradients, and files that both read."""
 
 import json
+import os
 
 import peft
 import pytest
@@ -15,7 +16,7 @@ from mmsparse.config.read import read_config
 from mmsparse.convert.peft_format import from_peft, to_peft
 from mmsparse.errors import InputError
 from small_converter import write_config
-from small_run import tool
+from small_run import refused, tool
 
 TARGETS = [('q', 'v'), ('v',), ('q', 'k', 'v'), ('fc2', 'k', 'proj'), ('q', 'k', 'v', 'proj', 'fc1', 'fc2')]
 
@@ -314,3 +315,21 @@ def test_a_config_without_rank_or_alpha_is_refused(config, message, tmp_path):
     _, _, model = write_config(tmp_path, HOSTS['timm_layer_scale'], lora())
     with pytest.raises(InputError, match=message):
         from_peft(config, {}, model, 'file')
+
+
+@pytest.mark.parametrize('place', ['/dev/zero', 'pipe', 'folder'])
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path, capsys, place):
+    """A device would be read until the memory is full."""
+    config, _, _ = write_config(tmp_path, HOSTS['timm_layer_scale'], lora())
+    peft_folder = tmp_path / 'peft'
+    peft_folder.mkdir()
+    file = peft_folder / 'adapter_config.json'
+    if place == 'pipe':
+        os.mkfifo(file)
+    elif place == 'folder':
+        file.mkdir()
+    else:
+        file.symlink_to(place)
+    assert 'adapter_config.json: cannot be read (OSError: no regular file)' in refused(
+        capsys, 'model_converters/peft_to_lora.py', config, peft_folder, tmp_path / 'state'
+    )

@@ -37,6 +37,7 @@ if __name__ == '__main__':
 from mmsparse.apis.adapted import build_classifier
 from mmsparse.config.read import read_config
 from mmsparse.convert.peft_format import from_peft
+from mmsparse.datasets.checked_load import refuse_irregular
 from mmsparse.models.hosts.frozen_model import digest
 from mmsparse.models.hosts.weight_files import read_tensors
 from mmsparse.state.card import describe
@@ -49,6 +50,7 @@ def main() -> None:
     with reporting(lambda: 'Nothing was written.'):
         card, file = args.peft / 'adapter_config.json', args.peft / 'adapter_model.safetensors'
         try:
+            refuse_irregular(card)  # a pipe would be waited for, a device read for ever
             config = json.loads(card.read_text())
         except (OSError, ValueError, RecursionError) as error:
             raise InputError(
