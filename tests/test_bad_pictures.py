@@ -11,7 +11,7 @@ from mmengine.structures import BaseDataElement, PixelData
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import TRANSFORMS
 
-from bad_pictures import BROKEN, CLOSED, FINE, IRREGULAR, write_kind
+from mmsparse.analysis.campaigns.picture_kinds import BROKEN, CLOSED, FINE, IRREGULAR, write_kind
 from mmsparse.datasets.bad_samples import KEY, guard
 from mmsparse.engine.hooks.bad_samples import _make_wrong
 from mmsparse.errors import InputError
@@ -131,7 +131,9 @@ def test_a_run_on_bad_pictures_resumes_bit_by_bit(run):
 
 
 def test_too_many_stop_the_run_in_one_sentence(run):
-    with pytest.raises(InputError, match='2 of 50 samples cannot be read, more than the 1 that max_bad=0.001 allows'):
+    with pytest.raises(
+        InputError, match=f'2 of {33 + len(BROKEN)} samples cannot be read, more than the 1 that max_bad=0.001 allows'
+    ):
         train(
             Path(run.work_dir).parent / 'small.py',
             'stopped',

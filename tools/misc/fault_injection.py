@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mmsparse.cli.reporting import reporting
 
-NAMES = ('asks', 'disks', 'numbers', 'kills', 'stops')
+NAMES = ('asks', 'disks', 'numbers', 'ranks', 'pictures', 'files', 'kills', 'stops', 'endurance')
 
 
 def parse_args() -> argparse.Namespace:

@@ -46,6 +46,22 @@ def _half(content: bytes) -> bytes:
     return content[: len(content) // 2]
 
 
+def _header_without_pixels() -> bytes:
+    png = _coded('PNG')
+    return png[:33] + png[-12:]
+
+
+def _with(content: bytes, at: int, other: bytes) -> bytes:
+    return content[:at] + other + content[at + len(other) :]
+
+
+def _claims_jpeg(side: int) -> bytes:
+    """A whole JPEG that says it is larger."""
+    content = _coded('JPEG')
+    frame = content.index(b'\xff\xc0')  # then two bytes of length, one of precision, height, width
+    return _with(content, frame + 5, struct.pack('>HH', side, side))
+
+
 BROKEN = {
     'empty.jpg': b'',
     'one_byte.png': b'\x89',
@@ -64,7 +80,20 @@ BROKEN = {
     'zeros_behind_head.jpg': _coded('JPEG')[:300] + bytes(2000),
     'claims_nothing.png': _claims(0, 0),
     'bomb.png': _claims(100_000, 100_000),
+    'bomb.jpg': _claims_jpeg(65_500),
+    'claims_nothing.jpg': _claims_jpeg(0),
+    'no_pixels.png': _header_without_pixels(),
+    'wrong_magic.jpg': _with(_coded('JPEG'), 0, b'\0\0'),
+    'wrong_magic.png': _with(_coded('PNG'), 0, b'\0PNX'),
+    'wrong_sum.png': _with(_coded('PNG'), 29, b'\0\0\0\0'),  # of the header
+    'unknown_filter.png': _with(_coded('PNG'), 26, b'\x07\x07'),  # compression and filter that no PNG has
+    'lost_folder.tiff': _with(_coded('TIFF'), 4, b'\xff\xff\xff\x7f'),  # its list of entries behind the end
+    'claims_much.bmp': _with(_coded('BMP'), 18, struct.pack('<ii', 60_000, 60_000)),
+    'cut_head.webp': _coded('WEBP')[:16],
+    'drawing.png': b'<svg xmlns="http://www.w3.org/2000/svg" width="32" height="32"/>',
+    'packed.jpg': b'\x1f\x8b\x08' + bytes(60),
 }
+# folders, links and what else is no file; a listing of regular files leaves some out
 IRREGULAR = ('folder.jpg', 'lost_link.jpg', 'loop.jpg', 'pipe.jpg', 'socket.jpg', 'device.jpg', 'missing.jpg')
 CLOSED = 'closed.jpg'  # root reads it
 FINE = {
@@ -76,6 +105,13 @@ FINE = {
     'moving.gif': _coded('GIF', 'P', save_all=True, append_images=[_picture('L').convert('P')]),
     'really_png.jpg': _coded('PNG'),
     'junk_behind.jpg': _coded('JPEG') + bytes(100) + b'junk',
+    'grey.jpg': _coded('JPEG', 'L'),
+    'grey_see_through.png': _coded('PNG', 'LA'),
+    'progressive.jpg': _coded('JPEG', progressive=True),
+    'turned.jpg': _coded('JPEG', exif=b'Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0'),
+    'lossy.webp': _coded('WEBP'),
+    'packed.tiff': _coded('TIFF', compression='tiff_lzw'),
+    'plain.bmp': _coded('BMP'),
     'two words ä.jpg': _coded('JPEG'),
     os.fsdecode(b'not_utf8_\xff.jpg'): _coded('JPEG'),
 }
