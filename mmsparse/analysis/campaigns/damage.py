@@ -92,9 +92,8 @@ def plant(file: Path, draw: Random, outside: Path) -> None:
         texts = [each for each, value in _places(content) if isinstance(value, str)]
         for each in draw.choice([texts, [draw.choice(texts)]]) if texts else ():
             _set(content, each, text)
-        _at(content, place[:-1]).__setitem__(draw.choice([place[-1], 'custom_imports']), text) if isinstance(
-            _at(content, place[:-1]), dict
-        ) else None
+        if isinstance(parent := _at(content, place[:-1]), dict):
+            parent[draw.choice([place[-1], 'custom_imports'])] = text
 
     _change(file, draw, change)
 
