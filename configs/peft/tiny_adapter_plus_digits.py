@@ -1,6 +1,7 @@
 """Adapter+ (arXiv 2406.06820), one of width 32 behind each block: the small host, scikit-learn's digits.
 
-Expected: not measured here; 0.174 GFLOPs, 0.10 M trainable in the backbone.
+Expected: 93.1 % top-1 (three seeds, docs/peft_results.md), minutes on two CPU cores; 0.174 GFLOPs, 0.10 M trainable in
+the backbone.
 Run: python tools/train.py configs/peft/tiny_adapter_plus_digits.py
 """
 

@@ -1,6 +1,7 @@
 """ConvPass (arXiv 2207.07039), width 8 beside both branches: the small host, scikit-learn's digits.
 
-Expected: not measured here; 0.172 GFLOPs, 66,432 trainable in the backbone.
+Expected: 95.0 % top-1 (three seeds, docs/peft_results.md), minutes on two CPU cores; 0.172 GFLOPs, 66,432 trainable in
+the backbone.
 Run: python tools/train.py configs/peft/tiny_convpass_digits.py
 """
 

@@ -1,6 +1,7 @@
 """DoRA (arXiv 2402.09353), rank 8 on q and v: the small host, scikit-learn's digits.
 
-Expected: not measured here; 0.174 GFLOPs (0.168 once merged), 52,224 trainable in the backbone.
+Expected: 91.8 % top-1 (three seeds, docs/peft_results.md), minutes on two CPU cores; 0.174 GFLOPs (0.168 once merged),
+52,224 trainable in the backbone.
 Run: python tools/train.py configs/peft/tiny_dora_digits.py
 """
 

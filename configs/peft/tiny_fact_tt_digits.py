@@ -1,6 +1,7 @@
 """FacT (arXiv 2212.03145), tensor train of rank 16: the small host, scikit-learn's digits.
 
-Expected: not measured here; 0.199 GFLOPs (0.168 once merged), 40,960 trainable in the backbone.
+Expected: 91.1 % top-1 (three seeds, docs/peft_results.md), minutes on two CPU cores; 0.199 GFLOPs (0.168 once merged),
+40,960 trainable in the backbone.
 Run: python tools/train.py configs/peft/tiny_fact_tt_digits.py
 """
 

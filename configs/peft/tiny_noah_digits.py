@@ -1,6 +1,7 @@
 """NOAH (arXiv 2206.04673), a sub-network trained by itself, here half of the super-network: the small host, scikit-learn's digits.
 
-Expected: not measured here; 0.185 GFLOPs, 0.06 M trainable in the backbone.
+Expected: 92.3 % top-1 (three seeds, docs/peft_results.md), minutes on two CPU cores; 0.185 GFLOPs, 0.06 M trainable in
+the backbone.
 Run: python tools/train.py configs/peft/tiny_noah_digits.py; what a search found: --cfg-options model.backbone.adapter.subnet=SUBNET.json
 """
 

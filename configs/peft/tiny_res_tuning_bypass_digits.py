@@ -1,6 +1,7 @@
 """Res-Tuning-Bypass (arXiv 2310.19859), two tuners of width 32 beside each block: the small host, scikit-learn's digits.
 
-Expected: not measured here; 0.181 GFLOPs, 0.20 M trainable in the backbone.
+Expected: 83.0 % top-1 (three seeds, docs/peft_results.md), minutes on two CPU cores; 0.181 GFLOPs, 0.20 M trainable in
+the backbone.
 Run: python tools/train.py configs/peft/tiny_res_tuning_bypass_digits.py
 """
 

@@ -1,6 +1,7 @@
 """Res-Tuning (arXiv 2310.19859), prefix, prompts and adapter of 10 beside each block: the small host, digits.
 
-Expected: not measured here; 0.178 GFLOPs, 78,456 trainable in the backbone.
+Expected: 93.1 % top-1 (three seeds, docs/peft_results.md), minutes on two CPU cores; 0.178 GFLOPs, 78,456 trainable in
+the backbone.
 Run: python tools/train.py configs/peft/tiny_res_tuning_digits.py
 """
 

@@ -1,6 +1,7 @@
 """Selected weights (GPS, arXiv 2312.10136), one per neuron: the small host, scikit-learn's digits.
 
-Expected: not measured here; 0.168 GFLOPs, 13,824 trainable in the backbone.
+Expected: 87.7 % top-1 (three seeds, docs/peft_results.md), minutes on two CPU cores; 0.168 GFLOPs, 13,824 trainable in
+the backbone.
 Run: python tools/train.py configs/peft/tiny_selected_weights_digits.py
 """
 

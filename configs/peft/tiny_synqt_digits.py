@@ -1,6 +1,7 @@
 """SynQT (arXiv 2407.06964), 4 synthesised queries in every block: the small host, scikit-learn's digits.
 
-Expected: not measured here; 0.179 GFLOPs, 0.44 M trainable in the backbone.
+Expected: 72.8 % top-1 (three seeds, docs/peft_results.md), minutes on two CPU cores; 0.179 GFLOPs, 0.44 M trainable in
+the backbone.
 Run: python tools/train.py configs/peft/tiny_synqt_digits.py
 """
 
