@@ -15,9 +15,8 @@ from mmsparse.models.hosts.views.operators import Operator, SideBySide
 from mmsparse.models.hosts.views.view import View, mean_of_patches
 from mmsparse.structures import Tokens
 
-PLAIN, PACKED, SPLIT = 'Mlp', 'GluMlp', 'SwiGLU'
-FFN = {'mlp': tuple(f'timm.layers.mlp.{name}' for name in (PLAIN, PACKED, SPLIT))}
-FFN |= dict.fromkeys(('mlp.fc1', 'mlp.fc1_g', 'mlp.fc1_x', 'mlp.fc2'), (LINEAR,))
+PLAIN, PACKED, SPLIT = (f'timm.layers.mlp.{name}' for name in ('Mlp', 'GluMlp', 'SwiGLU'))
+FFN = {'mlp': (PLAIN, PACKED, SPLIT)} | dict.fromkeys(('mlp.fc1', 'mlp.fc1_g', 'mlp.fc1_x', 'mlp.fc2'), (LINEAR,))
 GATE_AND_VALUE = ('fc1_g', 'fc1_x')
 RES_POST, EVA_POST = 'timm.models.vision_transformer.ResPostBlock', 'timm.models.eva.EvaBlockPostNorm'
 RELATIVE_POST = 'timm.models.vision_transformer_relpos.ResPostRelPosBlock'
@@ -89,23 +88,23 @@ class TimmParts(View):
             yield f'is a {qualified(block)}, block 1 a {qualified(self.blocks[0])}'
 
     def fc1(self, block: nn.Module, h_bnc: Tensor) -> Tensor:
-        if type(block.mlp).__name__ == SPLIT:
+        if hasattr(block.mlp, GATE_AND_VALUE[0]):
             return torch.cat([getattr(block.mlp, name)(h_bnc) for name in GATE_AND_VALUE], dim=-1)
         return block.mlp.fc1(h_bnc)
 
     def activation(self, block: nn.Module, z_bnc: Tensor) -> Tensor:
-        mlp, kind = block.mlp, type(block.mlp).__name__
-        if kind == PLAIN:
+        mlp = block.mlp
+        if PLAIN.endswith(f'.{type(mlp).__name__}'):
             z_bnc = mlp.act(z_bnc)
         else:
             one_bnc, two_bnc = z_bnc.chunk(2, dim=-1)
-            z_bnc = one_bnc * mlp.act(two_bnc) if kind == PACKED and mlp.gate_last else mlp.act(one_bnc) * two_bnc
+            z_bnc = one_bnc * mlp.act(two_bnc) if getattr(mlp, 'gate_last', False) else mlp.act(one_bnc) * two_bnc
         return mlp.norm(mlp.drop1(z_bnc))
 
     def operator(self, layer: int, name: str) -> Operator | SideBySide | None:
         """As for every host, but a gated FFN may keep gate and value as two linears."""
         block = self.blocks[layer - 1]
-        if name != 'fc1' or type(block.mlp).__name__ != SPLIT:
+        if name != 'fc1' or not hasattr(block.mlp, GATE_AND_VALUE[0]):
             return super().operator(layer, name)
         what = f'{name} of layer {layer}'
         return SideBySide(tuple(self.operator_at(block, f'mlp.{part}', what) for part in GATE_AND_VALUE))
