@@ -1,10 +1,9 @@
 """Lies told at a place of a JSON file: what the tests of states, cards and peft files that lie share."""
 
-from copy import deepcopy
-
 import pytest
 
-GONE = object()  # the entry goes
+from mmsparse.analysis.campaigns.damage import GONE
+
 NAN = {'$float': 'nan'}
 HUGE = 10**12
 
@@ -23,16 +22,6 @@ def keys(place: str) -> list:
     if first == 'ema_state_dict':
         return [first, name] if name else [first]
     return [int(key) if key.isdigit() else key for key in place.split('.')]
-
-
-def tell(content, path: list, lie) -> None:
-    """Let the entry at a path be a lie, or go."""
-    for key in path[:-1]:
-        content = content[key]
-    if lie is GONE:
-        del content[path[-1]]
-    else:
-        content[path[-1]] = deepcopy(lie)
 
 
 def resume(world, state) -> None:

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
+from mmsparse.analysis.campaigns.numbers import spoil
 from mmsparse.engine.runner import SparseRunner
 from mmsparse.errors import InputError
 from mmsparse.state.files import read_state
@@ -24,23 +25,9 @@ class Spoil(Hook):
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         trains = [each for each in runner.model.parameters() if each.requires_grad]
+        if runner.iter == self.iteration:
+            spoil(self.where, self.value, runner, trains, data_batch)
         runner.before = [each.detach().clone() for each in trains]
-        if runner.iter != self.iteration:
-            return
-        if self.where == 'gradient':
-            trains[0].register_hook(lambda grad: torch.full_like(grad, self.value))
-        elif self.where == 'learning rate':
-            runner.optim_wrapper.param_groups[0]['lr'] = self.value
-        elif self.where == 'weight':
-            trains[0].data.view(-1)[0] = self.value
-            runner.before[0].view(-1)[0] = self.value
-        elif self.where == 'loss':
-            head, value = type(runner.model.head), self.value
-            runner.model.head.loss = lambda *args, **kwargs: {
-                key: loss * value for key, loss in head.loss(runner.model.head, *args, **kwargs).items()
-            }
-        else:
-            data_batch['inputs'] = [each.float().fill_(self.value) for each in data_batch['inputs']]
 
 
 @pytest.fixture(scope='module')

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import pytest
 from safetensors.torch import load_file, save_file
 
-from lies import GONE, HUGE, NAN, cases, keys, resume, tell, words
+from lies import HUGE, NAN, cases, keys, resume, words
+from mmsparse.analysis.campaigns.damage import GONE, tell
 from mmsparse.errors import InputError
 from mmsparse.models.hosts.frozen_model import digest
 from mmsparse.state.files import newest

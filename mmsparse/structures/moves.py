@@ -38,7 +38,7 @@ class Moves:
             index_bn: B×N.
             first_bl: B×l, the token of each place, counted in its image.
         """
-        return cls(index_bn, first_bl + _starts(first_bl, index_bn.shape[1]))
+        return cls(index_bn, first_bl + starts(first_bl, index_bn.shape[1]))
 
     @classmethod
     def joining(cls, index_bn: Tensor, length: int, joins_br: Tensor) -> Moves:
@@ -58,8 +58,8 @@ class Moves:
         return Moves(index_bn, self.first_bl, ones_bn=weight_bn)._and(place + 1, places(index_bn == place, rest))
 
     def _and(self, length: int, joins_br: Tensor) -> Moves:
-        to_br = self.index_bn.gather(1, joins_br) + _starts(joins_br, length)
-        joins_br = joins_br + _starts(joins_br, self.index_bn.shape[1])
+        to_br = self.index_bn.gather(1, joins_br) + starts(joins_br, length)
+        joins_br = joins_br + starts(joins_br, self.index_bn.shape[1])
         return Moves(self.index_bn, self.first_bl, joins_br, to_br, self.ones_bn)
 
 
@@ -94,6 +94,6 @@ def moved(x_bnc: Tensor, length: int, weight_bn: Tensor | None, moves: Moves) ->
     return out_blc.flatten(0, 1).scatter_add(0, to_nc, more_nc).view(batch, length, width)
 
 
-def _starts(index_br: Tensor, tokens: int) -> Tensor:
+def starts(index_br: Tensor, tokens: int) -> Tensor:
     """Where each image begins when all tokens of a batch stand in one row, B×1."""
     return torch.arange(len(index_br), device=index_br.device).unsqueeze(1) * tokens

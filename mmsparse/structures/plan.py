@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmsparse.structures.clips import join_frames
-from mmsparse.structures.moves import Moves, moved
+from mmsparse.structures.moves import Moves, moved, starts
 from mmsparse.structures.stash import Stash
 from mmsparse.structures.tokens import Tokens, present, rows_of
 
@@ -130,8 +130,8 @@ def merge(x_bnc: Tensor, plan: Plan) -> Tensor:
     shared_bnc = x_bnc if plan.weight_bn is None else x_bnc * plan.weight_bn.unsqueeze(-1)
     # Tokens that leave are sent to one place past the end, which is cut off: shapes stay independent of the data.
     target_bn = torch.where(plan.index_bn < 0, plan.length, plan.index_bn)
-    start_b1 = torch.arange(batch, device=x_bnc.device).unsqueeze(1) * (plan.length + 1)
-    to_nc = (target_bn + start_b1).reshape(-1, 1).expand(-1, width)  # one index for a whole row is the fast case
+    target_bn = target_bn + starts(target_bn, plan.length + 1)
+    to_nc = target_bn.reshape(-1, 1).expand(-1, width)  # one index for a whole row is the fast case
     out_nc = shared_bnc.new_zeros(batch * (plan.length + 1), width).scatter_add(0, to_nc, shared_bnc.flatten(0, 1))
     # Contiguous: otherwise every linear that reads the tokens would copy them, and keep its copy for the backward
     # pass.

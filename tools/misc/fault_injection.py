@@ -11,6 +11,8 @@ trial failed.
 import argparse
 import json
 import sys
+from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 
 from mmsparse.cli.reporting import reporting
@@ -38,19 +40,22 @@ if __name__ == '__main__':
     parse_args()  # --help and mistakes are answered here, before seconds of imports
 
 
-def written(ledger: Path) -> dict[str, dict]:
-    """Counts by campaign, the last ones of each."""
-    lines = ledger.read_text().splitlines() if ledger.exists() else []
-    return {entry['name']: entry for entry in map(json.loads, lines)}
+def write(counts, ledger: Path, page: Path) -> None:
+    """Put counts into the ledger, and the last ones of every campaign on the page."""
+    from mmsparse.analysis.campaigns.campaign import COLUMNS, Counts
+    from mmsparse.visualization.tables import Table, write_between
+
+    ledger.parent.mkdir(parents=True, exist_ok=True)
+    with ledger.open('a') as file:
+        file.write(json.dumps(asdict(counts)) + '\n')
+    last = {own.name: own for own in (Counts(**json.loads(line)) for line in ledger.read_text().splitlines())}
+    write_between(page, Table(COLUMNS, [last[name].row() for name in NAMES if name in last]).markdown())
 
 
 def main() -> None:
     args = parse_args()
     with reporting(lambda: 'What has ended is above.'):
-        from importlib import import_module
-
         from mmsparse.analysis.campaigns.campaign import run
-        from mmsparse.visualization.tables import Table, write_between
 
         failed = 0
         for name in args.names or NAMES:
@@ -59,34 +64,7 @@ def main() -> None:
             failed += counts.trials - counts.passed
             print(counts.line(), flush=True)
             if args.write:
-                args.ledger.parent.mkdir(parents=True, exist_ok=True)
-                with args.ledger.open('a') as file:
-                    file.write(json.dumps(counts.plain()) + '\n')
-                known = written(args.ledger)
-                columns = (
-                    'campaign',
-                    'must show',
-                    'passed',
-                    'trials',
-                    'of which',
-                    'minutes',
-                    'seed',
-                    'machine',
-                    'day',
-                )
-                rows = [
-                    (
-                        name,
-                        entry['shows'],
-                        entry['passed'],
-                        entry['trials'],
-                        ', '.join(f'{count} {kind}' for kind, count in sorted(entry['kinds'].items()) if kind),
-                        *(entry[key] for key in ('minutes', 'seed', 'machine', 'day')),
-                    )
-                    for name in NAMES
-                    if (entry := known.get(name))
-                ]
-                write_between(args.page, Table(columns, rows).markdown())
+                write(counts, args.ledger, args.page)
     sys.exit(int(failed > 0))
 
 

@@ -9,12 +9,13 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 # A trial by its number and its own random numbers; raises, whatever it likes, where it shows something else.
 Trial = Callable[[int, random.Random], str]
+COLUMNS = ('campaign', 'must show', 'passed', 'trials', 'of which', 'minutes', 'seed', 'machine', 'day')
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,19 @@ class Counts:
 
     def line(self) -> str:
         """Return it for the terminal."""
-        kinds = ', '.join(f'{count} {kind}' for kind, count in sorted(self.kinds.items()) if kind)
+        kinds = f' ({told})' if (told := self.of_which()) else ''
         return (
-            f'{self.name:10} {self.passed:4} of {self.trials:4} passed, {self.minutes:.1f} min, {self.machine}'
-            f'{f" ({kinds})" if kinds else ""}'
+            f'{self.name:10} {self.passed:4} of {self.trials:4} passed, {self.minutes:.1f} min, {self.machine}{kinds}'
         )
 
-    def plain(self) -> dict:
-        """Return it as a line of a ledger."""
-        return asdict(self)
+    def of_which(self) -> str:
+        """Return how many trials were of which kind."""
+        return ', '.join(f'{count} {kind}' for kind, count in sorted(self.kinds.items()) if kind)
+
+    def row(self) -> tuple:
+        """Return it as a row of `COLUMNS`."""
+        own = (self.shows, self.passed, self.trials, self.of_which(), self.minutes, self.seed, self.machine, self.day)
+        return self.name, *own
 
 
 def run(campaign: Campaign, trials: int, seed: int, say: Callable[[str], None]) -> Counts:

@@ -6,11 +6,12 @@ import json
 import os
 import pickle
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
 from random import Random
 
-GONE = object()
+GONE = object()  # the entry goes
 LIES = (GONE, None, 'x', -1, 10**12, 10**400, 1.5, [], {}, True, {'$float': 'nan'}, [None], {'x': 'y'})
 CODE = (
     'import planted',
@@ -81,7 +82,7 @@ def link(file: Path, draw: Random, outside: Path) -> None:
 
 def lie(file: Path, draw: Random, outside: Path) -> None:
     """Tell a lie at some place; of tensors, in their header."""
-    _change(file, draw, lambda content, place: _set(content, place, draw.choice(LIES)))
+    _change(file, draw, lambda content, place: tell(content, place, draw.choice(LIES)))
 
 
 def plant(file: Path, draw: Random, outside: Path) -> None:
@@ -89,9 +90,9 @@ def plant(file: Path, draw: Random, outside: Path) -> None:
     text = draw.choice(CODE)
 
     def change(content, place):
-        texts = [each for each, value in _places(content) if isinstance(value, str)]
+        texts = [each for each, value in places(content) if isinstance(value, str)]
         for each in draw.choice([texts, [draw.choice(texts)]]) if texts else ():
-            _set(content, each, text)
+            tell(content, each, text)
         if isinstance(parent := _at(content, place[:-1]), dict):
             parent[draw.choice([place[-1], 'custom_imports'])] = text
 
@@ -102,13 +103,11 @@ def point(file: Path, draw: Random, outside: Path) -> None:
     """Write the path of a file outside in the place of a text, or of what a config names files by."""
 
     def change(content, place):
-        texts = [each for each, value in _places(content) if isinstance(value, str)]
-        named = [
-            each for each, _ in _places(content) if each[-1] in ('checkpoint', 'data_root', 'load_from', '_base_')
-        ]
+        texts = [each for each, value in places(content) if isinstance(value, str)]
+        named = [each for each, _ in places(content) if each[-1] in ('checkpoint', 'data_root', 'load_from', '_base_')]
         path = str(outside / draw.choice(['secret.json', 'secret.safetensors', 'secret.py']))
         for each in [*named, draw.choice(texts)] if texts else named:
-            _set(content, each, path)
+            tell(content, each, path)
 
     _change(file, draw, change)
 
@@ -125,8 +124,7 @@ DAMAGES = (flip, flip, cut, blank, lengthen, lose, exchange, link, lie, lie, pla
 
 def _change(file: Path, draw: Random, change) -> None:
     content = json.loads(_read(file))
-    places = [place for place, _ in _places(content)]
-    change(content, draw.choice(places))
+    change(content, draw.choice([place for place, _ in places(content)]))
     _write(file, json.dumps(content).encode())
 
 
@@ -146,23 +144,24 @@ def _write(file: Path, text: bytes) -> None:
     file.write_bytes(text)
 
 
-def _places(node, place: tuple = ()) -> Iterator[tuple[tuple, object]]:
+def places(node, place: tuple = ()) -> Iterator[tuple[tuple, object]]:
     """Yield the path of every entry, and the entry."""
     if place:
         yield place, node
     for key, item in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
-        yield from _places(item, (*place, key))
+        yield from places(item, (*place, key))
 
 
-def _at(content, place: tuple):
+def _at(content, place: Sequence):
     for key in place:
         content = content[key]
     return content
 
 
-def _set(content, place: tuple, value) -> None:
+def tell(content, place: Sequence, lie) -> None:
+    """Let the entry at a place be a lie, or go."""
     node = _at(content, place[:-1])
-    if value is GONE:
+    if lie is GONE:
         del node[place[-1]]
     else:
-        node[place[-1]] = value
+        node[place[-1]] = deepcopy(lie)

@@ -10,7 +10,7 @@ from random import Random
 
 from mmsparse.analysis.campaigns.campaign import Campaign, Trial, must
 from mmsparse.analysis.campaigns.forks import Fork, tool
-from mmsparse.analysis.campaigns.small_runs import Position, differing, hooked, outcome, steps, write_configs
+from mmsparse.analysis.campaigns.small_runs import Position, differing, hooked, logged, outcome, steps, write_configs
 from mmsparse.errors import InputError
 from mmsparse.state import folder as state_folder
 from mmsparse.state.files import newest, read_resume, read_state
@@ -46,7 +46,7 @@ def prepare(folder: Path, trials: int) -> Trial:
         lost = trained - iteration
         must(lost <= INTERVAL, f'killed {where} behind step {trained}: {lost} steps lost')
         resumed = start(name).fine()
-        must(not found or f'iter: {iteration}' in _log(folder / name), f'did not go on from {iteration}')
+        must(not found or f'iter: {iteration}' in logged(folder / name), f'did not go on from {iteration}')
         must('Passed over' not in resumed.err, resumed.err)
         differs = differing(outcome(folder / name), whole)
         must(not differs, f'killed {where} behind step {trained}: {differs}')
@@ -89,10 +89,6 @@ def _slowly(install) -> None:
         flush(path)
 
     state_folder._flush = slow
-
-
-def _log(work_dir: Path) -> str:
-    return ' '.join(log.read_text() for log in work_dir.glob('*/*.log'))
 
 
 CAMPAIGN = Campaign(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from itertools import product
 from multiprocessing import Value
 from pathlib import Path
@@ -11,11 +12,11 @@ from random import Random
 
 import torch
 from mmengine.hooks import Hook
+from torch.nn import Parameter
 
 from mmsparse.analysis.campaigns.campaign import Campaign, Trial, must
 from mmsparse.analysis.campaigns.forks import ends, processes
 from mmsparse.analysis.campaigns.small_runs import hooked, steps, write_configs
-from mmsparse.engine.runner import SparseRunner
 from mmsparse.errors import InputError
 from mmsparse.state.files import read_state
 from mmsparse.state.folder import states
@@ -29,6 +30,30 @@ SETTINGS = {
     'last step': (),
 }
 VALUES = (math.nan, math.inf, -math.inf)
+
+
+def spoil(where: str, value: float, runner, trains: Sequence[Parameter], data_batch: dict) -> None:
+    """Put a number where the next step takes it from.
+
+    Args:
+        where: one of `WHERE`.
+        value: the number.
+        runner: of the run.
+        trains: the parameters that train.
+        data_batch: of the next step.
+    """
+    if where == 'gradient':
+        trains[0].register_hook(lambda grad: torch.full_like(grad, value))
+    elif where == 'learning rate':
+        runner.optim_wrapper.param_groups[0]['lr'] = value
+    elif where == 'weight':
+        trains[0].data.view(-1)[0] = value
+    elif where == 'input':
+        data_batch['inputs'] = [each.float().fill_(value) for each in data_batch['inputs']]
+    else:
+        head = next(each for each in runner.model.modules() if hasattr(each, 'loss_module'))
+        true = type(head).loss
+        head.loss = lambda *args, **kwargs: {key: loss * value for key, loss in true(head, *args, **kwargs).items()}
 
 
 class Spoil(Hook):
@@ -48,7 +73,7 @@ class Spoil(Hook):
             return
         trains = [each for each in runner.model.parameters() if each.requires_grad]
         if runner.rank == self.rank or self.where == 'learning rate':  # every process has the same schedule
-            self._spoil(runner, trains, data_batch)
+            spoil(self.where, self.value, runner, trains, data_batch)
         self.weights = [(each, each.detach().clone()) for each in trains]
         self.moved.value = max(0, self.moved.value)
 
@@ -56,22 +81,6 @@ class Spoil(Hook):
         """Count the weights that a step has moved."""
         same = [torch.equal(each.nan_to_num(7), before.nan_to_num(7)) for each, before in self.weights]
         self.moved.value += same.count(False)
-
-    def _spoil(self, runner, trains, data_batch) -> None:
-        if self.where == 'gradient':
-            trains[0].register_hook(lambda grad: torch.full_like(grad, self.value))
-        elif self.where == 'learning rate':
-            runner.optim_wrapper.param_groups[0]['lr'] = self.value
-        elif self.where == 'weight':
-            trains[0].data.view(-1)[0] = self.value
-        elif self.where == 'input':
-            data_batch['inputs'] = [each.float().fill_(self.value) for each in data_batch['inputs']]
-        else:
-            head = next(each for each in runner.model.modules() if hasattr(each, 'loss_module'))
-            true, value = type(head).loss, self.value
-            head.loss = lambda *args, **kwargs: {
-                key: loss * value for key, loss in true(head, *args, **kwargs).items()
-            }
 
 
 def prepare(folder: Path, trials: int) -> Trial:
@@ -85,40 +94,22 @@ def prepare(folder: Path, trials: int) -> Trial:
         count, name = 1 + (setting == 'two processes'), f'spoilt_{number}'
         last = steps(count) - 1
         at = last if setting == 'last step' else draw.randrange(1, last)
-        spoil = Spoil(where, value, at, draw.randrange(count))
+        spoilt = Spoil(where, value, at, draw.randrange(count))
+        before = hooked(spoilt, ended=spoilt.compare)
         options = ['--work-dir', folder / name, '--no-validate', '--cfg-options', 'randomness.seed=1']
-        status = ends(
-            processes(
-                count, 'train.py', config, *options, *SETTINGS[setting], log=folder / name, before=_compared(spoil)
-            )
-        )
-        told = f'{value} in {where}, {setting}, step {at} of process {spoil.rank}'
-        said = ' '.join(file.read_text() for file in sorted(folder.glob(f'{name}*.err')))
+        forks = processes(count, 'train.py', config, *options, *SETTINGS[setting], log=folder / name, before=before)
+        status = ends(forks)
+        told = f'{value} in {where}, {setting}, step {at} of process {spoilt.rank}'
+        said = ' '.join(fork.err for fork in forks)
         must(set(status) == {InputError.status}, f'{told}: ended with {status}: {said[-800:]}')
         must('Traceback' not in said and re.search('Training stopped at epoch', said), f'{told}: {said[-800:]}')
-        must(spoil.moved.value == 0, f'{told}: {spoil.moved.value} weights were moved')
+        must(spoilt.moved.value == 0, f'{told}: {spoilt.moved.value} weights were moved')
         for state in states(folder / name):
             broken = [key for key, value in read_state(state).tensors.items() if not value.isfinite().all()]
             must(not broken, f'{told}: {state.name} holds {broken}')
         return setting
 
     return trial
-
-
-def _compared(spoil: Spoil):
-    def install() -> None:
-        hooked(spoil)()
-        whole = SparseRunner.train
-
-        def train(runner):
-            try:
-                return whole(runner)
-            finally:
-                spoil.compare()
-
-        SparseRunner.train = train
-
-    return install
 
 
 CAMPAIGN = Campaign(

@@ -13,7 +13,7 @@ from mmpretrain.datasets import BaseDataset
 from mmsparse.analysis.campaigns.campaign import Campaign, Trial, must
 from mmsparse.analysis.campaigns.forks import Fork, tool
 from mmsparse.analysis.campaigns.picture_kinds import BROKEN, CLOSED, FINE, IRREGULAR, write_kind
-from mmsparse.analysis.campaigns.small_runs import write_configs
+from mmsparse.analysis.campaigns.small_runs import logged, write_configs
 from mmsparse.registry import DATASETS
 from mmsparse.state.files import newest
 
@@ -24,12 +24,11 @@ BAD = {*BROKEN, *IRREGULAR, *([CLOSED] if os.geteuid() else [])}  # root reads w
 UNLISTED = ('folder.jpg', 'missing.jpg')  # of a folder's listing
 CONFIG = """
 _base_ = ['plain.py']
-data = dict(_delete_=True, type='mmsparse.EveryKind', data_root='{data}')
-train_dataloader = dict(num_workers=2, dataset=dict(
-    data, pipeline=[dict(type='{loader}'), dict(type='Resize', scale=(32, 32)), dict(type='PackInputs')]))
-val_dataloader = dict(dataset=dict(
-    data, pipeline=[dict(type='{loader}'), dict(type='Resize', scale=(32, 32)), dict(type='PackInputs')]))
-test_dataloader = val_dataloader
+data = dict(
+    _delete_=True, type='mmsparse.EveryKind', data_root='{data}',
+    pipeline=[dict(type='{loader}'), dict(type='Resize', scale=(32, 32)), dict(type='PackInputs')])
+train_dataloader = dict(num_workers=2, dataset=data)
+val_dataloader = test_dataloader = dict(dataset=data)
 train_cfg = dict(max_epochs=1)
 default_hooks = dict(bad_samples=dict(max_bad=0.9))
 """
@@ -89,20 +88,20 @@ class Seen:
         fork, lead = self.start(use), f'{os.sep}{_told(kind)}: '
         if use == 'infer':
             return sum(line.startswith('infer.py: ') and lead in line for line in fork.err.splitlines())
-        lines = [line for log in (self.folder / use).glob('*/*.log') for line in log.read_text().splitlines()]
+        lines = logged(self.folder / use).splitlines()
         return sum(f'of the {use} data: ' in line and lead in line for line in lines)
 
     def answered(self, kind: str) -> bool:
         """Return whether ``infer`` has answered for a file."""
         return any(_told(kind) in line and '%' in line for line in self.start('infer').out.splitlines())
 
-    def scores(self, kind: str) -> list[bool]:
-        """Return whether the answers of a test to a file were right."""
+    def right(self, kind: str) -> bool:
+        """Return whether the answer of a test to a file was right."""
         self.start('test')
         answers = pickle.loads((self.folder / 'answers.pkl').read_bytes())
         must(len(answers) == 4 * len(KINDS), f'{len(answers)} answers to {4 * len(KINDS)} files')
         own = answers[4 * KINDS.index(kind) + 1]
-        return [int(own['pred_label']) == int(own['gt_label'])]
+        return int(own['pred_label']) == int(own['gt_label'])
 
 
 def prepare(folder: Path, trials: int) -> Trial:
@@ -121,7 +120,7 @@ def prepare(folder: Path, trials: int) -> Trial:
         count = one.named(use, kind)
         must(count == int(bad), f'{where}: named {count} times')
         must(use != 'infer' or one.answered(kind) is not bad, f'{where}: {"an" if bad else "no"} answer')
-        must(use != 'test' or not bad or one.scores(kind) == [False], f'{where}: not scored as wrong')
+        must(use != 'test' or not bad or not one.right(kind), f'{where}: not scored as wrong')
         return 'bad' if bad else 'odd and fine'
 
     return trial

@@ -14,7 +14,7 @@ from mmengine.hooks import Hook
 
 from mmsparse.analysis.campaigns.campaign import Campaign, Trial, must
 from mmsparse.analysis.campaigns.forks import LIMIT, processes
-from mmsparse.analysis.campaigns.small_runs import differing, outcome, steps, write_configs
+from mmsparse.analysis.campaigns.small_runs import differing, logged, outcome, steps, write_configs
 from mmsparse.registry import HOOKS
 from mmsparse.utils.packaged import home
 
@@ -70,16 +70,12 @@ def prepare(folder: Path, trials: int) -> Trial:
             must(status != 0 and took < MOST, f'{where}: ended with {status} after {took:.0f} s')
             return 'ended'
         must(status == 0, f'{where}: started again, ended with {status}: {said[-1500:]}')
-        must(at < 2 or 'resumed epoch' in _log(folder / name), f'{where}: began anew')
+        must(at < 2 or 'resumed epoch' in logged(folder / name), f'{where}: began anew')
         differs = differing(outcome(folder / name), whole)
         must(not differs, f'{where}: {differs}')
         return 'started again'
 
     return trial
-
-
-def _log(work_dir: Path) -> str:
-    return ' '.join(log.read_text() for log in work_dir.glob('*/*.log'))
 
 
 CAMPAIGN = Campaign(

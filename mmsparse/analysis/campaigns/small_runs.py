@@ -108,8 +108,13 @@ class Position(Hook):
         self.validating.value = 0
 
 
-def hooked(*hooks: Hook) -> Callable[[], None]:
-    """Return what lets every run of a process have more hooks, of which its config and its states know nothing."""
+def hooked(*hooks: Hook, ended: Callable[[], None] = lambda: None) -> Callable[[], None]:
+    """Return what lets every run of a process have more hooks, of which its config and its states know nothing.
+
+    Args:
+        hooks: as for the runner.
+        ended: called when training has ended, however it did.
+    """
 
     def install() -> None:
         whole = SparseRunner.train
@@ -117,7 +122,10 @@ def hooked(*hooks: Hook) -> Callable[[], None]:
         def train(runner):
             for hook in hooks:
                 runner.register_hook(hook)
-            return whole(runner)
+            try:
+                return whole(runner)
+            finally:
+                ended()
 
         SparseRunner.train = train
 
@@ -151,5 +159,10 @@ def metrics(work_dir: Path) -> dict:
 
 def differing(ours: dict, expected: dict) -> str:
     """Return what is not the same, for people to read; '' where all is."""
-    return '; '.join(f'{key}: {ours[key]!r:.80}, expected {expected[key]!r:.80}' for key in ours
-                     if ours[key] != expected[key])  # fmt: skip
+    keys = [key for key in ours if ours[key] != expected[key]]
+    return '; '.join(f'{key}: {ours[key]!r:.80}, expected {expected[key]!r:.80}' for key in keys)
+
+
+def logged(work_dir: Path) -> str:
+    """Return the logs of all starts."""
+    return '\n'.join(log.read_text() for log in sorted(work_dir.glob('*/*.log')))

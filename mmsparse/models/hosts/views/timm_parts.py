@@ -94,11 +94,11 @@ class TimmParts(View):
 
     def activation(self, block: nn.Module, z_bnc: Tensor) -> Tensor:
         mlp = block.mlp
-        if PLAIN.endswith(f'.{type(mlp).__name__}'):
-            z_bnc = mlp.act(z_bnc)
-        else:
+        if hasattr(mlp, 'gate_last') or hasattr(mlp, GATE_AND_VALUE[0]):
             one_bnc, two_bnc = z_bnc.chunk(2, dim=-1)
             z_bnc = one_bnc * mlp.act(two_bnc) if getattr(mlp, 'gate_last', False) else mlp.act(one_bnc) * two_bnc
+        else:
+            z_bnc = mlp.act(z_bnc)
         return mlp.norm(mlp.drop1(z_bnc))
 
     def operator(self, layer: int, name: str) -> Operator | SideBySide | None:
