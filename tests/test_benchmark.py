@@ -3,7 +3,6 @@ clock.
 """
 
 import csv
-import functools
 import sys
 from types import SimpleNamespace
 
@@ -183,7 +182,7 @@ def instant(monkeypatch):
         clock.now += 1.0
         return clock.now
 
-    monkeypatch.setattr(benchmark, 'interleave', functools.partial(interleave, clock=read))
+    monkeypatch.setattr(benchmark, 'CLOCKS', dict(wall=read, cpu=read))
 
 
 @pytest.mark.parametrize('precision', ['fp32', 'bf16'])
@@ -196,6 +195,7 @@ def test_a_row_states_its_conditions_and_counts(instant, phase, precision):
         (name, phase, 4, 'cpu', precision, 'eager') for name in ('dense', 'sparse')
     ]
     for row in rows:
+        assert (row.clock, row.live_bytes < row.peak_bytes) == ('wall', True)
         assert (row.threads, row.rounds, row.milliseconds, row.ratio) == (torch.get_num_threads(), 5, 1000.0, 1.0)
         assert row.images_per_second == 4
         assert row.clock_mhz is None or row.clock_mhz > 0
@@ -206,6 +206,7 @@ def test_a_row_states_its_conditions_and_counts(instant, phase, precision):
         assert dense.saved_bytes is sparse.saved_bytes is None and not any(trained)
     else:
         assert sparse.saved_bytes < dense.saved_bytes and sparse.peak_bytes < dense.peak_bytes
+        assert sparse.live_bytes < dense.live_bytes < dense.peak_bytes
         assert trained == [parameter.requires_grad for parameter in pair[1].module.parameters()]
 
 
@@ -236,8 +237,8 @@ def test_compiled_rows_run_the_compiled_network(instant, monkeypatch):
 
 
 def test_rows_survive_the_file(tmp_path):
-    common = ('train', 8, 'cpu', 'fp32', 'eager', 2, None, 5, 0.1, 1 / 3, 2e-7, 80.0, 1.5, 1.25, 1.75)
-    rows = [Row('a, "quoted"', *common, 123, 456, 7, 8), Row('b', *common, None, 456, 7, 8, ffn_rate=0.3)]
+    common = ('train', 8, 'cpu', 'fp32', 'eager', 2, None, 5, 'wall', 0.1, 1 / 3, 2e-7, 80.0, 1.5, 1.25, 1.75)
+    rows = [Row('a, "quoted"', *common, 123, 400, 456, 7, 8), Row('b', *common, None, 400, 456, 7, 8, ffn_rate=0.3)]
     write_rows(rows, tmp_path / 'rows.csv')
     assert read_rows(tmp_path / 'rows.csv') == rows
     with (tmp_path / 'rows.csv').open() as file:
@@ -259,6 +260,43 @@ def test_rows_survive_the_file(tmp_path):
 def test_what_cannot_be_measured_is_refused(setting, words):
     with pytest.raises(InputError, match=f'(?i){words}'):
         measure([Contender('small', classifier(None))], setting)
+
+
+def test_cpu_time_is_of_one_thread_and_leaves_out_what_others_do(monkeypatch):
+    monkeypatch.setitem(benchmark.CLOCKS, 'wall', lambda: pytest.fail('the wall clock was read'))
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        (row,) = measure([Contender('small', classifier(None))], Setting('test', 1, clock='cpu'))
+        assert row.clock == 'cpu' and row.milliseconds > 0
+        torch.set_num_threads(2)
+        with pytest.raises(InputError, match='clock cpu for cpu and 2 threads.*--threads 1'):
+            measure([Contender('small', classifier(None))], Setting('test', 1, clock='cpu'))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_a_config_is_measured_folded_where_nothing_trains(tmp_path, instant, capsys):
+    args = ('dense', write_run(tmp_path), '--fold', '--batch', 1, '--train-batch', 2, '--table3', '--out', tmp_path)
+    assert tool('analysis_tools/benchmark.py', *args) == 0
+    assert 'small, folded' in capsys.readouterr().out
+    rows = read_rows(tmp_path / 'benchmark.csv')
+    found = [(row.contender, row.phase) for row in rows]
+    assert found == [
+        ('dense', 'test'),
+        ('small', 'test'),
+        ('small, folded', 'test'),
+        ('dense', 'train'),
+        ('small', 'train'),
+    ]
+    assert rows[2].trainable == 3 * 32 + 3  # the head
+
+
+@pytest.mark.parametrize('args', [['small.py', '--phase', 'train'], ['test_vit']], ids=str)
+def test_what_has_no_form_for_testing_is_refused(tmp_path, capsys, args):
+    write_run(tmp_path)
+    args[0] = tmp_path / args[0] if args[0].endswith('.py') else args[0]
+    assert '--fold: received' in refused(capsys, 'analysis_tools/benchmark.py', *args, '--fold')
 
 
 def test_a_frozen_network_and_a_name_given_twice_are_refused():

@@ -38,6 +38,9 @@ def parse_args():
     )
     parser.add_argument('--device', default='cpu')
     parser.add_argument('--host-checkpoint', help='file of the host weights, where the card names a file')
+    parser.add_argument(
+        '--fold', action='store_true', help='run the form for testing: the same answers by fewer operators'
+    )
     args = parser.parse_args()
     if args.window is not None and not args.window > 0:
         parser.error('--window expects seconds above 0, such as 2.')
@@ -115,12 +118,15 @@ def main() -> None:
     with reporting(lambda: 'Answers so far are above.'):
         from mmsparse import load
         from mmsparse.errors import InputError
+        from mmsparse.models.backbones.folding import fold_all
         from mmsparse.utils.value_checks import writable_folder
 
         out = args.out and writable_folder(args.out, '--out')
         if not args.images.exists():
             raise InputError(f'{args.images}: no such image, video or folder.')
         model = load(args.adapter, args.device, args.host_checkpoint)
+        if args.fold:
+            print(fold_all(model))
         files = sources(args.images, model.predict, args.window)
         if args.show_tokens and not model.predict.classifies:
             raise InputError(

@@ -33,6 +33,9 @@ def parse_args():
         action='store_true',
         help='test-time augmentation: tta_model and tta_pipeline of the config, else mirroring',
     )
+    options.add_argument(
+        '--fold', action='store_true', help='run the form for testing: the same answers by fewer operators'
+    )
     options.add_argument('--show-dir', help='folder for drawn predictions')
     options.add_argument(
         '--per-class', action='store_true', help='also precision, recall and F1 of each class (one label per image)'
@@ -55,6 +58,7 @@ from mmengine.evaluator import DumpResults
 
 from mmsparse.cli.launch import build_runner, existing, load_config
 from mmsparse.engine.evolution_search import RECORD
+from mmsparse.engine.hooks.fold import fold_before_test
 from mmsparse.engine.precision import test_in
 from mmsparse.visualization.tables import writable
 
@@ -149,6 +153,8 @@ def main() -> None:
         runner = build_runner(build_config(args))
         if args.precision:
             test_in(runner, args.precision)
+        if args.fold:
+            fold_before_test(runner)
         if args.out and args.out_item != 'metrics':
             runner.test_evaluator.metrics.append(Predictions(out_file_path=args.out))
         metrics = runner.test()

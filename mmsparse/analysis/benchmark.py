@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, astuple, dataclass, fields
@@ -22,6 +23,7 @@ from mmsparse.errors import InputError
 from mmsparse.visualization.tables import Table
 
 DEFAULT_SIZE = (224, 224)
+CLOCKS = dict(wall=time.perf_counter, cpu=time.process_time)
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Setting:
         precision: 'fp32'; 'bf16' or, on a GPU, 'fp16': autocast, as the recipes train where it is faster.
         mode: 'eager' or 'compiled' (`torch.compile` of the whole network for this one shape).
         rounds: samples of each contender, at least 5.
+        clock: 'wall'; or 'cpu': this process's CPU time, of which other work on the machine takes no part. On one
+            thread of a CPU the two are the same where nothing else runs.
     """
 
     phase: Literal['test', 'train']
@@ -43,6 +47,7 @@ class Setting:
     precision: Literal['fp32', 'bf16', 'fp16'] = 'fp32'
     mode: Literal['eager', 'compiled'] = 'eager'
     rounds: int = 5
+    clock: Literal['wall', 'cpu'] = 'wall'
 
     def __str__(self) -> str:
         return f'{self.phase}, batch {self.batch}, {self.device}, {self.precision}, {self.mode}'
@@ -56,9 +61,9 @@ class Row:
     """One contender in one setting.
 
     `ratio` is how many times as fast as the first contender, round by round. `saved_bytes` (training only) are kept
-    for the backward pass, without parameters. `peak_bytes` are parameters, buffers and optimiser state plus the most
-    that one call has allocated at one time; the images are not counted. `clock_mhz` is the processor's clock after the
-    last round, the device's on CUDA; None: it does not say.
+    for the backward pass, without parameters. `live_bytes` are the most that one call has allocated at one time;
+    `peak_bytes` are these and parameters, buffers and optimiser state; the images are not counted. `clock_mhz` is the
+    processor's clock after the last round, the device's on CUDA; None: it does not say.
     """
 
     contender: str
@@ -70,6 +75,7 @@ class Row:
     threads: int
     clock_mhz: int | None
     rounds: int
+    clock: str
     milliseconds: float
     milliseconds_min: float
     milliseconds_max: float
@@ -78,6 +84,7 @@ class Row:
     ratio_min: float
     ratio_max: float
     saved_bytes: int | None
+    live_bytes: int
     peak_bytes: int
     parameters: int
     trainable: int
@@ -88,14 +95,15 @@ def measure(contenders: Sequence[Contender], setting: Setting) -> list[Row]:
     """Measure contenders in one setting, in turn; the first one is the reference of the ratios.
 
     Raises:
-        InputError: a batch of 0, too few rounds, no CUDA device, a name given twice.
+        InputError: a batch of 0, too few rounds, no CUDA device, CPU time of more than one thread, a name given twice.
     """
     _check(contenders, setting)
     images = _images(contenders, setting)
     torch.compiler.reset()  # each shape is compiled for itself
     runs = [_Run(contender, setting, images) for contender in contenders]
     finish = torch.cuda.synchronize if setting.device == 'cuda' else (lambda: None)
-    times = interleave({run.contender.name: run.call for run in runs}, setting.rounds, finish=finish)
+    calls = {run.contender.name: run.call for run in runs}
+    times = interleave(calls, setting.rounds, finish=finish, clock=CLOCKS[setting.clock])
     conditions = dict(threads=torch.get_num_threads(), clock_mhz=clock_mhz(setting.device))
     reference = times[contenders[0].name]
     return [run.row(times[run.contender.name], reference, conditions) for run in runs]
@@ -106,6 +114,11 @@ def _check(contenders: Sequence[Contender], setting: Setting) -> None:
         raise InputError(f'benchmark: received a batch of {setting.batch}, expected at least 1 image.')
     if setting.device == 'cuda' and not torch.cuda.is_available():
         raise InputError('benchmark: received device cuda, but torch finds no such device here. Use --device cpu.')
+    if setting.clock == 'cpu' and (setting.device == 'cuda' or torch.get_num_threads() > 1):
+        raise InputError(
+            f'benchmark: received the clock cpu for {setting.device} and {torch.get_num_threads()} threads; the time '
+            'of several would be added up. Use --threads 1 on a CPU, or --clock wall.'
+        )
     names = [contender.name for contender in contenders]
     if len(set(names)) < len(names):
         raise InputError(f'benchmark: received the contenders {", ".join(names)}, expected each one once.')
@@ -154,20 +167,22 @@ class _Run:
     def row(self, seconds: Sequence[float], reference: Sequence[float], conditions: dict) -> Row:
         """Count the memory, which no clock disturbs, and put everything together."""
         module, setting = self.contender.module, self.setting
-        time, ratio = Spread.of(seconds), speedup(reference, seconds)
+        spread, ratio = Spread.of(seconds), speedup(reference, seconds)
+        live = transient_peak(self.call, self.images.device)
         return Row(
             contender=self.contender.name,
             **asdict(setting),
             **conditions,
-            milliseconds=1e3 * time.median,
-            milliseconds_min=1e3 * time.low,
-            milliseconds_max=1e3 * time.high,
-            images_per_second=setting.batch / time.median,
+            milliseconds=1e3 * spread.median,
+            milliseconds_min=1e3 * spread.low,
+            milliseconds_max=1e3 * spread.high,
+            images_per_second=setting.batch / spread.median,
             ratio=ratio.median,
             ratio_min=ratio.low,
             ratio_max=ratio.high,
             saved_bytes=saved_bytes(module, self.loss) if self.optimiser else None,
-            peak_bytes=nbytes(held(module, self.optimiser)) + transient_peak(self.call, self.images.device),
+            live_bytes=live,
+            peak_bytes=nbytes(held(module, self.optimiser)) + live,
             parameters=sum(parameter.numel() for parameter in module.parameters()),
             trainable=sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad),
             ffn_rate=self.ffn_rate,

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from mmsparse.config.check import check_config
 from mmsparse.errors import InputError
+from mmsparse.models.backbones.folding import fold_all
 from mmsparse.models.hosts.frozen_model import seeded
 from mmsparse.models.hosts.views.view import View
 from mmsparse.registry import MODELS
@@ -31,10 +32,12 @@ class Contender:
     Args:
         name: for tables.
         module: takes B×3×H×W and gives logits, or an mmpretrain classifier.
+        folded: whether it has its form for testing, and nothing in it trains.
     """
 
     name: str
     module: nn.Module
+    folded: bool = False
 
     @property
     def image_size(self) -> tuple[int, int] | None:
@@ -65,18 +68,22 @@ class Contender:
         return F.cross_entropy(logits_bk, logits_bk.new_zeros(len(images)).long())
 
 
+FOLDED = ', folded'  # behind the name of a config, in tables
+
+
 def build_contenders(specs: Sequence[str], configs: dict[str, Config]) -> list[Contender]:
     """Build contenders with random weights from a fixed seed.
 
     Args:
-        specs: each a key of `configs`; 'dense': the first config's host as it came, all of it trains;
-            'MODULE:FUNCTION'; or a name of timm, which gets the image size and the classes of the configs.
+        specs: each a key of `configs`, which may end on `FOLDED`: as it tests after `fold()`; 'dense': the first
+            config's host as it came, all of it trains; 'MODULE:FUNCTION'; or a name of timm, which gets the image
+            size and the classes of the configs.
         configs: the configs among them, by their place in `specs`.
 
     Raises:
         InputError: a name that nobody knows, a config of no image classifier, or networks for different sizes.
     """
-    built = {spec: Contender(spec, _from_config(spec, cfg)) for spec, cfg in configs.items()}
+    built = {spec: _contender(spec, cfg) for spec, cfg in configs.items()}
     sizes = {found.name: found.image_size for found in built.values() if found.image_size}
     heads = (getattr(found.module, 'head', None) for found in built.values())
     classes = next((head.num_classes for head in heads if hasattr(head, 'num_classes')), None)
@@ -100,6 +107,13 @@ def build_contenders(specs: Sequence[str], configs: dict[str, Config]) -> list[C
             f'benchmark: the contenders take images of different sizes: {told}. Choose networks for one size.'
         )
     return contenders
+
+
+def _contender(name: str, cfg: Config) -> Contender:
+    module, folded = _from_config(name, cfg), name.endswith(FOLDED)
+    if folded:
+        fold_all(module)
+    return Contender(name, module, folded)
 
 
 def _from_config(name: str, cfg: Config) -> nn.Module:

@@ -46,6 +46,15 @@ def parse_args():
     options.add_argument('--rounds', type=int, default=5, help='samples of each contender, at least 5 (default: 5)')
     options.add_argument('--threads', type=int, help="torch's threads (default: as torch starts)")
     options.add_argument(
+        '--clock',
+        choices=['wall', 'cpu'],
+        default='wall',
+        help='cpu: CPU time of one thread, of which other work on the machine takes no part (default: wall)',
+    )
+    options.add_argument(
+        '--fold', action='store_true', help='test every config a second time in its form for testing, folded'
+    )
+    options.add_argument(
         '--vary',
         nargs=1,
         action=Changes,
@@ -79,7 +88,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mmsparse.analysis.benchmark import Row, Setting, measure, write_rows
-from mmsparse.analysis.contenders import Contender, build_contenders
+from mmsparse.analysis.contenders import FOLDED, Contender, build_contenders
 from mmsparse.analysis.figures import draw_speed
 from mmsparse.analysis.loading import measure_loading
 from mmsparse.analysis.table3 import Shares, check_full, our_costs, paper_costs
@@ -98,8 +107,9 @@ def contenders_of(args) -> list[Contender]:
         for value in values if isinstance(values, list) else [values]:
             changes = {} if key is None else {key: value}
             name = Path(spec).stem + ''.join(f', {path.split(".")[-1]}={change}' for path, change in changes.items())
-            specs.append(name)
-            configs[name] = read_config(spec, {**(args.cfg_options or {}), **changes})
+            for form in (name, name + FOLDED) if args.fold else (name,):
+                specs.append(form)
+                configs[form] = read_config(spec, {**(args.cfg_options or {}), **changes})
     if args.vary and not configs:
         raise InputError('--vary: no config among the contenders, so there is nothing to vary.')
     return build_contenders(specs, configs)
@@ -111,7 +121,7 @@ def settings_of(args) -> list[Setting]:
     names = {name: short for short, name in FORMATS.items()}
     precisions = list(dict.fromkeys(names[choose(precision, args.device).name] for precision in args.precision))
     return [
-        Setting(phase, batch, args.device, precision, mode, args.rounds)
+        Setting(phase, batch, args.device, precision, mode, args.rounds, args.clock)
         for phase in args.phase
         for batch in batches[phase]
         for precision in precisions
@@ -131,10 +141,14 @@ def row_table(rows: list[Row]) -> Table:
         'img/s',
         'times as fast',
         'saved MiB',
+        'live MiB',
         'peak MiB',
         'trainable',
     )
-    table = Table(*names, title=f'torch {torch.__version__}, median of the rounds with lowest and highest')
+    table = Table(
+        *names,
+        title=f'torch {torch.__version__}, {rows[0].clock} time, median of the rounds with lowest and highest',
+    )
     first = {}
     for row in rows:
         on = f'{row.device} {row.precision} {row.mode}'
@@ -150,6 +164,7 @@ def row_table(rows: list[Row]) -> Table:
             f'{row.images_per_second:.4g}',
             f'{row.ratio:.3f} ({row.ratio_min:.3f} to {row.ratio_max:.3f})',
             share(row.saved_bytes, reference.saved_bytes),
+            share(row.live_bytes, reference.live_bytes),
             share(row.peak_bytes, reference.peak_bytes),
             f'{row.trainable:,}',
         )
@@ -191,9 +206,13 @@ def table3(contenders: list[Contender], rows: list[Row], settings: list[Setting]
         if setting.phase == 'test' and (setting.precision, setting.mode) == (train.precision, train.mode)
     ]
     test = max(alike, key=lambda setting: setting.batch)
-    keys = ('phase', 'batch', 'precision', 'mode')
+    keys, names = ('phase', 'batch', 'precision', 'mode'), [contender.name for contender in contenders]
     ours = (
-        [row for row in rows if all(getattr(row, key) == getattr(setting, key) for key in keys)]
+        [
+            row
+            for row in rows
+            if row.contender in names and all(getattr(row, key) == getattr(setting, key) for key in keys)
+        ]
         for setting in (train, test)
     )
     paper = [Shares(**{**vars(cost), 'method': f'paper: {cost.method}'}) for cost in paper_costs()]
@@ -240,6 +259,11 @@ def main() -> None:
                 f'--table3: received --phase {" ".join(args.phase)}, but the table compares tuning and inference. '
                 'Leave out --phase.'
             )
+        if args.fold and (args.phase == ['train'] or not any(spec.endswith('.py') for spec in args.contenders)):
+            raise InputError(
+                f'--fold: received {" ".join(args.contenders)} and --phase {" ".join(args.phase)}; configs have a '
+                'form for testing, in which nothing trains. Leave it out, or name a config and --phase test.'
+            )
         if args.threads:
             torch.set_num_threads(args.threads)
         settings, contenders = settings_of(args), contenders_of(args)
@@ -250,11 +274,11 @@ def main() -> None:
         rows = []
         for setting in settings:
             with console.status(f'{setting} ...'):
-                rows += measure(contenders, setting)
+                rows += measure([own for own in contenders if setting.phase == 'test' or not own.folded], setting)
             write_rows(rows, args.out / 'benchmark.csv')
         console.print(row_table(rows))
         if args.table3:
-            console.print(table3(contenders, rows, settings))
+            console.print(table3([own for own in contenders if not own.folded], rows, settings))
         if args.loading:
             console.print(loading_table(args, rows))
         files = [args.out / 'benchmark.csv', *draw_speed(rows, args.out / 'benchmark')]

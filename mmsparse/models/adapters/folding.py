@@ -7,7 +7,6 @@ from copy import copy
 from itertools import product, takewhile
 
 import torch
-from mmengine.logging import print_log
 
 from mmsparse.errors import InputError
 from mmsparse.models.adapters.base import BaseAdapter
@@ -50,14 +49,12 @@ def unmerged(adapters: Sequence[BaseAdapter], merged: Sequence[BaseAdapter]) -> 
 
 
 def fold_leading(adapters: Sequence[BaseAdapter], view: View) -> list[BaseAdapter]:
-    """Merge those that `mergeable` names, say which stay and why, and return the merged ones.
+    """Merge those that `mergeable` names, and return them.
 
     Raises:
         InputError: as `mergeable`, before anything is changed.
     """
     leading = mergeable(adapters, view)
-    for reason in hindrance(left := unmerged(adapters, leading)):
-        print_log(f'{", ".join(type(each).__name__ for each in left)} not merged. {reason}', 'current')
     with torch.no_grad(), without_autocast(next(view.host.parameters()).device):
         for adapter in leading:
             adapter.fold(view)
