@@ -219,10 +219,10 @@ def test_nothing_is_saved_or_loaded_after_fold(tmp_path):
 )
 def test_what_stays_unmerged_is_said_with_the_reason(adapter, said, monkeypatch):
     lines = []
-    monkeypatch.setattr('mmsparse.models.adapters.folding.print_log', lambda text, logger: lines.append(text))
+    monkeypatch.setattr('mmsparse.models.backbones.folding.print_log', lambda text, logger: lines.append(text))
     backbone = build(HOSTS['timm'], adapter)
     with torch.no_grad():
         expected = backbone(images())[-1]
-        backbone.fold()
+        backbone.merge()
         assert_near(backbone(images())[-1], expected)
     assert len(lines) == len(said) and all(re.search(pattern, line) for pattern, line in zip(said, lines))
